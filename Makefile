@@ -1,0 +1,60 @@
+# Every target does its own set-up on a fresh Debian machine that has only make and python3.
+# The second run is instant: stamp files in the virtual environment remember what is installed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c requirements.lock
+
+BUNDLE := build/pulse-nano-onnx
+PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format lock clean
+
+help:  ## say what the targets do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
+
+demo: $(BUNDLE)/manifest.json  ## export pulse-nano to ONNX and ask it about a real ECG page
+	$(BIN)/pulse-ask $(BUNDLE) $(PAGE)
+
+test: $(VENV)/.dev  ## the tests but the slow ones; edge_runtime must be covered to 90 %
+	$(BIN)/python -m pytest -m "not slow" --cov=edge_runtime --cov-fail-under=90
+
+test-all: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff, mypy, and the order of the folders
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
+	$(PIP) uv
+	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 --upgrade --quiet \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+clean:  ## remove the virtual environment and everything that was built
+	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# The sources that decide what is in the bundle; the export is repeated only when one of them is newer.
+$(BUNDLE)/manifest.json: $(wildcard pulse/nano/*) | $(VENV)/.demo
+	rm -rf $(BUNDLE)
+	$(BIN)/pulse-export pulse-nano --target onnx --out $(BUNDLE)
+
+$(VENV)/.venv: scripts/venv.sh
+	PYTHON=$(PYTHON) scripts/venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv pyproject.toml requirements.lock
+	$(PIP) -e '.[export]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml requirements.lock
+	$(PIP) -e '.[dev]'
+	@touch $@

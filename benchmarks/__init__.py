@@ -1,0 +1,1 @@
+"""Accuracy, latency and retention, each figure with its evidence level."""

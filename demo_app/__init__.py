@@ -1,0 +1,1 @@
+"""The app; it needs nothing but edge_runtime."""

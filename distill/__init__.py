@@ -1,0 +1,1 @@
+"""Training a student: teachers, losses and the resumable loop."""

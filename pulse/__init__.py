@@ -1,0 +1,1 @@
+"""PULSE as code: the LLaVA family in torch, ECG records and pages, conversations."""

@@ -1,0 +1,1 @@
+"""ECG records, their pages as images, photo effects and labels."""

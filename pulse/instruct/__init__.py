@@ -1,0 +1,1 @@
+"""Conversations in PULSE's own JSON, made from labels and reports."""
