@@ -1,0 +1,43 @@
+"""A Record: one electrocardiogram as samples, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+class RecordError(ValueError):
+    """The samples or their description cannot be read as a 12-lead ECG; the message names the mend."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Twelve leads in the order of `LEADS`.
+
+    signal: float32 [12, n] in millivolts; fs: samples a second.
+    scp_codes: SCP-ECG statement -> likelihood in percent, as PTB-XL gives them (0 means "not stated").
+    repairs: what a reader changed to make the record usable, one sentence each.
+    """
+
+    signal: np.ndarray
+    fs: float
+    name: str = ""
+    scp_codes: dict[str, float] = field(default_factory=dict)
+    report: str = ""
+    heart_axis: str = ""
+    patient_id: int | None = None
+    age: int | None = None
+    sex: str = ""
+    fold: int | None = None
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return self.signal.shape[1] / self.fs
+
+    def lead(self, name: str) -> np.ndarray:
+        """Samples [n] of one lead, in millivolts."""
+        return self.signal[LEADS.index(name)]
