@@ -1,0 +1,123 @@
+"""`pulse-ask`: a bundle, a picture and a question in; the answer, findings and timing out."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from edge_runtime.answer import Answer
+from edge_runtime.errors import UserError
+from edge_runtime.session import Session
+
+_BAR = 24
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong use is reported like every other mistake: one line."""
+        raise UserError(f"{message}; see pulse-ask --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 done, 2 wrong use, 130 interrupted, 141 when the reader of stdout went away."""
+    # A terminal that cannot show a character gets an escape, not a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        _run(_parser().parse_args(argv))
+        sys.stdout.flush()
+        return 0
+    except UserError as error:
+        print(f"pulse-ask: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout on exit; give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
+    parser.add_argument("image", metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP or PDF (file.pdf#2 is page 2)")
+    parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")
+    parser.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest words that sum to P")
+    parser.add_argument("--seed", type=int, metavar="N", help="makes a temperature above 0 repeatable")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: every physical core")
+    parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
+    parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> None:
+    session = Session.open(args.bundle, args.threads)
+    page = session.look(args.image)
+    reply = page.ask(
+        args.question,
+        max_new_tokens=args.max_new_tokens,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        seed=args.seed,
+        findings=not args.no_findings,
+        anyway=args.anyway,
+    )
+    print(session.manifest.notice, file=sys.stderr)
+    if args.anyway and not page.looks_like_ecg:
+        print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(_as_json(reply.finish(), session), ensure_ascii=True))
+        return
+    for piece in reply:
+        print(piece, end="", flush=True)
+    answer = reply.finish()
+    print("\n" + "".join(f"\n{line}" for line in _table(answer)) + _timing(answer))
+
+
+def _as_json(answer: Answer, session: Session) -> dict[str, object]:
+    timing = dataclasses.asdict(answer.timing)
+    return {
+        "text": answer.text,
+        "token_ids": answer.token_ids,
+        "finish_reason": answer.finish_reason,
+        "findings": [{"label": f.label, "probability": f.probability} for f in answer.findings],
+        "is_ecg": answer.is_ecg,
+        "timing": {key: round(value, 3) for key, value in timing.items()},
+        "model": session.manifest.name,
+        "target": session.manifest.target,
+    }
+
+
+def _table(answer: Answer) -> list[str]:
+    """One line a finding, the most probable first."""
+    found = sorted(answer.findings, key=lambda f: -f.probability)
+    labels, names = (max((len(getattr(f, key)) for f in found), default=0) for key in ("label", "name"))
+    lines = [
+        f"{f.label:{labels}}  {f.name:{names}}  {f.probability:.2f}  {'#' * round(_BAR * f.probability)}".rstrip()
+        for f in found
+    ]
+    return [*lines, ""] if lines else []
+
+
+def _timing(answer: Answer) -> str:
+    t = answer.timing
+    return (
+        f"\n{t.tokens} tokens; first after {t.first_token_ms:.0f} ms (picture {t.preprocess_ms:.0f}, vision "
+        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}), then {t.decode_tokens_per_s:.1f} tokens/s"
+        + (f"; findings {t.findings_ms:.0f} ms" if answer.findings else "")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The bundle folder: load it only if every byte is the one the exporter wrote, and write its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import UserError, shorten
+from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, parse
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle: its folder and what its manifest says."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle folder and check it: version, fields, list of files, then size and SHA-256 of every file.
+
+        Raises UserError for the first thing wrong.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            state = "is a file, not a bundle folder" if folder.exists() else "does not exist"
+            raise UserError(f"{folder}: {state}; give the folder that pulse-export wrote")
+        manifest = parse(_read_manifest(folder))
+        _check_files(folder, manifest)
+        return cls(folder, manifest)
+
+    def path(self, artifact: str) -> Path:
+        """Where an artifact ("vision", "embed", "decoder", "tokenizer") lies. Raises UserError when it has none."""
+        if artifact not in self.manifest.artifacts:
+            raise UserError(f"{self.folder}: the bundle has no {artifact} artifact; export it again")
+        return self.folder / self.manifest.artifacts[artifact]
+
+    def size(self, artifact: str) -> int:
+        """Bytes of an artifact with the files that go with it: `NAME` itself, `NAME.*` and all below `NAME/`."""
+        name = self.manifest.artifacts[artifact]
+        names = (f for f in self.manifest.files if f == name or f.startswith((name + ".", name + "/")))
+        return sum(self.manifest.files[f][1] for f in names)
+
+
+def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object]) -> Path:
+    """Write manifest.json into a finished bundle folder and return its path.
+
+    `format_version` and `files` (sizes and digests of every other file) are filled in here; the rest is checked as
+    Bundle.load checks it, so that a bundle that cannot be loaded is never written. Raises UserError.
+    """
+    folder = Path(folder)
+    names = sorted(set(_listing(folder)) - {MANIFEST})
+    files = {n: {"sha256": sha256_file(folder / n), "bytes": (folder / n).stat().st_size} for n in names}
+    data = {**manifest, "format_version": FORMAT_VERSION, "files": files}
+    parse(data)
+    target = folder / MANIFEST
+    # Written aside and moved: a reader sees the whole manifest or none.
+    aside = folder / (MANIFEST + ".part")
+    aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, target)
+    return target
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file in lower-case hex, read in pieces so that its size does not matter."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> object:
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder}: has no {MANIFEST}, so it is no bundle; give the folder pulse-export wrote"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{folder / MANIFEST}: cannot be read ({error.strerror})") from None
+    # Nesting thousands deep overflows the parser: as unusable as a syntax error.
+    except (ValueError, RecursionError) as error:
+        reason = shorten(str(error))
+        raise UserError(f"{folder / MANIFEST}: is not JSON ({reason}); copy or export the bundle again") from None
+
+
+def _listing(folder: Path) -> list[str]:
+    """Relative paths, with forward slashes, of everything in the folder that is not a plain folder."""
+    found = []
+    for root, folders, files in os.walk(folder):
+        # A link to a folder would not be walked: count it as an entry, so that it cannot hide files.
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        found += [Path(root, name).relative_to(folder).as_posix() for name in files + links]
+    return found
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    present = set(_listing(folder)) - {MANIFEST}
+    missing, extra = sorted(set(manifest.files) - present), sorted(present - set(manifest.files))
+    if missing:
+        raise UserError(f"{folder}: {missing[0]} is missing; copy or export the bundle again")
+    if extra:
+        raise UserError(f"{folder}: {extra[0]} is not listed in {MANIFEST}; remove it or export the bundle again")
+    damage = f"does not match {MANIFEST}: the bundle is damaged or was altered; copy or export it again"
+    # Every size before any digest: a cut-off download is found at once.
+    for name, (_, size) in manifest.files.items():
+        if not (folder / name).is_file() or (folder / name).stat().st_size != size:
+            raise UserError(f"{folder / name}: its size {damage}")
+    for name, (digest, _) in manifest.files.items():
+        if sha256_file(folder / name) != digest:
+            raise UserError(f"{folder / name}: its SHA-256 {damage}")

@@ -1,0 +1,17 @@
+"""One exception for everything the person at the keyboard can mend, so that every command reports it the same way."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A mistake in what was handed to us. The message is one line: what is wrong, why, and the mend."""
+
+    def __init__(self, message: str) -> None:
+        # File names may hold line breaks; the promise is one line.
+        super().__init__(" ".join(message.splitlines()))
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """`repr(value)` cut to `limit` characters, so that a bad value quoted in a message cannot flood it."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

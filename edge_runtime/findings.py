@@ -1,0 +1,68 @@
+"""Probabilities out of a model that answers in words: how much more it wants to say yes than no."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_runtime.engines import Cache, Engine
+from edge_runtime.errors import UserError, shorten
+from edge_runtime.generate import check_fits
+from edge_runtime.manifest import FindingSpec
+from edge_runtime.prompt import Prompt
+from edge_runtime.sampling import log_softmax
+from edge_runtime.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Finding:
+    """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question."""
+
+    label: str
+    name: str
+    probability: float
+
+
+class FindingScorer:
+    """Asks yes-or-no questions about one image, each from the same cached prefix (text before the image, image).
+
+    Raises UserError when a question does not fit the model's context, or yes or no has no tokens.
+    """
+
+    def __init__(self, engine: Engine, prompt: Prompt, tokenizer: Tokenizer, context_length: int) -> None:
+        self._engine, self._prompt, self._tokenizer = engine, prompt, tokenizer
+        self._context_length = context_length
+
+    def score(self, prefix: Cache, finding: FindingSpec) -> Finding:
+        """The finding's probability for the image in `prefix`."""
+        yes, no = self._words(finding, finding.yes), self._words(finding, finding.no)
+        ids = self._prompt.after_image(finding.question)
+        check_fits(prefix.length + len(ids) + max(len(yes), len(no)) - 1, self._context_length)
+        logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
+        log_odds = self._log_probability(yes, logits, cache) - self._log_probability(no, logits, cache)
+        if math.isnan(log_odds):
+            raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
+        return Finding(finding.label, finding.name, _sigmoid(log_odds))
+
+    def _words(self, finding: FindingSpec, text: str) -> list[int]:
+        ids = self._tokenizer.encode(text)
+        if not ids:
+            raise UserError(f"{finding.label}: {shorten(text)} has no tokens; export the bundle again")
+        return ids
+
+    def _log_probability(self, ids: Sequence[int], logits: np.ndarray, cache: Cache) -> float:
+        """Log of the probability that the model goes on with exactly `ids`."""
+        total = float(log_softmax(logits)[ids[0]])
+        for before, token in itertools.pairwise(ids):
+            logits, cache = self._engine.decode(self._engine.embed([before]), cache)
+            total += float(log_softmax(logits)[token])
+        return total
+
+
+def _sigmoid(x: float) -> float:
+    # Either branch keeps exp's argument at or below 0: no overflow.
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -1,0 +1,156 @@
+"""Any picture of an ECG page to RGB, whatever a phone, scanner or hospital system wrote, in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from edge_runtime.errors import UserError, shorten
+from edge_runtime.pdf import render_page
+
+MIN_SIDE = 32
+MAX_PIXELS = 40_000_000
+MAX_BYTES = 512 << 20
+# Without a wish of the caller, pictures are kept at the size at which a page's finest line is still three pixels wide.
+_DEFAULT_SIDE = 4096
+
+# The plug-ins are called directly: Image.open would also try formats we do not want to be fed, and it holds 200 MP
+# photos for bombs, which a process-wide switch alone could change.
+_FORMATS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
+    (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
+    (rb"II\*\0|MM\0\*", TiffImagePlugin.TiffImageFile),
+    (rb"BM", BmpImagePlugin.BmpImageFile),
+)
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load(
+    source: str | os.PathLike[str] | bytes, page: int | None = None, draft: tuple[int, int] | None = None
+) -> Image.Image:
+    """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF or BMP picture or a PDF page.
+
+    source: a path (`file.pdf#2` is page 2), or the file's bytes. page: from 1; wins over the path's.
+    draft: a JPEG may be decoded smaller, as long as it stays at least this wide and high (pixels).
+    Transparency is dropped, as PULSE does, not blended with a background.
+    Raises UserError for what is missing, damaged, too small (32x32) or too big to decode in bounded memory (40
+    megapixels; a JPEG counts as it is after shrinking).
+    """
+    name, data, page = _locate(source, page)
+    if page is not None and page < 1:
+        raise UserError(f"{name}: page {page} does not exist; pages count from 1")
+    head = data if isinstance(data, bytes) else _head(data)
+    # A PDF may have junk before its header; the format allows it within the first kilobyte.
+    if b"%PDF-" in head[:1024]:
+        return _check_size(render_page(data, page or 1, name), name)
+    opener = next((opener for magic, opener in _FORMATS if re.match(magic, head, re.DOTALL)), None)
+    if opener is None:
+        kind = "is empty" if not head else "is not a picture this program reads"
+        raise UserError(f"{name}: {kind}; give a PNG, JPEG, WebP, TIFF, BMP or PDF file")
+    with warnings.catch_warnings():
+        # Pillow warns about odd metadata; what matters is checked here.
+        warnings.simplefilter("ignore")
+        try:
+            with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
+                return _decode(opener(file), name, page or 1, draft)
+        except UserError:
+            raise
+        except MemoryError:
+            raise UserError(f"{name}: there is not enough memory to decode it; save it smaller") from None
+        # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, KeyError ...
+        except Exception as error:
+            raise UserError(f"{name}: is damaged or cut off ({shorten(str(error))}); copy or save it again") from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """RGB, 8 bits a channel: alpha dropped, 16-bit grey scaled, palettes and CMYK resolved. Raises UserError."""
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16"):
+        # Pillow would clip to 255 and so make the whole page white.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F", "LAB"):
+        raise UserError(f"pictures of Pillow mode {image.mode} are not supported; save it as an 8-bit PNG")
+    if image.mode in ("RGBa", "La"):
+        image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
+    return image.convert("RGB")
+
+
+def _locate(source: str | os.PathLike[str] | bytes, page: int | None) -> tuple[str, bytes | Path, int | None]:
+    """Name for messages, the file or its bytes, and the page asked for in the path."""
+    if isinstance(source, bytes):
+        return "the picture", source, page
+    path = Path(source)
+    numbered = re.fullmatch(r"(.+\.pdf)#(\d{1,6})", str(path), re.IGNORECASE | re.DOTALL)
+    # A file may really be called that.
+    if numbered and not os.path.lexists(path):
+        path = Path(numbered[1])
+        page = int(numbered[2]) if page is None else page
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
+        raise UserError(f"{path}: {kind}; give the path of a picture or PDF")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path}: is larger than {MAX_BYTES >> 20} MB; save it smaller")
+    return str(path), path, page
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1024)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int, int] | None) -> Image.Image:
+    frames = getattr(picture, "n_frames", 1)
+    if page > frames:
+        raise UserError(f"{name}: has {frames} page(s), so page {page} does not exist")
+    if page > 1:
+        picture.seek(page - 1)
+    # A progressive JPEG holds all its coefficients in memory, however small it is decoded.
+    if picture.format == "JPEG" and not picture.info.get("progressive"):
+        side = (_DEFAULT_SIDE, _DEFAULT_SIDE)
+        if draft is not None or picture.width * picture.height > MAX_PIXELS:
+            picture.draft(None, draft or side)
+    _check_size(picture, name)
+    try:
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    # Unreadable EXIF says nothing about orientation; the picture itself may be fine.
+    except Exception:
+        turn = None
+    try:
+        rgb = to_rgb(picture)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    # A copy even if nothing changed: the file is closed on return.
+    return rgb.transpose(turn) if turn is not None else rgb.copy() if rgb is picture else rgb
+
+
+def _check_size(picture: Image.Image, name: str) -> Image.Image:
+    width, height = picture.size
+    if min(width, height) < MIN_SIDE:
+        raise UserError(
+            f"{name}: is {width}x{height} pixels, too small for a page; give at least {MIN_SIDE}x{MIN_SIDE}"
+        )
+    if width * height > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise UserError(f"{name}: is {width}x{height} pixels, above the limit of {limit} megapixels; save it smaller")
+    return picture

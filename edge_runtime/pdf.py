@@ -1,0 +1,38 @@
+"""One page of a PDF as an image: many ECG machines print to PDF. pypdfium2 is imported only when one is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from edge_runtime.errors import UserError, shorten
+
+# Longest side of the rendered page in pixels: 200 dots an inch on letter paper, the size PULSE's own pages have.
+LONG_SIDE = 2200
+
+
+def render_page(source: Path | bytes, page: int, name: str) -> Image.Image:
+    """Page `page` (from 1) on white, RGB, LONG_SIDE pixels long. name: for messages.
+
+    Raises UserError when the file is damaged or locked, the page does not exist, or pypdfium2 is not installed.
+    """
+    try:
+        import pypdfium2
+    except ImportError:
+        raise UserError(f"{name}: a PDF needs pypdfium2, which is not installed; pip install pypdfium2") from None
+    try:
+        document = pypdfium2.PdfDocument(source)
+    except pypdfium2.PdfiumError as error:
+        reason = shorten(str(error))
+        raise UserError(f"{name}: the PDF cannot be opened ({reason}); save it again, without a password") from None
+    try:
+        if page > len(document):
+            raise UserError(f"{name}: has {len(document)} page(s), so page {page} does not exist")
+        sheet = document[page - 1]
+        scale = LONG_SIDE / max(*sheet.get_size(), 1.0)
+        return sheet.render(scale=scale).to_pil().convert("RGB")
+    except pypdfium2.PdfiumError as error:
+        raise UserError(f"{name}: page {page} cannot be drawn ({shorten(str(error))}); save the PDF again") from None
+    finally:
+        document.close()

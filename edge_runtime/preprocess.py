@@ -1,0 +1,123 @@
+"""Page image to the vision tower's input. The only copy: training, export, verification and the device all call it.
+
+How an image is laid out on the tower's canvas is a *mode*; `_MODES` maps its name to a function, and a new one
+(LLaVA-1.6's "anyres" tiles, say) is one more entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime.errors import UserError, shorten
+from edge_runtime.fields import Fields
+
+_RESAMPLE = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+}
+_CHANNELS = {"grey": ("L", 1), "rgb": ("RGB", 3)}
+# Shrink by whole factors first, down to this many times the target: 3 to 5 times faster on photos, no visible change.
+_REDUCING_GAP = 3.0
+_MAX_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """The manifest's `preprocess`: how a page becomes pixels. Sizes in pixels, mean and std for values in 0..1."""
+
+    mode: str
+    width: int
+    height: int
+    channels: str
+    resample: str
+    fill: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object], where: str = "preprocess") -> PreprocessSpec:
+        """Read and check the manifest's fields. Raises UserError naming the first wrong one."""
+        fields = Fields(dict(data), where)
+        mode = fields.text("mode")
+        if mode not in _MODES:
+            raise UserError(
+                f"{where}: mode {shorten(mode)} is not one this version knows ({', '.join(_MODES)}); "
+                "upgrade pulse-edge or export the bundle again"
+            )
+        channels = fields.text("channels", choices=_CHANNELS)
+        count = _CHANNELS[channels][1]
+        std = fields.numbers("std", count)
+        if min(std) <= 0:
+            raise UserError(f"{where}: std must be above 0 but is {list(std)}; export the bundle again")
+        return cls(
+            mode=mode,
+            width=fields.integer("width", 1, _MAX_SIDE),
+            height=fields.integer("height", 1, _MAX_SIDE),
+            channels=channels,
+            resample=fields.text("resample", choices=_RESAMPLE),
+            fill=fields.integer("fill", 0, 255),
+            mean=fields.numbers("mean", count),
+            std=std,
+        )
+
+
+def pixels(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """The vision tower's input, float32 [N, C, H, W] (N tiles), for a PIL image or a uint8 array [H, W] or [H, W, 3].
+
+    Deterministic: the same image gives the same bits. Raises UserError for another kind of array.
+    """
+    return normalize(canvas(image, spec), spec)
+
+
+def canvas(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """The page laid out but not yet normalized, uint8 [N, H, W, C]: what a training cache should keep."""
+    return _MODES[spec.mode](_to_pil(image, spec), spec)
+
+
+def normalize(tiles: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """uint8 [N, H, W, C] to float32 [N, C, H, W]: (value / 255 - mean) / std per channel."""
+    levels = np.arange(256, dtype=np.float64) / 255.0
+    result = np.empty((tiles.shape[0], tiles.shape[3], *tiles.shape[1:3]), np.float32)
+    for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
+        # 256 possible values: a table look-up is faster than the arithmetic and rounds once.
+        table = ((levels - mean) / std).astype(np.float32)
+        np.take(table, tiles[..., channel], out=result[:, channel])
+    return result
+
+
+def draft_size(spec: PreprocessSpec) -> tuple[int, int]:
+    """Width and height, in pixels, below which a decoder must not shrink the picture for us (see image.load)."""
+    # Twice the canvas, either way up: what is thrown away could not have been seen.
+    side = 2 * max(spec.width, spec.height)
+    return side, side
+
+
+def _to_pil(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> Image.Image:
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+            raise UserError(f"an image array must be uint8 [H, W] or [H, W, 3], not {image.dtype} {image.shape}")
+        image = Image.fromarray(np.ascontiguousarray(image))
+    if min(image.size) < 1:
+        raise UserError(f"the image is empty ({image.width}x{image.height})")
+    mode = _CHANNELS[spec.channels][0]
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _fit(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
+    """Keep the aspect ratio, enlarge or shrink until one side touches, centre, pad with `fill`. One tile."""
+    scale = min(spec.width / image.width, spec.height / image.height)
+    width = min(spec.width, max(1, round(image.width * scale)))
+    height = min(spec.height, max(1, round(image.height * scale)))
+    resized = image.resize((width, height), _RESAMPLE[spec.resample], reducing_gap=_REDUCING_GAP)
+    page = np.full((1, spec.height, spec.width, _CHANNELS[spec.channels][1]), spec.fill, np.uint8)
+    top, left = (spec.height - height) // 2, (spec.width - width) // 2
+    page[0, top : top + height, left : left + width] = np.asarray(resized).reshape(height, width, -1)
+    return page
+
+
+_MODES: dict[str, Callable[[Image.Image, PreprocessSpec], np.ndarray]] = {"fit": _fit}

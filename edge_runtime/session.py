@@ -1,0 +1,203 @@
+"""A bundle at work: look at a page once, then ask about it as often as you like.
+
+session = Session.open("pulse-nano.bundle")
+page = session.look("ecg.jpg")
+for piece in page.ask("What is the rhythm?"): ...
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime import image as pictures
+from edge_runtime.answer import Answer, Reply, Timing
+from edge_runtime.bundle import Bundle
+from edge_runtime.engines import Cache, Engine, open_engine
+from edge_runtime.errors import UserError
+from edge_runtime.findings import Finding, FindingScorer
+from edge_runtime.generate import Ending, check_fits, stream
+from edge_runtime.preprocess import draft_size, pixels
+from edge_runtime.prompt import Prompt
+from edge_runtime.sampling import Sampler
+from edge_runtime.tokenizer import StreamDecoder, Tokenizer
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+
+
+class Session:
+    """A loaded bundle. Not for several threads at once."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Tokenizer) -> None:
+        self.manifest = bundle.manifest
+        model = bundle.manifest.model
+        if tokenizer.vocab_size > model.vocab_size:
+            raise UserError(
+                f"{bundle.folder}: tokenizer.json has {tokenizer.vocab_size} tokens but the model {model.vocab_size}; "
+                "export the bundle again"
+            )
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.prompt = Prompt(bundle.manifest.prompt, tokenizer, model.bos_token_id)
+        self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], threads: int | None = None) -> Session:
+        """Check and load the bundle folder at `path`; threads None uses every physical core this process may.
+
+        Raises UserError.
+        """
+        bundle = Bundle.load(path)
+        return cls(bundle, open_engine(bundle, threads), Tokenizer(bundle.path("tokenizer")))
+
+    def look(self, picture: Picture, page: int | None = None) -> Observation:
+        """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
+
+        page: of a PDF or multi-page TIFF, from 1. Raises UserError.
+        """
+        started = time.perf_counter()
+        spec = self.manifest.preprocess
+        if isinstance(picture, str | os.PathLike | bytes):
+            picture = pictures.load(picture, page, draft_size(spec))
+        elif isinstance(picture, Image.Image):
+            picture = pictures.to_rgb(picture)
+        tiles = pixels(picture, spec)
+        prepared = time.perf_counter()
+        features = self.engine.vision(tiles)
+        seen = time.perf_counter()
+        ids = self.prompt.before_image()
+        check_fits(len(ids) + len(features), self.manifest.model.context_length)
+        embeds = np.concatenate([self.engine.embed(ids), features]) if ids else features
+        _, prefix = self.engine.decode(embeds, self.engine.empty_cache())
+        is_ecg = None
+        if self.manifest.is_ecg is not None:
+            is_ecg = self.scorer.score(prefix, self.manifest.is_ecg).probability
+        ended = time.perf_counter()
+        cost = Cost(1e3 * (prepared - started), 1e3 * (seen - prepared), 1e3 * (ended - seen))
+        return Observation(self, prefix, is_ecg, cost)
+
+
+class Cost(NamedTuple):
+    """Milliseconds that look() spent on each of its parts."""
+
+    preprocess: float
+    vision: float
+    prefill: float
+
+
+class Observation:
+    """One page, already read, and the conversation about it.
+
+    is_ecg: probability that it is an ECG page, None if the model cannot tell.
+    """
+
+    def __init__(self, session: Session, prefix: Cache, is_ecg: float | None, cost: Cost) -> None:
+        self._session = session
+        self.is_ecg = is_ecg
+        self._prefix = prefix
+        self._cost = cost
+        self._findings: list[Finding] | None = None
+        # Where the next turn starts: a cache, and the ids it lacks. None pending: no turn is finished yet.
+        self._cache = prefix
+        self._pending: list[int] | None = None
+
+    @property
+    def looks_like_ecg(self) -> bool:
+        """Whether is_ecg reaches the bundle's threshold; true for a model that cannot tell."""
+        return self.is_ecg is None or self.is_ecg >= self._session.manifest.is_ecg_threshold
+
+    @property
+    def not_ecg_notice(self) -> str:
+        """The sentence that stands for the answer when looks_like_ecg is false."""
+        return f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f})."
+
+    def ask(
+        self,
+        question: str | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        seed: int | None = None,
+        findings: bool = True,
+        anyway: bool = False,
+    ) -> Reply:
+        """Ask about the page, or go on with the conversation after the last answer that was read to its end.
+
+        None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
+        A picture that does not look like an ECG page gets one sentence saying so instead, unless `anyway`.
+        Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
+        """
+        session, defaults = self._session, self._session.manifest.generation
+        sampler = Sampler(
+            defaults.temperature if temperature is None else temperature,
+            defaults.top_p if top_p is None else top_p,
+            defaults.top_k if top_k is None else top_k,
+            seed,
+        )
+        limit = defaults.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if limit < 1:
+            raise UserError(f"max-new-tokens must be 1 or more, not {limit}")
+        question = session.manifest.default_question if question is None else question
+        if self._pending is None:
+            ids = session.prompt.after_image(question)
+        else:
+            ids = [*self._pending, *session.prompt.next_turn(question)]
+        if not self.looks_like_ecg and not anyway:
+            return Reply(self._refuse())
+        check_fits(self._cache.length + len(ids), session.manifest.model.context_length)
+        return Reply(self._answer(ids, sampler, limit, findings))
+
+    def findings(self) -> list[Finding]:
+        """Every finding's probability, in the manifest's order; computed once, asked of the page alone."""
+        if self._findings is None:
+            scorer = self._session.scorer
+            self._findings = [scorer.score(self._prefix, spec) for spec in self._session.manifest.findings]
+        return self._findings
+
+    def _answer(self, ids: list[int], sampler: Sampler, limit: int, findings: bool) -> Generator[str, None, Answer]:
+        session, model = self._session, self._session.manifest.model
+        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0)
+        started = time.perf_counter()
+        logits, cache = session.engine.decode(session.engine.embed(ids), self._cache)
+        prefilled = time.perf_counter()
+        tokens = stream(session.engine, logits, cache, sampler, model.eos_token_ids, limit, model.context_length)
+        decoder = StreamDecoder(session.tokenizer)
+        text, first = "", 0.0
+        while True:
+            try:
+                token = next(tokens)
+            except StopIteration as stop:
+                ending: Ending = stop.value
+                break
+            finally:
+                first = first or time.perf_counter()
+            piece = decoder.push(token)
+            if piece:
+                text += piece
+                yield piece
+        self._cache, self._pending = ending.cache, ending.pending
+        scoring = time.perf_counter()
+        found = self.findings() if findings else []
+        timing = Timing(
+            preprocess_ms=cost.preprocess,
+            vision_ms=cost.vision,
+            prefill_ms=cost.prefill + 1e3 * (prefilled - started),
+            first_token_ms=sum(cost) + 1e3 * (first - started),
+            decode_tokens_per_s=ending.steps / ending.seconds if ending.steps else 0.0,
+            tokens=len(ending.token_ids),
+            findings_ms=1e3 * (time.perf_counter() - scoring),
+        )
+        return Answer(text, ending.token_ids, ending.finish_reason, found, self.is_ecg, timing)
+
+    def _refuse(self) -> Generator[str, None, Answer]:
+        text = self.not_ecg_notice
+        yield text
+        timing = Timing(*self._cost, sum(self._cost), 0.0, 0, 0.0)
+        return Answer(text, [], "not_ecg", [], self.is_ecg, timing)

@@ -1,0 +1,77 @@
+"""Words to token ids and back, and a decoder for answers that arrive one token at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer as _Tokenizer
+
+from edge_runtime.errors import UserError, shorten
+
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+# A character is at most 4 bytes, so a real one is whole after at most 4 tokens; twice that is never worth the wait.
+_MOST_PENDING = 8
+
+
+class Tokenizer:
+    """A tokenizer.json. Special tokens are never added here: the prompt says where they go."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            self._tokenizer = _Tokenizer.from_file(os.fspath(path))
+        # The library raises bare Exception for every kind of bad file.
+        except Exception as error:
+            raise UserError(f"{path}: is no tokenizer.json ({shorten(str(error))}); export the bundle again") from None
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the highest id that encode can return."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the text, nothing added. Raises UserError for text that has no UTF-8 form."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{shorten(text)}: is not valid Unicode text; type it in UTF-8") from None
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the ids, special tokens left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+class StreamDecoder:
+    """Turns ids into text as they come, whole characters only, without white space at either end of the answer.
+
+    The pieces put together are the answer's text. A character that the answer's end cuts in two is left out.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        # Decoding needs the piece before, since some tokenizers drop the space of the first word they are given.
+        self._before: list[int] = []
+        self._pending: list[int] = []
+        self._space = ""
+        self._started = False
+
+    def push(self, token_id: int) -> str:
+        """The text that this id completes; often "" ."""
+        self._pending.append(token_id)
+        before = self._tokenizer.decode(self._before)
+        text = self._tokenizer.decode(self._before + self._pending)[len(before) :]
+        if not text or (text.endswith(_BROKEN) and len(self._pending) < _MOST_PENDING):
+            return ""
+        self._before, self._pending = self._pending, []
+        return self._without_ends(text)
+
+    def _without_ends(self, text: str) -> str:
+        if not self._started:
+            text = text.lstrip()
+        # White space waits until a word follows it.
+        text = self._space + text
+        piece = text.rstrip()
+        self._space = text[len(piece) :]
+        self._started = self._started or bool(piece)
+        return piece
