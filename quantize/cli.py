@@ -1,0 +1,78 @@
+"""`pulse-quantize`: a float checkpoint in, its 4-bit checkpoint out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from edge_runtime.errors import UserError
+from quantize.checkpoint import Summary, quantize_checkpoint
+from quantize.int4 import GROUP_SIZES
+from quantize.source import checkpoint_folder
+
+SCHEMES = {f"int4-g{size}": size for size in GROUP_SIZES}
+METHODS = ("rtn",)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 done, 2 wrong use, 130 interrupted."""
+    try:
+        args = _parser().parse_args(argv)
+        source = checkpoint_folder(args.model)
+        out = Path(args.out or f"{source.name}-{args.scheme}")
+        show = _show_progress if sys.stderr.isatty() else lambda name: None
+        summary = quantize_checkpoint(source, out, SCHEMES[args.scheme], progress=show)
+        print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
+        return 0
+    except UserError as error:
+        print(f"pulse-quantize: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pulse-quantize", description="Quantize a checkpoint's Linear weights to 4 bits.")
+    parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
+    parser.add_argument("--scheme", choices=SCHEMES, default="int4-g32", help="int4 in groups of so many (%(default)s)")
+    parser.add_argument("--method", choices=METHODS, default="rtn", help="rtn: round to nearest (%(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-SCHEME)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def _show_progress(name: str) -> None:
+    print(f"\r\033[K{name[:100]}", end="", file=sys.stderr, flush=True)
+
+
+def _as_text(out: Path, summary: Summary) -> str:
+    line = (
+        f"{out}: {len(summary.quantized)} Linears in 4 bits, weights {summary.bytes_before / 1e6:.1f} -> "
+        f"{summary.bytes_after / 1e6:.1f} MB"
+    )
+    return line + (f"; left in float16: {', '.join(summary.kept)}" if summary.kept else "")
+
+
+def _as_json(out: Path, args: argparse.Namespace, summary: Summary) -> dict[str, object]:
+    return {
+        "out": str(out),
+        "scheme": args.scheme,
+        "method": args.method,
+        "quantized": list(summary.quantized),
+        "kept": list(summary.kept),
+        "bytes_before": summary.bytes_before,
+        "bytes_after": summary.bytes_after,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
