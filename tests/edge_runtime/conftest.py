@@ -43,6 +43,8 @@ class Twin:
             shapes |= {f"q{i}": (HIDDEN, inner), f"k{i}": (HIDDEN, inner), f"v{i}": (HIDDEN, inner)}
             shapes |= {f"o{i}": (inner, HIDDEN)}
         self.weights = {n: draw.normal(0, 0.6, s).astype(np.float32) for n, s in shapes.items()}
+        # Logits of a few units, as a trained model has: probabilities then stay away from 0 and 1.
+        self.weights["out"] *= 0.15
 
     def features(self, page: np.ndarray) -> np.ndarray:
         """[T, D] of a uint8 page [H, W]."""
@@ -59,9 +61,7 @@ class Twin:
         w, size = self.weights, len(embeds)
         x = embeds + w["places"][:size]
         for i in range(LAYERS):
-            q, k, v = (
-                (x @ w[f"{n}{i}"]).reshape(size, HEADS, HEAD_DIM).transpose(1, 0, 2) for n in ("q", "k", "v")
-            )
+            q, k, v = ((x @ w[f"{n}{i}"]).reshape(size, HEADS, HEAD_DIM).transpose(1, 0, 2) for n in ("q", "k", "v"))
             scores = q @ k.transpose(0, 2, 1) / np.sqrt(HEAD_DIM)
             scores = np.where(np.tril(np.ones((size, size), bool)), scores, -np.inf)
             shares = np.exp(scores - scores.max(-1, keepdims=True))
@@ -209,8 +209,8 @@ def _manifest(tokenizer: tokenizers.Tokenizer) -> dict:
         "generation": {"max_new_tokens": 8, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
         "default_question": "Describe this page.",
         "findings": [
-            {"label": "NORM", "name": "normal ECG", "question": "normal?", "yes": " Yes", "no": " No"},
-            {"label": "MI", "name": "myocardial infarction", "question": "MI?", "yes": " it is", "no": " it is not"},
+            {"label": "NORM", "name": "normal ECG", "question": "normal?", "yes": "Yes", "no": "No"},
+            {"label": "MI", "name": "myocardial infarction", "question": "MI?", "yes": " it is", "no": " is it"},
         ],
         "is_ecg": {"question": "ECG?", "yes": " Yes", "no": " No", "threshold": 0.0},
         "artifacts": {

@@ -86,7 +86,7 @@ def test_threads_below_one_are_refused(tiny):
 @pytest.mark.parametrize("target", ["executorch", "coreml"])
 def test_targets_not_run_here_are_named(variant, target):
     folder = variant(target=target)
-    with pytest.raises(UserError, match=f"target is {target}, .* it runs onnx"):
+    with pytest.raises(UserError, match=rf"target is {target}, .* \(it runs onnx\)"):
         open_engine(Bundle.load(folder))
 
 
