@@ -33,7 +33,7 @@ COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 @dataclass(frozen=True)
 class Summary:
-    """What quantize_checkpoint did: layers in 4 bits, Linears left in float16 (by rule or by shape), bytes of weights."""
+    """What quantize_checkpoint did: layers in 4 bits, Linears left in float16 by rule or shape, bytes of weights."""
 
     quantized: tuple[str, ...]
     kept: tuple[str, ...]

@@ -40,7 +40,9 @@ def quantize_int4(weight: Tensor, group_size: int = 32) -> Int4Weight:
     if group_size not in GROUP_SIZES:
         raise ValueError(f"group size {group_size} is not one of {GROUP_SIZES}")
     if not fits(weight, group_size):
-        raise ValueError(f"shape {list(weight.shape)} does not divide into groups of {group_size} along its last dimension")
+        raise ValueError(
+            f"shape {list(weight.shape)} does not divide into groups of {group_size} along its last dimension"
+        )
     groups = weight.detach().float().unflatten(1, (-1, group_size))  # [N, K/g, g]
     scales = (groups.abs().amax(dim=-1) / 7.5).half()  # [N, K/g]
     if not torch.isfinite(scales).all():

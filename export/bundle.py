@@ -1,0 +1,60 @@
+"""Checkpoint + graphs -> bundle folder: what every target's exporter shares, so that the targets only write graphs."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.errors import UserError
+from pulse.model.config import Config
+
+# What the device needs and only the checkpoint knows; config.json's section "runtime" holds them as the manifest does.
+RUNTIME_KEYS = ("preprocess", "prompt", "generation", "default_question", "findings", "is_ecg", "notice")
+TOOLS = ("pulse-edge", "torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def manifest_of(config: Config, source: Path, target: str, weights: str, artifacts: dict[str, str]) -> dict[str, Any]:
+    """The manifest's fields but `files` and `format_version`, which edge_runtime.bundle.write_manifest adds.
+
+    artifacts: what the target wrote, such as {"vision": "vision.onnx"}, paths relative to the bundle.
+    Raises UserError when the checkpoint's config.json lacks a part of its runtime section.
+    """
+    runtime = config.runtime
+    for key in (*RUNTIME_KEYS, "eos_token_ids", "bos_token_id"):
+        if key not in runtime:
+            raise UserError(f"{source / 'config.json'}: its section runtime has no {key}; add it")
+    text = config.text
+    return {
+        "name": config.name or source.name,
+        "target": target,
+        "weights": weights,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "source": {"checkpoint": config.name or source.name, "sha256": weights_digest(source)},
+        "tools": {**{name: metadata.version(name) for name in TOOLS}, "python": platform.python_version()},
+        "model": {
+            "vocab_size": text.vocab_size,
+            "hidden_size": text.hidden_size,
+            "layers": text.num_hidden_layers,
+            "kv_heads": text.num_key_value_heads,
+            "head_dim": text.head_dim,
+            "context_length": text.max_position_embeddings,
+            "bos_token_id": runtime["bos_token_id"],
+            "eos_token_ids": runtime["eos_token_ids"],
+        },
+        **{key: runtime[key] for key in RUNTIME_KEYS},
+        "artifacts": artifacts,
+    }
+
+
+def weights_digest(source: Path) -> str:
+    """SHA-256 over the names and contents of a checkpoint's weight files: which weights a bundle was made from."""
+    digest = hashlib.sha256()
+    for path in sorted(source.glob("*.safetensors")):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

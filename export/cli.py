@@ -1,0 +1,86 @@
+"""`pulse-export`: a checkpoint in, a bundle for a device out, with its certificate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from edge_runtime.errors import UserError
+from export.build import TARGETS, build_bundle
+from export.verify import Certificate
+from quantize.load import WEIGHTS
+from quantize.source import NANO, checkpoint_folder
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 done, 1 the certificate failed, 2 wrong use, 130 interrupted."""
+    try:
+        args = _parser().parse_args(argv)
+        source = checkpoint_folder(args.model)
+        out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{args.target}")
+        _quiet()
+        if not args.json:
+            print(f"exporting {source} to {out} ({args.target}, {args.weights}) ...", file=sys.stderr)
+        certificate, _ = build_bundle(source, args.target, args.weights, out)
+        print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
+        return 1 if certificate.status == "fail" else 0
+    except UserError as error:
+        print(f"pulse-export: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pulse-export", description="Export a checkpoint to a bundle that a device can run.")
+    parser.add_argument("model", metavar="MODEL", nargs="?", default=NANO, help="checkpoint folder (%(default)s)")
+    parser.add_argument("--target", choices=TARGETS, required=True, help="what will run it")
+    parser.add_argument("--weights", choices=WEIGHTS, default="int4", help="how weights are stored (%(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def _quiet() -> None:
+    """The exporter's notes are for those who work on it: optional packages it lacks, its own deprecations."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"torch|onnxscript|onnx_ir|copyreg")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _as_text(out: Path, certificate: Certificate) -> str:
+    lines = [f"{out}: {_size(out) / 1e6:.1f} MB; certificate: {certificate.status}"]
+    for stage in certificate.stages:
+        error = "" if stage.error is None else f"{stage.error:.1e} (at most {stage.threshold:.0e})"
+        lines.append(f"  {stage.stage:20} {stage.status:8} {error or stage.reason}")
+    if certificate.first_diverging_stage:
+        lines.append(f"the bundle first differs from the model at: {certificate.first_diverging_stage}")
+    return "\n".join(lines)
+
+
+def _as_json(out: Path, args: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "target": args.target,
+        "weights": args.weights,
+        "bytes": _size(out),
+        "certificate": certificate.as_json(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The certificate: does the exported bundle answer like the model it came from, and if not, from which stage on?
+
+Golden pages go through the bundle as a device would run it and through float32 torch with the same weights. The stages
+follow each other as data does, so the first one that fails is where to look. A stage that could not run says not_run,
+never pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_runtime import image
+from edge_runtime.bundle import Bundle
+from edge_runtime.engines import Engine
+from edge_runtime.errors import UserError
+from edge_runtime.preprocess import canvas, draft_size, pixels
+from edge_runtime.session import Session
+from edge_runtime.tokenizer import Tokenizer
+
+CERTIFICATE = "certificate.json"
+GREEDY_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage over all pages. error: the worst page's; None when it did not run or gave no finite number."""
+
+    stage: str
+    measure: str
+    threshold: float
+    error: float | None
+    status: str  # pass | fail | not_run
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What certify found, with (file name, SHA-256) of the pages it used."""
+
+    stages: tuple[Stage, ...]
+    pages: tuple[tuple[str, str], ...]
+
+    @property
+    def status(self) -> str:
+        """fail if a stage failed, pass if every stage ran and passed, otherwise incomplete."""
+        found = {stage.status for stage in self.stages}
+        return "fail" if "fail" in found else "pass" if found == {"pass"} else "incomplete"
+
+    @property
+    def first_diverging_stage(self) -> str | None:
+        """The first stage that failed, in the order of the data."""
+        return next((stage.stage for stage in self.stages if stage.status == "fail"), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "first_diverging_stage": self.first_diverging_stage,
+            "reference": "float32 torch with the same (dequantized) weights",
+            "pages": [{"file": name, "sha256": digest} for name, digest in self.pages],
+            "stages": [asdict(stage) for stage in self.stages],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write certificate.json into `folder`."""
+        text = json.dumps(self.as_json(), indent=2, allow_nan=False)
+        (folder / CERTIFICATE).write_text(text + "\n", encoding="utf-8")
+
+
+def certify(bundle: Bundle, engine: Engine, reference: Engine, pages: Sequence[Path]) -> Certificate:
+    """Run every stage on `pages` (pictures of ECG pages) with both engines and compare.
+
+    A stage in which the bundle raises is a failure, with the reason. Raises UserError when there are no pages, or when
+    the reference itself cannot answer (a broken checkpoint).
+    """
+    if not pages:
+        raise UserError("there are no golden pages to certify with; reinstall pulse-edge")
+    tokenizer = Tokenizer(bundle.path("tokenizer"))
+    ours, theirs = Session(bundle, engine, tokenizer), Session(bundle, reference, tokenizer)
+    stages = tuple(_run(check, ours, theirs, pages) for check in CHECKS)
+    return Certificate(stages, tuple((page.name, hashlib.sha256(page.read_bytes()).hexdigest()) for page in pages))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A stage: what it computes from a session and a page, what both sides' results differ by, and by how much at most.
+
+    expect: computes the reference's side when that is not `compute` with the reference engine.
+    """
+
+    stage: str
+    measure: str
+    threshold: float
+    compute: Callable[[Session, Path], np.ndarray]
+    compare: Callable[[np.ndarray, np.ndarray], float]
+    expect: Callable[[Session, Path], np.ndarray] | None = None
+
+
+def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path]) -> Stage:
+    def result(error: float | None, status: str, reason: str = "") -> Stage:
+        return Stage(check.stage, check.measure, check.threshold, error, status, reason)
+
+    expected = [(check.expect or check.compute)(theirs, page) for page in pages]
+    if not any(len(array) for array in expected):
+        return result(None, "not_run", "the model has nothing to compare here")
+    errors = []
+    for page, want in zip(pages, expected, strict=True):
+        try:
+            got = check.compute(ours, page)
+        except UserError as error:
+            return result(None, "fail", f"{page.name}: {error}")
+        if got.shape != want.shape and check.compare is not _mismatch:
+            return result(None, "fail", f"{page.name}: shape {list(got.shape)}, not {list(want.shape)}")
+        errors.append(check.compare(got, want))
+    worst = float(np.max(errors))  # NaN wins, and fails below
+    if not math.isfinite(worst):
+        return result(None, "fail", "the bundle's numbers are not finite")
+    return result(worst, "pass" if worst <= check.threshold else "fail")
+
+
+def _pixels(session: Session, page: Path) -> np.ndarray:
+    spec = session.manifest.preprocess
+    return pixels(image.load(page, draft=draft_size(spec)), spec)
+
+
+def _pixels_by_definition(session: Session, page: Path) -> np.ndarray:
+    """(value / 255 - mean) / std in float64, written out; the runtime does it with a table."""
+    spec = session.manifest.preprocess
+    values = canvas(image.load(page, draft=draft_size(spec)), spec).astype(np.float64) / 255
+    return ((values - np.array(spec.mean)) / np.array(spec.std)).transpose(0, 3, 1, 2)
+
+
+def _features(session: Session, page: Path) -> np.ndarray:
+    return session.engine.vision(_pixels(session, page))
+
+
+def _first_logits(session: Session, page: Path) -> np.ndarray:
+    """Logits after the whole first turn, read in two steps as the runtime does: up to the image, then the question."""
+    engine, prompt = session.engine, session.prompt
+    before, features = prompt.before_image(), _features(session, page)
+    embeds = np.concatenate([engine.embed(before), features]) if before else features
+    _, cache = engine.decode(embeds, engine.empty_cache())
+    return engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)[0]
+
+
+def _greedy_tokens(session: Session, page: Path) -> np.ndarray:
+    reply = session.look(page).ask(temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, anyway=True)
+    return np.array([*reply.finish().token_ids, -1])  # the end counts too
+
+
+def _probabilities(session: Session, page: Path) -> np.ndarray:
+    observation = session.look(page)
+    is_ecg = [] if observation.is_ecg is None else [observation.is_ecg]
+    return np.array([finding.probability for finding in observation.findings()] + is_ecg)
+
+
+def _absolute(got: np.ndarray, want: np.ndarray) -> float:
+    return float(np.abs(got - want).max())
+
+
+def _relative(got: np.ndarray, want: np.ndarray) -> float:
+    """Norm of the difference over the norm of what is wanted: a single small value cannot blow it up."""
+    return float(np.linalg.norm(got - want) / max(float(np.linalg.norm(want)), 1e-12))
+
+
+def _mismatch(got: np.ndarray, want: np.ndarray) -> float:
+    """Share of positions with another token, from the first difference on."""
+    length = max(len(got), len(want))
+    same = next((i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b), min(len(got), len(want)))
+    return (length - same) / length
+
+
+# Measured on exact exports: pixels 2e-7, features and logits below 3e-6, probabilities below 2e-6. The thresholds
+# leave two orders of magnitude for other CPUs' summation order; a wrong scale or layout is off by 0.1 and more.
+CHECKS = (
+    Check("pixels", "largest absolute difference", 1e-5, _pixels, _absolute, _pixels_by_definition),
+    Check("vision_features", "relative L2 difference", 3e-4, _features, _relative),
+    Check("first_logits", "relative L2 difference", 3e-4, _first_logits, _relative),
+    Check(
+        "greedy_tokens", f"share of {GREEDY_TOKENS} tokens after the first other one", 0.0, _greedy_tokens, _mismatch
+    ),
+    Check("label_probabilities", "largest absolute difference", 1e-3, _probabilities, _absolute),
+)
