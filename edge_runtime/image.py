@@ -6,7 +6,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,10 @@ def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int
         if draft is not None or picture.width * picture.height > MAX_PIXELS:
             picture.draft(None, draft or side)
     _check_size(picture, name)
+    with _quiet_libtiff(picture):
+        picture.load()
     try:
+        # Asked after load(): a TIFF is turned by Pillow then, and no longer says so.
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     # Unreadable EXIF says nothing about orientation; the picture itself may be fine.
     except Exception:
@@ -142,6 +146,22 @@ def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int
         raise UserError(f"{name}: {error}") from None
     # A copy even if nothing changed: the file is closed on return.
     return rgb.transpose(turn) if turn is not None else rgb.copy() if rgb is picture else rgb
+
+
+@contextmanager
+def _quiet_libtiff(picture: ImageFile.ImageFile) -> Iterator[None]:
+    """libtiff writes its complaints to the process's stderr by itself; the one line that counts is ours."""
+    if picture.format != "TIFF":
+        yield
+        return
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _check_size(picture: Image.Image, name: str) -> Image.Image:

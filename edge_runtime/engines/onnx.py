@@ -47,7 +47,8 @@ class OnnxEngine:
         names = [f"{kind}_{i}" for i in range(model.layers) for kind in ("key", "value")]
         self._past = [f"past_{name}" for name in names]
         self._outputs = ["logits", *(f"present_{name}" for name in names)]
-        self._embed = self._load("embed", ["input_ids"], ["embeds"])
+        # Looking up rows is no work to share; a second pool of threads would only be in the decoder's way.
+        self._embed = self._load("embed", ["input_ids"], ["embeds"], threads=1)
         self._decoder = self._load("decoder", ["embeds", *self._past], self._outputs)
         keep = bundle.size("vision") <= _KEEP_VISION
         self._vision = self._load("vision", ["pixels"], ["features"]) if keep else None
@@ -91,10 +92,13 @@ class OnnxEngine:
         assert logits is not None
         return logits.numpy()[0], cache
 
-    def _load(self, artifact: str, inputs: Sequence[str], outputs: Sequence[str]) -> ort.InferenceSession:
+    def _load(
+        self, artifact: str, inputs: Sequence[str], outputs: Sequence[str], threads: int | None = None
+    ) -> ort.InferenceSession:
         path = self._bundle.path(artifact)
         try:
-            session = ort.InferenceSession(str(path), _options(self._threads), providers=["CPUExecutionProvider"])
+            options = _options(threads or self._threads)
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         # The runtime's exceptions share no base class but Exception.
         except Exception as error:
             reason = shorten(str(error), 120)

@@ -82,9 +82,10 @@ def test_formats(photo, kind, tmp_path):
 def test_exif_orientation(photo, orientation, seen):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = load(saved(photo, "JPEG", exif=exif, quality=95))
-    assert corners(picture) == seen
-    assert picture.size == ((64, 96) if 5 <= orientation <= 8 else (96, 64))
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
+        picture = load(saved(photo, kind, exif=exif))
+        assert corners(picture) == seen, kind
+        assert picture.size == ((64, 96) if 5 <= orientation <= 8 else (96, 64)), kind
 
 
 def test_broken_exif_does_not_hide_the_picture(photo):
@@ -251,6 +252,15 @@ def test_cut_off_files(kind, kept):
     with pytest.raises(UserError, match="damaged or cut off") as error:
         load(data[: int(kept * len(data))])
     assert "\n" not in str(error.value)
+
+
+def test_damaged_compressed_tiff_is_one_line_on_stderr(photo, capfd):
+    data = bytearray(saved(photo, "TIFF", compression="tiff_lzw"))
+    data[20:60] = bytes(40)
+    with pytest.raises(UserError, match="damaged or cut off"):
+        load(bytes(data))
+    os.write(2, b"still open")
+    assert capfd.readouterr().err == "still open"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 500), (500, 31)])
