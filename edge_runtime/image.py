@@ -151,7 +151,7 @@ def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int
 @contextmanager
 def _quiet_libtiff(picture: ImageFile.ImageFile) -> Iterator[None]:
     """libtiff writes its complaints to the process's stderr by itself; the one line that counts is ours."""
-    if picture.format != "TIFF":
+    if picture.format != "TIFF" or not _is_open(2):
         yield
         return
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -162,6 +162,15 @@ def _quiet_libtiff(picture: ImageFile.ImageFile) -> Iterator[None]:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
+
+
+def _is_open(descriptor: int) -> bool:
+    """A windowed program may have no stderr at all."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _check_size(picture: Image.Image, name: str) -> Image.Image:

@@ -164,47 +164,6 @@ def test_pages_of_a_tiff():
         load(data, page=4)
 
 
-@pytest.fixture
-def pdf(tmp_path):
-    pages = [Image.new("RGB", (220, 170), colour) for colour in ((255, 0, 0), (0, 255, 0))]
-    path = tmp_path / "ECG.PDF"
-    path.write_bytes(saved(pages[0], "PDF", save_all=True, append_images=pages[1:]))
-    return path
-
-
-def colour(picture):
-    return tuple(int(v > 128) for v in picture.getpixel((900, 900)))
-
-
-def test_pdf_pages(pdf):
-    assert (load(pdf).mode, load(pdf).size) == ("RGB", (2200, 1700))
-    assert colour(load(pdf)) == RED
-    assert colour(load(f"{pdf}#2")) == GREEN
-    assert colour(load(f"{pdf}#2", page=1)) == RED
-    assert colour(load(pdf.read_bytes(), page=2)) == GREEN
-    assert colour(load(b"junk\n" + pdf.read_bytes())) == RED
-
-
-def test_bad_pdfs(pdf):
-    with pytest.raises(UserError, match=r"has 2 page\(s\), so page 3 does not exist"):
-        load(f"{pdf}#3")
-    with pytest.raises(UserError, match="pages count from 1"):
-        load(f"{pdf}#0")
-    with pytest.raises(UserError, match="the PDF cannot be opened"):
-        load(b"%PDF-1.7\nnothing more")
-
-
-def test_pdf_without_pypdfium2_says_what_to_install(pdf, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pypdfium2", None)
-    with pytest.raises(UserError, match="pip install pypdfium2"):
-        load(pdf)
-
-
-def test_file_with_a_number_sign_in_its_name(pdf, tmp_path):
-    (tmp_path / "odd.pdf#2").write_bytes(pdf.read_bytes())
-    assert colour(load(tmp_path / "odd.pdf#2")) == RED
-
-
 def test_paths_that_are_no_pictures(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="does not exist; give the path"):
         load(tmp_path / "absent.png")
@@ -261,6 +220,18 @@ def test_damaged_compressed_tiff_is_one_line_on_stderr(photo, capfd):
         load(bytes(data))
     os.write(2, b"still open")
     assert capfd.readouterr().err == "still open"
+
+
+def test_tiff_without_a_stderr_to_keep_clean(photo, monkeypatch):
+    whole = os.fstat
+
+    def closed(descriptor):
+        if descriptor == 2:
+            raise OSError(9, "Bad file descriptor")
+        return whole(descriptor)
+
+    monkeypatch.setattr(os, "fstat", closed)
+    assert corners(load(saved(photo, "TIFF"))) == [RED, GREEN, BLUE, GREY]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 500), (500, 31)])

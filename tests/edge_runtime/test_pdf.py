@@ -1,0 +1,68 @@
+"""PDF pages, which many ECG machines print to."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from PIL import Image
+
+from edge_runtime.errors import UserError
+from edge_runtime.image import load
+
+RED, GREEN = (1, 0, 0), (0, 1, 0)
+
+
+@pytest.fixture
+def pdf(tmp_path):
+    pages = [Image.new("RGB", (220, 170), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    path = tmp_path / "ECG.PDF"
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "PDF", save_all=True, append_images=pages[1:])
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+def colour(picture):
+    return tuple(int(v > 128) for v in picture.getpixel((900, 900)))
+
+
+def test_pdf_pages(pdf):
+    assert (load(pdf).mode, load(pdf).size) == ("RGB", (2200, 1700))
+    assert colour(load(pdf)) == RED
+    assert colour(load(f"{pdf}#2")) == GREEN
+    assert colour(load(f"{pdf}#2", page=1)) == RED
+    assert colour(load(pdf.read_bytes(), page=2)) == GREEN
+    assert colour(load(b"junk\n" + pdf.read_bytes())) == RED
+
+
+def test_bad_pdfs(pdf):
+    with pytest.raises(UserError, match=r"has 2 page\(s\), so page 3 does not exist"):
+        load(f"{pdf}#3")
+    with pytest.raises(UserError, match="pages count from 1"):
+        load(f"{pdf}#0")
+    with pytest.raises(UserError, match="the PDF cannot be opened"):
+        load(b"%PDF-1.7\nnothing more")
+
+
+def test_pdf_without_pypdfium2_says_what_to_install(pdf, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    with pytest.raises(UserError, match="pip install pypdfium2"):
+        load(pdf)
+
+
+def test_file_with_a_number_sign_in_its_name(pdf, tmp_path):
+    (tmp_path / "odd.pdf#2").write_bytes(pdf.read_bytes())
+    assert colour(load(tmp_path / "odd.pdf#2")) == RED
+
+
+def test_page_that_cannot_be_drawn_is_named(pdf, monkeypatch):
+    import pypdfium2
+
+    def fail(*_, **__):
+        raise pypdfium2.PdfiumError("no bitmap")
+
+    monkeypatch.setattr(pypdfium2.PdfPage, "render", fail)
+    with pytest.raises(UserError, match=r"page 2 cannot be drawn \('no bitmap'\); save the PDF again"):
+        load(pdf, page=2)
