@@ -5,7 +5,7 @@ Drawing is OpenCV polylines on a cached grid, so that training can draw each pag
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -112,7 +112,7 @@ def render(
         raise ValueError(f"start_s {start_s} is past the end of a record of {record.seconds:.1f} s")
     plan, px = LAYOUTS[layout], dpi / MM_PER_INCH
     width, height = round(paper_mm[0] * px), round(paper_mm[1] * px)
-    image = _grid(width, height, px, replace(style, ink=(0, 0, 0), trace_mm=0)).copy()
+    image = _grid(width, height, px, style.paper, style.minor, style.major).copy()
 
     mask = np.zeros((height, width), np.uint8)
     boxes: list[LeadBox] = []
@@ -153,19 +153,27 @@ def render(
     return Page(image, px, layout, tuple(boxes))
 
 
-@lru_cache(maxsize=64)
-def _grid(width: int, height: int, px: float, style: Style) -> np.ndarray:
-    """Empty paper; cached because thousands of pages share one grid."""
-    image = np.empty((height, width, 3), np.float32)
-    image[:] = style.paper
-    for colour, step_mm, line_mm in ((style.minor, 1.0, 0.1), (style.major, 5.0, 0.18)):
-        if colour is None:
-            continue
-        for axis, length in ((1, width), (0, height)):
-            cover = _line_cover(length, step_mm * px, max(line_mm * px, 0.35))
-            cover = cover[None, :, None] if axis == 1 else cover[:, None, None]
-            image += (np.asarray(colour, np.float32) - image) * cover
-    return image.round().astype(np.uint8)
+_Colour = tuple[int, int, int]
+
+
+@lru_cache(maxsize=8)
+def _grid(
+    width: int, height: int, px: float, paper: _Colour, minor: _Colour | None, major: _Colour | None
+) -> np.ndarray:
+    """Empty paper, uint8 [height, width, 3]; cached because many pages share one grid."""
+    layers = []
+    for colour, step_mm, line_mm in ((minor, 1.0, 0.1), (major, 5.0, 0.18)):
+        if colour is not None:
+            line = max(line_mm * px, 0.35)
+            bare = 1 - _line_cover(height, step_mm * px, line), 1 - _line_cover(width, step_mm * px, line)
+            layers.append((colour, 1 - np.outer(*bare)))
+    channels = []
+    for c in range(3):  # one channel at a time: numpy is slow on rows of three
+        channel = np.full((height, width), paper[c], np.float32)
+        for colour, cover in layers:
+            channel += (colour[c] - channel) * cover
+        channels.append(channel)
+    return (cv2.merge(channels) + 0.5).astype(np.uint8)
 
 
 def _line_cover(length: int, step: float, width: float) -> np.ndarray:

@@ -1,0 +1,79 @@
+"""What both training stages share: schedule, moving average, exact resume, the log."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def learning_rate(step: int, total: int, peak: float, warmup: float = 0.05) -> float:
+    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter 2016, arXiv 1608.03983)."""
+    start = max(1, round(total * warmup))
+    if step < start:
+        return peak * (step + 1) / start
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
+
+
+class Average:
+    """Exponential moving average of a model's floating-point state; what is evaluated and shipped."""
+
+    def __init__(self, model: nn.Module, decay: float = 0.999):
+        self.decay, self.steps = decay, 0
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 10))  # the first steps are no better than noise
+        for name, value in model.state_dict().items():
+            mine = self.state[name]
+            if value.is_floating_point():
+                mine.lerp_(value.to(mine.dtype), 1 - decay)
+            else:
+                mine.copy_(value)
+
+
+def save(path: Path, **parts: Any) -> None:
+    """Write a training state so that a kill at any moment leaves the old one or the new one."""
+    partial = path.with_suffix(".partial")
+    torch.save(parts, partial)
+    partial.replace(path)
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The saved parts, or None when there is nothing to resume."""
+    return torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+
+
+class Log:
+    """Rows of figures in a CSV file that a resumed run goes on writing."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, row: Mapping[str, float]) -> None:
+        new = not self.path.exists()
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)
+
+
+def autocast(device: torch.device) -> Any:
+    """bfloat16 on CUDA only: CPUs without AVX-512 BF16 emulate it, a hundred times slower than float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def clip(model: nn.Module, norm: float = 1.0) -> Tensor:
+    return nn.utils.clip_grad_norm_(model.parameters(), norm)

@@ -1,0 +1,56 @@
+"""What the vision tower learns to see: PTB-XL's labels as one vector a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill.pack import Pack
+from pulse.ecg.labels import AXES
+from pulse.ecg.ptbxl import SUPERCLASSES, superclasses
+
+MIN_STATEMENTS = 150  # 12SL statements rarer than this in the training folds teach nothing
+RATE_CENTRE, RATE_SCALE = 70.0, 0.5
+
+
+@dataclass(frozen=True)
+class Targets:
+    """names [k] of the yes/no targets; values float32 [n, k] (NaN: unknown); rate float32 [n], log2 of the heart rate
+    around 70 a minute, in half octaves (NaN: unknown)."""
+
+    names: list[str]
+    values: np.ndarray
+    rate: np.ndarray
+
+
+def build_targets(pack: Pack, train: np.ndarray) -> Targets:
+    """Superclasses, every SCP code and 12SL statement seen in the training rows, heart axis, and "is_ecg" (all 1)."""
+    codes = Counter(code for row in train for code in pack.labels[row]["scp_codes"])
+    statements = Counter(s for row in train for s in set(pack.labels[row]["sl12"]))
+    common = sorted(s for s, n in statements.items() if n >= MIN_STATEMENTS)
+    names = [
+        *SUPERCLASSES,
+        *(f"scp:{code}" for code in sorted(codes)),
+        *(f"12sl:{s}" for s in common),
+        *(f"axis:{axis}" for axis in AXES),
+        "is_ecg",
+    ]
+    at = {name: k for k, name in enumerate(names)}
+    values = np.zeros((len(pack), len(names)), np.float32)
+    rate = np.full(len(pack), np.nan, np.float32)
+    for row, label in enumerate(pack.labels):
+        present = [
+            *superclasses(label["scp_codes"]),
+            *(f"scp:{code}" for code in label["scp_codes"]),
+            *(f"12sl:{s}" for s in label["sl12"]),
+            f"axis:{label['heart_axis']}",
+            "is_ecg",
+        ]
+        values[row, [at[name] for name in present if name in at]] = 1
+        if not label["heart_axis"]:
+            values[row, [at[f"axis:{axis}"] for axis in AXES]] = np.nan
+        if label["heart_rate"]:
+            rate[row] = np.log2(label["heart_rate"] / RATE_CENTRE) / RATE_SCALE
+    return Targets(names, values, rate)

@@ -1,0 +1,154 @@
+"""Stage one: the vision tower learns PTB-XL's labels, the 12SL statements, the axis and the heart rate from pages."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
+from distill.pack import Pack
+from distill.pages import PageMix, Pages, shuffled
+from distill.score import multilabel
+from distill.targets import Targets
+from edge_runtime.preprocess import PreprocessSpec
+from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.model.config import ConvVision
+from pulse.model.conv import ConvTower
+
+
+@dataclass(frozen=True)
+class TowerRun:
+    """epochs over the training folds, batch of pages, peak learning rate; workers draw pages beside the training."""
+
+    epochs: int = 4
+    batch: int = 32
+    peak: float = 2e-3
+    weight_decay: float = 0.02
+    seed: int = 1
+    workers: int = 1
+    save_every_s: float = 120
+
+
+class TowerWithHead(nn.Module):
+    """pixels [N, 1, H, W] -> (yes/no logits [N, k], rate [N]), both read from the whole-page token."""
+
+    def __init__(self, vision: ConvVision, targets: int):
+        super().__init__()
+        self.tower = ConvTower(vision)
+        self.head = nn.Linear(vision.hidden_size, targets + 1)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.head(self.tower(pixels)[:, 0])
+        return out[:, :-1], out[:, -1]
+
+
+def loss(model: TowerWithHead, pixels: Tensor, values: Tensor, rate: Tensor, names: list[str]) -> Tensor:
+    """Cross-entropy over the known targets, the superclasses counted threefold, plus the error of the rate."""
+    logits, rate_hat = model(pixels)
+    weight = torch.isfinite(values).float()
+    weight[:, : len(SUPERCLASSES)] *= 3
+    weight[:, names.index("is_ecg")] *= 3
+    each = F.binary_cross_entropy_with_logits(logits.float(), torch.nan_to_num(values), reduction="none")
+    known = torch.isfinite(rate)
+    rate_loss = F.smooth_l1_loss(rate_hat.float()[known], rate[known], beta=0.2) if known.any() else logits.sum() * 0
+    return (each * weight).sum() / weight.sum() + 0.1 * rate_loss
+
+
+def train_tower(
+    pack: Pack,
+    targets: Targets,
+    folds: tuple[tuple[int, ...], int],
+    vision: ConvVision,
+    spec: PreprocessSpec,
+    run: TowerRun,
+    out: Path,
+    device: torch.device,
+) -> TowerWithHead:
+    """Train on folds[0], print figures on folds[1] after each epoch, return the averaged model.
+
+    Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
+    layout = torch.channels_last
+    model = TowerWithHead(vision, len(targets.names)).to(device, memory_format=layout)
+    optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
+    average, log = Average(model), Log(out / "tower.csv")
+    step = 0
+    if state := load(out / "tower.pt", device):
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
+    values, rate = torch.from_numpy(targets.values), torch.from_numpy(targets.rate)
+    no_ecg = torch.full((len(targets.names),), float("nan"))
+    no_ecg[targets.names.index("is_ecg")] = 0
+    train, chosen_on = pack.rows(folds[0]), pack.rows((folds[1],))
+    per_epoch = len(train) // run.batch
+    total, saved = per_epoch * run.epochs, time.monotonic()
+
+    def keep() -> None:
+        state = {"average": average.state, "average_steps": average.steps, "step": step}
+        save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
+
+    for epoch in range(step // per_epoch, run.epochs):
+        pages = Pages(pack, shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :], spec, PageMix(), run.seed)
+        pages.epoch = epoch
+        loader = DataLoader(pages, run.batch, drop_last=True, num_workers=run.workers)
+        bar = tqdm(loader, f"tower epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
+        model.train()
+        losses: list[float] = []
+        for pixels, rows, is_ecg in bar:
+            optimizer.param_groups[0]["lr"] = learning_rate(step, total, run.peak)
+            wanted = torch.where(is_ecg[:, None], values[rows], no_ecg).to(device)
+            beats = torch.where(is_ecg, rate[rows], float("nan")).to(device)
+            with autocast(device):
+                error = loss(model, pixels.to(device, memory_format=layout), wanted, beats, targets.names)
+            optimizer.zero_grad(set_to_none=True)
+            error.backward()
+            clip(model)
+            optimizer.step()
+            average.update(model)
+            step += 1
+            losses.append(float(error.detach()))
+            bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}")
+            if time.monotonic() - saved > run.save_every_s:
+                keep()
+                saved = time.monotonic()
+        keep()
+        figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device)
+        log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
+        tqdm.write(f"fold {folds[1]} after epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    return averaged(model, average)
+
+
+def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
+    """A copy of the model with the averaged state, ready to evaluate."""
+    import copy  # noqa: PLC0415
+
+    other = copy.deepcopy(model)
+    other.load_state_dict(average.state)
+    return other.eval()
+
+
+@torch.no_grad()
+def evaluate(
+    model: TowerWithHead, pack: Pack, targets: Targets, rows: np.ndarray, spec: PreprocessSpec, device: torch.device
+) -> dict[str, float]:
+    """Superclass figures of the head on plain pages of these rows, and the mean error of the heart rate in percent."""
+    probability, rates = [], []
+    for pixels, _, _ in DataLoader(Pages(pack, rows, spec, None), 32, num_workers=1):
+        logits, rate = model(pixels.to(device, memory_format=torch.channels_last))
+        probability.append(logits[:, : len(SUPERCLASSES)].sigmoid().float().cpu())
+        rates.append(rate.float().cpu())
+    figures = multilabel(targets.values[rows, : len(SUPERCLASSES)].astype(int), torch.cat(probability).numpy())
+    gap = torch.cat(rates).numpy() - targets.rate[rows]
+    figures["rate_error_pct"] = 100 * float(np.nanmean(np.abs(2 ** (gap * 0.5) - 1)))
+    return figures

@@ -1,0 +1,124 @@
+"""The named sizes of a LLaVA-family model, read from and written to a checkpoint's config.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class ConvVision:
+    """A residual conv tower on a grey page, for the student.
+
+    The stem divides the sides by four and every stage but the first by two; `pool` averages the last grid. The tower
+    gives one token for the whole page and one for each pooled cell.
+    """
+
+    kind: str = "conv"
+    height: int = 384
+    width: int = 544
+    in_channels: int = 1
+    channels: tuple[int, ...] = (32, 48, 96, 192)
+    blocks: tuple[int, ...] = (0, 1, 1, 1)
+    pool: int = 2
+    batch_norm: bool = False  # True while training; checkpoints are saved with the norms folded into the convolutions
+
+    @property
+    def hidden_size(self) -> int:
+        return self.channels[-1]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the pooled grid."""
+        stride = 4 * 2 ** (len(self.channels) - 1) * self.pool
+        return -(-self.height // stride), -(-self.width // stride)
+
+
+@dataclass(frozen=True)
+class ClipVision:
+    """CLIP ViT as LLaVA uses it: the patch tokens of hidden layer `select_layer`, the class token dropped."""
+
+    kind: str = "clip"
+    height: int = 336
+    width: int = 336
+    in_channels: int = 3
+    patch_size: int = 14
+    hidden_size: int = 1024
+    intermediate_size: int = 4096
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 16
+    layer_norm_eps: float = 1e-5
+    select_layer: int = -2
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Llama; the names are those of its config.json."""
+
+    vocab_size: int = 32000
+    hidden_size: int = 4096
+    intermediate_size: int = 11008
+    num_hidden_layers: int = 32
+    num_attention_heads: int = 32
+    num_key_value_heads: int = 32
+    head_dim: int = 128
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 1e4
+    max_position_embeddings: int = 4096
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole model. `runtime` is what the device needs besides weights (preprocess, prompt, findings ...): it becomes
+    the bundle's manifest. `extra` keeps the fields of config.json that are not ours, such as quantization_config."""
+
+    vision: ConvVision | ClipVision
+    text: Decoder
+    runtime: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model_type": MODEL_TYPE,
+            "name": self.name,
+            "vision_config": asdict(self.vision),
+            "text_config": asdict(self.text),
+            "runtime": self.runtime,
+            **self.extra,
+        }
+
+
+MODEL_TYPE = "pulse_llava"
+_VISION = {"conv": ConvVision, "clip": ClipVision}
+
+
+def read_config(folder: Path) -> Config:
+    """Config of a checkpoint folder. Raises UserError when config.json is missing, is not JSON or is another model's."""
+    path = Path(folder) / "config.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no config.json; give a checkpoint folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
+    kind = data.pop("model_type", None) if isinstance(data, dict) else None
+    if kind != MODEL_TYPE:
+        raise UserError(f"{path} describes a model of type {kind!r}; this version reads {MODEL_TYPE!r} checkpoints")
+    try:
+        vision = dict(data.pop("vision_config"))
+        vision_class = _VISION[vision["kind"]]
+        vision = {k: tuple(v) if isinstance(v, list) else v for k, v in vision.items()}
+        return Config(
+            vision=vision_class(**vision),
+            text=Decoder(**data.pop("text_config")),
+            runtime=data.pop("runtime", {}),
+            name=data.pop("name", ""),
+            extra=data,
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} lacks or misnames a field ({error}); it may come from another version") from None

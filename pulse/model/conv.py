@@ -1,0 +1,74 @@
+"""The student's vision tower: dense 3x3 convolutions, the shape of work that phone NPUs and CPUs do fastest."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pulse.model.config import ConvVision
+
+
+class ConvNorm(nn.Module):
+    """Convolution, with a batch norm while training."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, padding: int, norm: bool):
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=not norm)
+        self.norm = nn.BatchNorm2d(c_out) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class Block(nn.Module):
+    """Basic residual block (He et al. 2015, arXiv 1512.03385)."""
+
+    def __init__(self, channels: int, norm: bool):
+        super().__init__()
+        self.conv1 = ConvNorm(channels, channels, 3, 1, 1, norm)
+        self.conv2 = ConvNorm(channels, channels, 3, 1, 1, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.conv2(F.relu(self.conv1(x))))
+
+
+class ConvTower(nn.Module):
+    """pixels [N, C, H, W] -> tokens [N, 1 + rows * columns, hidden]; the first token averages the whole page."""
+
+    def __init__(self, config: ConvVision):
+        super().__init__()
+        norm, widths = config.batch_norm, config.channels
+        layers: list[nn.Module] = [ConvNorm(config.in_channels, widths[0], 8, 4, 2, norm), nn.ReLU()]
+        for stage, (width, blocks) in enumerate(zip(widths, config.blocks, strict=True)):
+            if stage:
+                layers += [ConvNorm(widths[stage - 1], width, 3, 2, 1, norm), nn.ReLU()]
+            layers += [Block(width, norm) for _ in range(blocks)]
+        self.layers = nn.Sequential(*layers)
+        self.pool = config.pool
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        grid = self.layers(pixels)  # [N, hidden, rows, columns]
+        whole = grid.mean((2, 3))[:, None]
+        if self.pool > 1:
+            grid = F.avg_pool2d(grid, self.pool, ceil_mode=True, count_include_pad=False)
+        return torch.cat([whole, grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+@torch.no_grad()
+def fold_norms(tower: ConvTower, config: ConvVision) -> dict[str, Tensor]:
+    """Weights of the same tower with batch_norm=False: each norm's scale and shift moved into its convolution."""
+    state: dict[str, Tensor] = {}
+    for name, module in tower.named_modules():
+        if not isinstance(module, ConvNorm):
+            continue
+        weight = module.conv.weight.float()
+        if isinstance(module.norm, nn.BatchNorm2d):
+            norm = module.norm
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            bias = norm.bias - norm.running_mean * scale
+            weight = weight * scale[:, None, None, None]
+        else:
+            bias = module.conv.bias
+        state[f"{name}.conv.weight"], state[f"{name}.conv.bias"] = weight.clone(), bias.float().clone()
+    return state
