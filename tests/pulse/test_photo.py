@@ -51,6 +51,17 @@ def test_each_effect_changes_the_page_keeps_its_size_and_leaves_the_input_alone(
         np.testing.assert_array_equal(page, before)
 
 
+def test_a_scan_at_200_dpi_is_taken_as_well() -> None:
+    page = drawn_page(1700, 2200)
+    shot = photograph(page, 4, ["perspective", "shadows", "noise", "marks"])
+    assert shot.shape == page.shape
+    noise = photograph(np.full_like(page, 128), 4, ["noise"]).astype(float) - 128
+    assert abs(noise.mean()) < 0.5
+    assert 1 < noise.std() < 12
+    # the stored grains are laid out again and again, yet no row repeats the one above
+    assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.02
+
+
 def test_read_only_and_strided_pages_are_taken() -> None:
     page = drawn_page(128, 160)
     mirrored = page[:, ::-1]

@@ -1,0 +1,372 @@
+"""Readers and the check behind them: what is mended is stated, what cannot be is refused with the mend."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from pulse.ecg.check import checked, lead_name, millivolts
+from pulse.ecg.read import read_record
+from pulse.ecg.record import LEADS, Record, RecordError
+from pulse.ecg.table import read_table
+from pulse.ecg.wfdb import read_wfdb
+
+PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
+REAL = PTBXL / "records100" / "00000" / "00010_lr"
+FS = 100.0
+
+
+@pytest.fixture(scope="module")
+def real() -> Record:
+    return read_wfdb(REAL)
+
+
+@pytest.fixture
+def signal(real: Record) -> np.ndarray:
+    return real.signal.copy()
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def test_a_good_record_is_left_as_it_is(signal: np.ndarray) -> None:
+    record = checked(signal, LEADS, FS, name="x")
+    assert (record.fs, record.name, record.repairs, record.signal.dtype) == (FS, "x", (), np.float32)
+    np.testing.assert_array_equal(record.signal, signal)
+
+
+@pytest.mark.parametrize(
+    ("text", "lead"),
+    [("AVR", "aVR"), ("avf", "aVF"), (" v3 ", "V3"), ("Lead II", "II"), ("DIII", "III"), ("MDC_ECG_LEAD_AVL", "aVL"),
+     ("MLII", None), ("-aVR", None), ("V7", None), ("Resp", None), ("", None)],
+)  # fmt: skip
+def test_only_true_aliases_name_a_lead(text: str, lead: str | None) -> None:
+    assert lead_name(text) == lead
+
+
+def test_leads_in_another_order_come_out_in_the_standard_order(signal: np.ndarray) -> None:
+    order = np.random.default_rng(0).permutation(12)
+    record = checked(signal[order], [LEADS[k].upper() for k in order], FS)
+    np.testing.assert_array_equal(record.signal, signal)
+
+
+def test_limb_leads_are_computed_from_one_and_two(signal: np.ndarray) -> None:
+    keep = [k for k, lead in enumerate(LEADS) if lead not in ("III", "aVR", "aVL", "aVF")]
+    record = checked(signal[keep], [LEADS[k] for k in keep], FS)
+    # the recorder computed them as well, to its own step of 1 uV
+    np.testing.assert_allclose(record.signal, signal, atol=0.003)
+    assert record.repairs == ("computed from leads I and II: III, aVR, aVL, aVF",)
+
+
+def test_a_missing_chest_lead_is_named_or_drawn_flat(signal: np.ndarray) -> None:
+    keep = [k for k in range(12) if k != 8]
+    with pytest.raises(RecordError, match="lead V3 is missing and cannot be computed"):
+        checked(signal[keep], [LEADS[k] for k in keep], FS)
+    record = checked(signal[keep], [LEADS[k] for k in keep], FS, allow_missing=True)
+    assert not record.lead("V3").any()
+    assert record.repairs == ("missing and drawn flat: V3",)
+
+
+def test_limb_leads_are_not_guessed_without_lead_one(signal: np.ndarray) -> None:
+    with pytest.raises(RecordError, match="lead I, aVR is missing"):
+        checked(np.delete(signal, (0, 3), axis=0), [lead for lead in LEADS if lead not in ("I", "aVR")], FS)
+
+
+def test_an_empty_lead_counts_as_missing(signal: np.ndarray) -> None:
+    signal[2] = np.nan
+    record = checked(signal, LEADS, FS)
+    np.testing.assert_allclose(record.lead("III"), signal[1] - signal[0], atol=1e-6)
+    assert record.repairs[0] == "no number in lead III: taken as missing"
+    signal[9] = np.nan
+    with pytest.raises(RecordError, match="lead V4 is missing"):
+        checked(signal, LEADS, FS)
+
+
+def test_extra_signals_are_dropped_and_said_so(signal: np.ndarray) -> None:
+    record = checked(np.vstack([signal[:1] * 1000, signal]), ["Resp", *LEADS], FS)
+    np.testing.assert_array_equal(record.signal, signal)
+    assert record.repairs == ("not among the twelve leads and dropped: Resp",)
+
+
+def test_short_gaps_are_interpolated(signal: np.ndarray) -> None:
+    expected = signal[6].copy()
+    expected[300:320] = np.interp(np.arange(300, 320), [299, 320], expected[[299, 320]])
+    expected[:5] = expected[5]
+    signal[6, 300:320] = np.nan
+    signal[6, :5] = np.nan
+    record = checked(signal, LEADS, FS)
+    np.testing.assert_allclose(record.lead("V1"), expected, atol=1e-6)
+    assert record.repairs == ("lead V1: 2 gap(s) of at most 0.20 s were interpolated",)
+    signal[6, 320] = np.nan
+    with pytest.raises(RecordError, match=r"lead V1 has no samples for 0.21 s at 3.00 s"):
+        checked(signal, LEADS, FS)
+
+
+def test_flat_leads_are_told_until_they_are_too_many(signal: np.ndarray) -> None:
+    signal[[7, 8]] = 0.25
+    assert checked(signal, LEADS, FS).repairs == ("flat for the whole record, a loose electrode perhaps: V2, V3",)
+    signal[:5] = 0
+    with pytest.raises(RecordError, match="7 of 12 leads never change"):
+        checked(signal, LEADS, FS)
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [(1e3, "give unit='uV'"), (1e6, "ADC units"), (1e-3, "if these are volts, give unit='V'")],
+)
+def test_a_wrong_unit_is_recognized(signal: np.ndarray, scale: float, message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        checked(signal * scale, LEADS, FS)
+
+
+def test_high_rates_are_averaged_down_and_odd_rates_kept(signal: np.ndarray) -> None:
+    record = checked(np.repeat(signal, 41, axis=1), LEADS, 4100.0)
+    assert record.fs == 820.0
+    assert record.seconds == pytest.approx(10.0)
+    assert record.repairs == ("4100 Hz was reduced to 820 Hz by averaging 5 samples into one",)
+    record = checked(signal, LEADS, 360.5)
+    assert (record.fs, record.repairs) == (360.5, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "fs", "message"),
+    [
+        (lambda s: s[:, :249], FS, "2.49 s at 100 Hz is too short"),
+        (lambda s: s[:, :0], FS, "holds no samples"),
+        (lambda s: s, 49.9, "49.9 Hz is too low"),
+        (lambda s: s, float("nan"), "nan Hz is too low"),
+        (lambda s: s[0], FS, r"samples are float32 \[1000\]"),
+        (lambda s: s.astype(str), FS, "give numbers as"),
+        (lambda s: s[:11], FS, "11 rows of samples but 12 lead names"),
+        (lambda s: np.where(np.arange(1000) == 150, np.inf, s), FS, "lead I is infinite at 1.50 s"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused(signal: np.ndarray, change, fs: float, message: str) -> None:
+    with pytest.raises(RecordError, match=message) as caught:
+        checked(change(signal), LEADS, fs, name="rec7")
+    assert str(caught.value).startswith("rec7: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_duplicate_and_unknown_names_are_refused(signal: np.ndarray) -> None:
+    with pytest.raises(RecordError, match="lead V6 is there twice"):
+        checked(signal, [*LEADS[:11], "V6"][:10] + ["V6", "v6"], FS)
+    with pytest.raises(RecordError, match="none of A, B is a standard lead"):
+        checked(signal[:2], ["A", "B"], FS)
+
+
+def test_units() -> None:
+    assert [millivolts(unit) for unit in ("mV", "uV", "µV", "V", "nV")] == [1.0, 1e-3, 1e-3, 1e3, 1e-6]
+    with pytest.raises(RecordError, match="'mmHg' is no voltage"):
+        millivolts("mmHg")
+
+
+# --- WFDB -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["", ".hea", ".dat"])
+def test_wfdb_by_base_name_header_or_samples(suffix: str) -> None:
+    record = read_record(f"{REAL}{suffix}")
+    raw = np.fromfile(f"{REAL}.dat", "<i2").reshape(-1, 12).T
+    np.testing.assert_allclose(record.signal, raw / 1000, atol=1e-6)
+    assert (record.name, record.fs, record.seconds, record.repairs) == ("00010_lr", 100.0, 10.0, ())
+
+
+def write(folder: Path, signal: np.ndarray, names: list[str], units: list[str], **more) -> Path:
+    wfdb.wrsamp(
+        "rec", fs=FS, units=units, sig_name=names, p_signal=signal.T.astype(float), fmt=["16"] * len(names),
+        write_dir=str(folder), **more,
+    )  # fmt: skip
+    return folder / "rec"
+
+
+def test_wfdb_units_extra_signals_and_comments(tmp_path: Path, signal: np.ndarray) -> None:
+    mixed = signal.copy()
+    mixed[3] *= 1000
+    pressure = 80 + 10 * signal[:1]
+    path = write(
+        tmp_path, np.vstack([pressure, mixed]), ["ABP", *LEADS], ["mmHg", *["mV"] * 3, "uV", *["mV"] * 8],
+        comments=["Age: 71", "Sex: Female", "Dx: 164889003"],
+    )  # fmt: skip
+    record = read_wfdb(path)
+    np.testing.assert_allclose(record.signal, signal, atol=1e-3)
+    assert (record.age, record.sex) == (71, "female")
+    assert record.repairs == ("not among the twelve leads and dropped: ABP",)
+
+
+def test_wfdb_invalid_samples_are_gaps(tmp_path: Path, signal: np.ndarray) -> None:
+    signal[4, 100:110] = np.nan
+    record = read_wfdb(write(tmp_path, signal, list(LEADS), ["mV"] * 12))
+    assert record.repairs == ("lead aVL: 1 gap(s) of at most 0.10 s were interpolated",)
+    assert np.isfinite(record.signal).all()
+
+
+def copied(folder: Path) -> Path:
+    for kind in (".hea", ".dat"):
+        shutil.copy(f"{REAL}{kind}", folder)
+    return folder / REAL.name
+
+
+def test_wfdb_damage_shows_in_the_checksum(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    data = bytearray(path.with_name("00010_lr.dat").read_bytes())
+    data[5000] ^= 1
+    path.with_name("00010_lr.dat").write_bytes(data)
+    assert read_wfdb(path).repairs == ("the checksums in the header do not fit the samples: the file may be damaged",)
+
+
+def test_wfdb_without_lead_names_is_not_guessed(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    header = path.with_name("00010_lr.hea")
+    first, *signals = header.read_text().splitlines()
+    # the checksum and the name, and all else after the gain, are optional in the format
+    header.write_text("\n".join([first, *(" ".join(line.split()[:3]) for line in signals)]))
+    with pytest.raises(RecordError, match=r"none of signal 0, signal 1, .* is a standard lead"):
+        read_wfdb(path)
+
+
+def test_wfdb_faults_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"gone.hea is not there"):
+        read_wfdb(tmp_path / "gone")
+    path = copied(tmp_path)
+    whole = path.with_name("00010_lr.dat").read_bytes()
+    path.with_name("00010_lr.dat").write_bytes(whole[:7001])
+    with pytest.raises(RecordError, match=r"cannot be read .* again"):
+        read_wfdb(path)
+    path.with_name("00010_lr.dat").unlink()
+    with pytest.raises(RecordError, match=r"names 00010_lr.dat, which is not there"):
+        read_wfdb(path)
+    path.with_name("00010_lr.hea").write_text("this is no header\n")
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_wfdb(path)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def csv_text(signal: np.ndarray, header: list[str], mark: str = ",", first: np.ndarray | None = None) -> str:
+    columns = signal if first is None else np.vstack([first, signal])
+    lines = [mark.join(f"{value:.6g}" for value in row) for row in columns.T]
+    return "\n".join([mark.join(header), *lines]) if header else "\n".join(lines)
+
+
+def test_csv_with_a_time_column(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(csv_text(signal, ["Time", *LEADS], first=np.arange(1000) / 100))
+    record = read_record(path)
+    np.testing.assert_allclose(record.signal, signal, atol=1e-5)
+    assert (record.fs, record.name, record.repairs) == (100.0, "a", ())
+    assert read_record(path, fs=100.4).fs == 100.4
+    with pytest.raises(RecordError, match="its time column says 100 Hz"):
+        read_record(path, fs=500)
+
+
+def test_csv_times_rounded_to_the_millisecond(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(csv_text(signal, ["time_ms", *LEADS], first=np.floor(np.arange(1000) * 1000 / 360)))
+    assert read_table(path).fs == 360.0
+    uneven = np.arange(1000) * 10.0
+    uneven[500:] += 40
+    path.write_text(csv_text(signal, ["time_ms", *LEADS], first=uneven))
+    with pytest.raises(RecordError, match="time column is not even"):
+        read_table(path)
+
+
+def test_csv_from_a_german_spreadsheet_in_microvolts(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(csv_text(signal * 1000, list(LEADS), ";").replace(".", ","), encoding="utf-8-sig")
+    record = read_record(path, fs=100, unit="uV")
+    np.testing.assert_allclose(record.signal, signal, atol=1e-5)
+
+
+def test_csv_without_a_header_needs_leads(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(csv_text(signal, [], "\t"))
+    with pytest.raises(RecordError, match="its first line names no lead"):
+        read_table(path, fs=100)
+    np.testing.assert_allclose(read_table(path, fs=100, leads=LEADS).signal, signal, atol=1e-5)
+    path.write_text(csv_text(signal, [f"ch{k}" for k in range(12)], "\t"))
+    record = read_table(path, fs=100, leads=LEADS)
+    assert record.signal.shape == (12, 1000)
+    with pytest.raises(RecordError, match="12 columns of samples but 11 leads"):
+        read_table(path, fs=100, leads=LEADS[:11])
+
+
+def test_csv_empty_cells_are_gaps_and_bad_cells_are_placed(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    lines = csv_text(signal, list(LEADS)).splitlines()
+    lines[50] = "," + lines[50].split(",", 1)[1]
+    path.write_text("\n".join(lines))
+    assert read_table(path, fs=100).repairs == ("lead I: 1 gap(s) of at most 0.01 s were interpolated",)
+    path.write_text("\n".join([*lines[:60], "x" + lines[60], *lines[61:]]))
+    with pytest.raises(RecordError, match="line 61: could not convert"):
+        read_table(path, fs=100)
+    path.write_text("\n".join([*lines[:60], lines[60] + ",1", *lines[61:]]))
+    with pytest.raises(RecordError, match="line 61: 13 cells where the first line has 12"):
+        read_table(path, fs=100)
+
+
+def test_csv_faults(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(csv_text(signal, list(LEADS)))
+    with pytest.raises(RecordError, match="does not say its sampling rate; give fs"):
+        read_table(path)
+    path.write_text(",".join(LEADS))
+    with pytest.raises(RecordError, match="holds no samples"):
+        read_table(path, fs=100)
+    path.write_text("\n\n")
+    with pytest.raises(RecordError, match="is empty"):
+        read_table(path, fs=100)
+    path.write_bytes(b"\xff\xfe\x00I")
+    with pytest.raises(RecordError, match="not UTF-8"):
+        read_table(path, fs=100)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_npy_either_way_round(tmp_path: Path, signal: np.ndarray, turned: bool) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.round(signal * 1000).astype(np.int16).T if turned else np.round(signal * 1000).astype(np.int16))
+    np.testing.assert_allclose(read_record(path, fs=100, unit="uV").signal, signal, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (11, 1000), (1000,), (2, 12, 1000)])
+def test_npy_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros(shape))
+    with pytest.raises(RecordError, match=r"save numbers as \[12, n\] or \[n, 12\]"):
+        read_table(path, fs=100)
+
+
+def test_npy_with_its_own_leads(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, signal[[0, 1, 6, 7, 8, 9, 10, 11]])
+    record = read_table(path, fs=100, leads=["I", "II", "V1", "V2", "V3", "V4", "V5", "V6"])
+    np.testing.assert_allclose(record.signal, signal, atol=0.003)
+
+
+def test_npy_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(RecordError, match="is no array of numbers"):
+        read_table(path, fs=100)
+    path.write_bytes(b"")
+    with pytest.raises(RecordError, match="is no array of numbers"):
+        read_table(path, fs=100)
+
+
+def test_unknown_kinds_and_contradictions(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text("1")
+    with pytest.raises(RecordError, match="is of no kind known here"):
+        read_record(tmp_path / "a.xyz")
+    with pytest.raises(RecordError, match="is not there"):
+        read_record(tmp_path / "b.csv")
+    with pytest.raises(RecordError, match="is not there"):
+        read_record(tmp_path / "b.xyz")
+    with pytest.raises(RecordError, match=r"no .csv, .tsv or .npy"):
+        read_table(tmp_path / "a.xyz", fs=100)
+    with pytest.raises(RecordError, match="correct the header instead"):
+        read_record(REAL, fs=500)
