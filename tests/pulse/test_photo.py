@@ -23,11 +23,11 @@ def drawn_page(height: int = 384, width: int = 544) -> np.ndarray:
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_another_photograph() -> None:
     page = drawn_page()
-    shots = [photograph(page, seed) for seed in range(30)]
+    shots = [photograph(page, seed) for seed in range(15)]
     for seed, shot in enumerate(shots):
         np.testing.assert_array_equal(shot, photograph(page, seed))
     # the few alike are those that drew no effect at all
-    assert len({shot.tobytes() for shot in shots}) >= 28
+    assert len({shot.tobytes() for shot in shots}) >= 14
 
 
 def test_a_generator_is_advanced() -> None:
@@ -53,9 +53,9 @@ def test_each_effect_changes_the_page_keeps_its_size_and_leaves_the_input_alone(
 
 def test_a_scan_at_200_dpi_is_taken_as_well() -> None:
     page = drawn_page(1700, 2200)
-    shot = photograph(page, 4, ["perspective", "shadows", "noise", "marks"])
+    shot = photograph(page, 4, ["perspective", "marks"])
     assert shot.shape == page.shape
-    noise = photograph(np.full_like(page, 128), 4, ["noise"]).astype(float) - 128
+    noise = photograph(np.full_like(page, 128), 4, ["noise"])[:300].astype(float) - 128
     assert abs(noise.mean()) < 0.5
     assert 1 < noise.std() < 12
     # the stored grains are laid out again and again, yet no row repeats the one above
