@@ -56,7 +56,7 @@ class ConvTower(nn.Module):
 
 
 @torch.no_grad()
-def fold_norms(tower: ConvTower, config: ConvVision) -> dict[str, Tensor]:
+def fold_norms(tower: ConvTower) -> dict[str, Tensor]:
     """Weights of the same tower with batch_norm=False: each norm's scale and shift moved into its convolution."""
     state: dict[str, Tensor] = {}
     for name, module in tower.named_modules():

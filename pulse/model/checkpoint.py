@@ -1,0 +1,58 @@
+"""Checkpoints on disk: config.json, model.safetensors, tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from edge_runtime.errors import UserError
+from pulse.model.config import Config, read_config
+from pulse.model.llava import Llava
+
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+
+
+def load_checkpoint(folder: Path) -> Llava:
+    """The float model of a checkpoint folder, in float32 and ready to evaluate.
+
+    Raises UserError when a file is missing or the tensors are not those of the config, listing them.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if not (folder / WEIGHTS).exists():
+        raise UserError(f"{folder} holds no {WEIGHTS}; copy the checkpoint again")
+    model = Llava(config)
+    load_state(model, load_file(folder / WEIGHTS), str(folder))
+    return model.eval()
+
+
+def load_state(model: Llava, state: dict[str, Tensor], where: str) -> None:
+    """Fill the model; raises UserError that lists missing, unknown and misshapen tensors in one message."""
+    wanted = model.state_dict()
+    missing = sorted(wanted.keys() - state.keys())
+    unknown = sorted(state.keys() - wanted.keys())
+    shapes = sorted(k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape)
+    faults = {"missing": missing, "unknown": unknown, "of another shape": shapes}
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
+        raise UserError(f"{where}: the tensors are not those of its config.json ({listed}); copy the checkpoint again")
+    model.load_state_dict(state)
+
+
+def save_checkpoint(folder: Path, config: Config, state: dict[str, Tensor], tokenizer: Path) -> None:
+    """Write a checkpoint whole or not at all; float tensors are stored as float16."""
+    folder = Path(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    half = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    save_file(half, partial / WEIGHTS, metadata={"format": "pt"})
+    (partial / "config.json").write_text(json.dumps(config.to_json(), indent=1) + "\n", encoding="utf-8")
+    shutil.copyfile(tokenizer, partial / TOKENIZER)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
