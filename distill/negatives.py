@@ -39,7 +39,9 @@ def _text(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
             continue
         words = "".join(chr(int(c)) for c in rng.integers(97, 123, 70))
         line = " ".join(words[k : k + int(rng.integers(2, 9))] for k in range(0, 70, 7))[: int(rng.integers(8, 70))]
-        cv2.putText(image, line, (int(rng.integers(8, 40)), y), cv2.FONT_HERSHEY_SIMPLEX, step / 40, ink, 1, cv2.LINE_AA)
+        cv2.putText(
+            image, line, (int(rng.integers(8, 40)), y), cv2.FONT_HERSHEY_SIMPLEX, step / 40, ink, 1, cv2.LINE_AA
+        )
     if rng.random() < 0.4:
         for x in np.sort(rng.integers(0, width, 4)):
             cv2.line(image, (int(x), 0), (int(x), height), ink, 1)
@@ -61,7 +63,9 @@ def _chart(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
             for x, y in zip(xs, ys, strict=True):
                 cv2.rectangle(image, (int(x), int(y)), (int(x + (width - 80) / n * 0.7), base), colour, -1)
         else:
-            cv2.polylines(image, [np.stack([xs, ys], 1).astype(np.int32)], False, colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+            cv2.polylines(
+                image, [np.stack([xs, ys], 1).astype(np.int32)], False, colour, int(rng.integers(1, 4)), cv2.LINE_AA
+            )
     return image
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from tqdm import tqdm
 
 from edge_runtime.errors import UserError
-
 from pulse.ecg.ptbxl import PtbXl
 from pulse.ecg.record import LEADS, Record
 
@@ -106,7 +105,7 @@ def _measured(record: Record) -> tuple[Record, float | None]:
 
 def heart_rate(record: Record) -> float | None:
     """Beats a minute: the median over leads II, V5 and I of 60 / median RR; None when fewer than three beats show."""
-    import neurokit2 as nk  # noqa: PLC0415 - seconds to import, and only packing needs it
+    import neurokit2 as nk
 
     rates = []
     for lead in ("II", "V5", "I"):

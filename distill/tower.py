@@ -99,7 +99,9 @@ def train_tower(
         save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
     for epoch in range(step // per_epoch, run.epochs):
-        pages = Pages(pack, shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :], spec, PageMix(), run.seed)
+        pages = Pages(
+            pack, shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :], spec, PageMix(), run.seed
+        )
         pages.epoch = epoch
         loader = DataLoader(pages, run.batch, drop_last=True, num_workers=run.workers)
         bar = tqdm(loader, f"tower epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
@@ -131,7 +133,7 @@ def train_tower(
 
 def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
     """A copy of the model with the averaged state, ready to evaluate."""
-    import copy  # noqa: PLC0415
+    import copy
 
     other = copy.deepcopy(model)
     other.load_state_dict(average.state)

@@ -67,7 +67,7 @@ def quantize_checkpoint(
             progress(name)
             before += tensor.nbytes
             layer = name.removesuffix(".weight")
-            if LINEARS.fullmatch(name) and not _skipped(layer, skip) and fits(tensor, group_size):
+            if is_quantizable(name, tensor, group_size, skip):
                 _add_quantized(writer, layer, tensor, group_size, source)
                 quantized.append(layer)
                 continue
@@ -81,6 +81,12 @@ def quantize_checkpoint(
         config["torch_dtype"] = "float16"
         (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return Summary(tuple(quantized), tuple(kept), before, writer.total_bytes)
+
+
+def is_quantizable(name: str, tensor: Tensor, group_size: int, skip: Sequence[str] = SKIP) -> bool:
+    """Whether the tensor `name` becomes 4-bit: a Linear of decoder or projector, not skipped, K a multiple of g."""
+    skipped = any(f".{part}." in f".{name}" for part in skip)
+    return LINEARS.fullmatch(name) is not None and not skipped and fits(tensor, group_size)
 
 
 def quantization_config(group_size: int, ignore: Sequence[str]) -> dict[str, Any]:
@@ -151,10 +157,6 @@ def copy_side_files(source: Path, out: Path) -> None:
         for path in source.glob(pattern):
             if path.is_file() and path.name != CONFIG and not path.name.endswith(".safetensors.index.json"):
                 shutil.copyfile(path, out / path.name)
-
-
-def _skipped(layer: str, skip: Sequence[str]) -> bool:
-    return any(f".{part}." in f".{layer}." for part in skip)
 
 
 def _add_quantized(writer: ShardWriter, layer: str, tensor: Tensor, group_size: int, source: Path) -> None:

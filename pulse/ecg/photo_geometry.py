@@ -92,5 +92,6 @@ def _laid(page: np.ndarray, corners: np.ndarray, rng: np.random.Generator) -> np
     shade = cv2.GaussianBlur(shade, (0, 0), 0.012 * max(shade.shape))
     under = enlarged(_desk(rng, *shade.shape) * (1 - shade[..., None]), page, 1)
     warp = cv2.getPerspectiveTransform(_corners(height, width), corners)
-    return cv2.warpPerspective(page, warp, (width, height), dst=under, flags=cv2.INTER_LINEAR,
-                               borderMode=cv2.BORDER_TRANSPARENT)
+    return cv2.warpPerspective(
+        page, warp, (width, height), dst=under, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+    )

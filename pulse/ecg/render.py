@@ -30,7 +30,9 @@ LAYOUTS = {
     "3x4+rhythm": Layout(_COLUMNS_3X4, ("II",)),
     "3x4": Layout(_COLUMNS_3X4),
     "6x2": Layout((("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))),
-    "12x1": Layout(tuple((name,) for name in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))),
+    "12x1": Layout(
+        tuple((name,) for name in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
+    ),
 }
 
 
@@ -147,7 +149,13 @@ def render(
         for box in boxes:
             _text(mask, box.lead, box.left + px, box.top + 0.28 * row_mm * px, style.text_mm * px)
     for k, line in enumerate(header):
-        _text(mask, line, style.margin_mm * px, (style.margin_mm * 0.6 + (k + 1) * style.text_mm * 1.5) * px, style.text_mm * px)
+        _text(
+            mask,
+            line,
+            style.margin_mm * px,
+            (style.margin_mm * 0.6 + (k + 1) * style.text_mm * 1.5) * px,
+            style.text_mm * px,
+        )
     # A line thinner than a pixel is a pale line, as a scanner at this resolution would see it.
     _blend(image, mask, style.ink, min(1.0, max(0.25, style.trace_mm * px)))
     return Page(image, px, layout, tuple(boxes))
@@ -204,7 +212,16 @@ def _pulse(mask: np.ndarray, left_mm: float, base_mm: float, mm_per_mv: float, p
 def _text(mask: np.ndarray, text: str, x: float, y: float, height_px: float) -> None:
     scale = height_px / 22  # a capital of Hershey Simplex is 22 pixels high at scale 1
     plain = text.encode("ascii", "replace").decode()  # Hershey fonts hold ASCII alone
-    cv2.putText(mask, plain, (round(x), round(y)), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, max(1, round(height_px / 12)), cv2.LINE_AA)
+    cv2.putText(
+        mask,
+        plain,
+        (round(x), round(y)),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        255,
+        max(1, round(height_px / 12)),
+        cv2.LINE_AA,
+    )
 
 
 def _blend(image: np.ndarray, mask: np.ndarray, ink: tuple[int, int, int], opacity: float) -> None:

@@ -12,7 +12,9 @@ LAYOUT_SHARE = {"3x4+rhythm": 0.5, "3x4": 0.15, "6x2": 0.2, "12x1": 0.15}
 STYLE_SHARE = {"red": 0.46, "orange": 0.12, "green": 0.1, "blue": 0.08, "grey": 0.16, "none": 0.08}
 
 
-def varied_page(record: Record, seed: int | np.random.Generator, *, layout: str | None = None, dpi: float = 50.8) -> Page:
+def varied_page(
+    record: Record, seed: int | np.random.Generator, *, layout: str | None = None, dpi: float = 50.8
+) -> Page:
     """A page with a random look (layout too unless given); the same seed draws the same page.
 
     dpi 50.8 gives about 544 x 384 pixels. Speed and gain stay 25 mm/s and 10 mm/mV: they carry the diagnosis.
@@ -76,4 +78,5 @@ def _header(rng: np.random.Generator, record: Record) -> tuple[str, ...]:
     return tuple(lines[k] for k in sorted(rng.choice(len(lines), keep, replace=False)))
 
 
-assert set(LAYOUT_SHARE) == set(LAYOUTS) and set(STYLE_SHARE) == set(STYLES)
+assert set(LAYOUT_SHARE) == set(LAYOUTS)
+assert set(STYLE_SHARE) == set(STYLES)

@@ -27,9 +27,9 @@ class RMSNorm(nn.Module):
 
 
 def rotary(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """cos and sin float32 [S, head_dim] at these positions (Su et al. 2021, arXiv 2104.09864; halves, not pairs)."""
+    """cos and sin float32 [..., head_dim] at positions [...] (Su et al. 2021, arXiv 2104.09864; halves, not pairs)."""
     inverse = 1.0 / theta ** (torch.arange(0, head_dim, 2, device=positions.device).float() / head_dim)
-    angle = positions.float()[:, None] * inverse
+    angle = positions.float()[..., None] * inverse
     angle = torch.cat([angle, angle], dim=-1)
     return angle.cos(), angle.sin()
 
@@ -119,8 +119,8 @@ class Backbone(nn.Module):
         """embeds [B, S, hidden] after a cache of P positions -> (hidden [B, S, hidden], present).
 
         past and present alternate key and value by layer, [B, KV, P or P + S, head_dim]; past may be empty. positions
-        [S] and mask (as in Attention) default to plain causal text; training passes its own to pack several
-        questions behind one image.
+        ([S] or [B, 1, S]) and mask (as in Attention) default to plain causal text; training passes its own to pack
+        several questions behind one image.
         """
         length = embeds.shape[1]
         before = past[0].shape[2] if past else 0

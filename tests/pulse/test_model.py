@@ -30,9 +30,17 @@ def test_llama_equals_transformers_with_grouped_queries() -> None:
     transformers = pytest.importorskip("transformers")
     theirs = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
-            vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=8,
-            num_key_value_heads=2, head_dim=8, rope_theta=5000.0, rms_norm_eps=1e-5, tie_word_embeddings=False,
-        )  # fmt: skip
+            vocab_size=97,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=8,
+            num_key_value_heads=2,
+            head_dim=8,
+            rope_theta=5000.0,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+        )
     ).eval()
     ours = LanguageModel(TEXT).eval()
     ours.load_state_dict(theirs.state_dict())
@@ -44,7 +52,13 @@ def test_llama_equals_transformers_with_grouped_queries() -> None:
 
 def test_clip_equals_transformers_at_llavas_layer() -> None:
     transformers = pytest.importorskip("transformers")
-    sizes = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4, patch_size=8)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "patch_size": 8,
+    }
     theirs = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(image_size=40, **sizes)).eval()
     ours = ClipTower(ClipVision(height=40, width=40, **sizes)).eval()
     kept = {k: v for k, v in theirs.state_dict().items() if k in ours.state_dict()}

@@ -82,7 +82,9 @@ def test_compressed_tensors_reads_config_and_weights(
     for key, value in section.items():
         if key != "config_groups":
             assert written[key] == value
-    assert written["config_groups"]["group_0"]["weights"].items() >= section["config_groups"]["group_0"]["weights"].items()
+    assert (
+        written["config_groups"]["group_0"]["weights"].items() >= section["config_groups"]["group_0"]["weights"].items()
+    )
     assert theirs.ignore is not None
     assert "language_model.lm_head" in theirs.ignore
     stored = load_file(out / "model.safetensors")

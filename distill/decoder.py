@@ -1,0 +1,170 @@
+"""Stage two: projector and decoder learn to answer questions from the tower's features."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from distill.dialogues import Batch, Packer, collate
+from distill.features import Features
+from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
+from distill.pack import Pack
+from distill.score import multilabel
+from distill.tokens import facts_of
+from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.instruct.questions import NO, YES, Turn, finding_question, training_turns
+from pulse.model.config import Decoder
+from pulse.model.llama import LanguageModel
+from pulse.model.llava import Projector
+
+
+@dataclass(frozen=True)
+class DecoderRun:
+    epochs: int = 3
+    batch: int = 32
+    peak: float = 2e-3
+    weight_decay: float = 0.05
+    seed: int = 1
+    max_length: int = 384
+    save_every_s: float = 120
+
+
+class Speaker(nn.Module):
+    """Projector and decoder, named as in the whole model."""
+
+    def __init__(self, vision_size: int, text: Decoder):
+        super().__init__()
+        self.multi_modal_projector = Projector(vision_size, text.hidden_size)
+        self.language_model = LanguageModel(text)
+
+    def hidden(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
+        """features [B, T, C] spliced into the packed sequences -> hidden states [B, L, hidden]."""
+        embeds = self.language_model.model.embed_tokens(batch.ids)
+        image = self.multi_modal_projector(features)
+        end = image_start + image.shape[1]
+        embeds = torch.cat([embeds[:, :image_start], image, embeds[:, end:]], dim=1)
+        return self.language_model.model(embeds, positions=batch.positions[:, None], mask=batch.mask)[0]
+
+    def loss(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
+        """Weighted cross-entropy of the answers' tokens; the head runs on those positions alone."""
+        at = batch.weights > 0
+        logits = self.language_model.lm_head(self.hidden(features, batch, image_start)[at])
+        each = F.cross_entropy(logits.float(), batch.targets[at], reduction="none")
+        return (each * batch.weights[at]).sum() / batch.weights[at].sum()
+
+
+def train_decoder(
+    pack: Pack,
+    features: Features,
+    chosen_on: Features,
+    packer: Packer,
+    text: Decoder,
+    run: DecoderRun,
+    out: Path,
+    device: torch.device,
+) -> Speaker:
+    """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
+
+    The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one.
+    """
+    torch.manual_seed(run.seed)
+    model = Speaker(features.tokens.shape[2], text).to(device)
+    _initialise(model, text)
+    optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay, betas=(0.9, 0.98))
+    average, log, step = Average(model, 0.998), Log(out / "decoder.csv"), 0
+    if state := load(out / "decoder.pt", device):
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
+    per_epoch = len(features.rows) // run.batch
+    total, saved = per_epoch * run.epochs, time.monotonic()
+
+    def keep() -> None:
+        state = {"average": average.state, "average_steps": average.steps, "step": step}
+        save(out / "decoder.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
+
+    for epoch in range(step // per_epoch, run.epochs):
+        model.train()
+        losses: list[float] = []
+        batches = _batches(pack, features, packer, run, epoch, step % per_epoch)
+        bar = tqdm(batches, f"decoder epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
+        for tokens, batch in bar:
+            optimizer.param_groups[0]["lr"] = learning_rate(step, total, run.peak)
+            with autocast(device):
+                error = model.loss(tokens.to(device), _on(batch, device), packer.image_start)
+            optimizer.zero_grad(set_to_none=True)
+            error.backward()
+            clip(model)
+            optimizer.step()
+            average.update(model)
+            step += 1
+            losses.append(float(error.detach()))
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}")
+            if time.monotonic() - saved > run.save_every_s:
+                keep()
+                saved = time.monotonic()
+        keep()
+        figures = evaluate(_averaged(model, average), pack, chosen_on, packer, device)
+        log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
+        tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    return _averaged(model, average)
+
+
+def _initialise(model: Speaker, text: Decoder) -> None:
+    """GPT-2's scheme: small normals, the residual outputs smaller with depth (Radford et al. 2019)."""
+    for name, parameter in model.language_model.named_parameters():
+        if parameter.dim() == 2:
+            residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+            nn.init.normal_(parameter, std=0.02 / ((2 * text.num_hidden_layers) ** 0.5 if residual else 1))
+
+
+def _averaged(model: Speaker, average: Average) -> Speaker:
+    other = Speaker(model.multi_modal_projector.linear_1.in_features, model.language_model.model.config)
+    other.load_state_dict(average.state)
+    return other.to(next(model.parameters()).device).eval()
+
+
+def _on(batch: Batch, device: torch.device) -> Batch:
+    return Batch(*(value.to(device) for value in vars(batch).values()))
+
+
+def _batches(
+    pack: Pack, features: Features, packer: Packer, run: DecoderRun, epoch: int, skip: int
+) -> Iterator[tuple[Tensor, Batch]]:
+    order = np.random.default_rng([run.seed, epoch]).permutation(len(features.rows))
+    for first in range(skip * run.batch, len(order) - run.batch + 1, run.batch):
+        items = order[first : first + run.batch]
+        sequences = []
+        for item in items:
+            row, rng = int(features.rows[item]), np.random.default_rng([run.seed, epoch, int(item)])
+            facts = facts_of(pack.labels[row], True) if row >= 0 else facts_of({}, False)
+            sequences.append(packer.pack(training_turns(facts, rng)))
+        yield torch.from_numpy(features.tokens[items].astype(np.float32)), collate(sequences)
+
+
+@torch.no_grad()
+def evaluate(model: Speaker, pack: Pack, features: Features, packer: Packer, device: torch.device) -> dict[str, float]:
+    """Superclass figures from the likelihood of "Yes" against "No" after each finding's question."""
+    yes, no = packer.encode(YES)[0], packer.encode(NO)[0]
+    dialogues = [[Turn(finding_question(label), YES)] for label in SUPERCLASSES]
+    packed = packer.pack(dialogues)
+    # Where each question's answer starts: the first weighted position of each segment.
+    at = [int(np.flatnonzero((packed.segments == k + 1) & (packed.weights > 0))[0]) for k in range(len(dialogues))]
+    truth, probability = [], []
+    for first in range(0, len(features.rows), 64):
+        tokens = torch.from_numpy(np.asarray(features.tokens[first : first + 64], np.float32)).to(device)
+        batch = _on(collate([packed] * len(tokens)), device)
+        logits = model.language_model.lm_head(model.hidden(tokens, batch, packer.image_start)[:, at]).float()
+        probability.append((logits[..., yes] - logits[..., no]).sigmoid().cpu())
+        for row in features.rows[first : first + 64]:
+            classes = facts_of(pack.labels[int(row)]).classes()
+            truth.append([label in classes for label in SUPERCLASSES])
+    return multilabel(np.array(truth, int), torch.cat(probability).numpy())

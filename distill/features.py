@@ -1,0 +1,48 @@
+"""What the trained tower sees of each training page, kept on disk: the decoder stage then costs no convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from distill.pages import Pages
+from pulse.model.conv import ConvTower
+
+
+@dataclass(frozen=True)
+class Features:
+    """tokens float16 [n, T, C], memory-mapped; rows int64 [n] of the pack, -1 where the page is no ECG."""
+
+    tokens: np.ndarray
+    rows: np.ndarray
+
+
+@torch.no_grad()
+def cache_features(tower: ConvTower, pages: Pages, folder: Path, device: torch.device, batch: int = 32) -> Features:
+    """Features of every page, computed once; a run that was cut off goes on where it stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens_path, rows_path, done_path = folder / "tokens.npy", folder / "rows.npy", folder / "done"
+    done = int(done_path.read_text()) if done_path.exists() else 0
+    if done < len(pages):
+        probe = torch.from_numpy(np.zeros((1, 1, pages.spec.height, pages.spec.width), np.float32)).to(device)
+        shape, mode = (len(pages), *tower(probe).shape[1:]), "r+" if done else "w+"
+        tokens = np.lib.format.open_memmap(tokens_path, mode, np.float16, shape)
+        rows = np.lib.format.open_memmap(rows_path, mode, np.int64, (len(pages),))
+        rest = torch.utils.data.Subset(pages, range(done, len(pages)))
+        bar = tqdm(
+            DataLoader(rest, batch, num_workers=2), "features", initial=done // batch, total=-(-len(pages) // batch)
+        )
+        for pixels, row, _ in bar:
+            seen = tower(pixels.to(device, memory_format=torch.channels_last)).float().cpu().numpy()
+            tokens[done : done + len(row)], rows[done : done + len(row)] = seen, row.numpy()
+            done += len(row)
+            if done // batch % 50 == 0 or done == len(pages):
+                tokens.flush()
+                rows.flush()
+                done_path.write_text(str(done))
+    return Features(np.load(tokens_path, mmap_mode="r"), np.load(rows_path, mmap_mode="r"))

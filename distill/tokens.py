@@ -1,0 +1,44 @@
+"""The student's tokenizer: byte-level BPE learned from the questions and answers it will see.
+
+Byte-level, so any question can be written; small, because a large embedding table is the waste of a small model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
+from tqdm import tqdm
+
+from distill.pack import Pack
+from pulse.instruct.facts import Facts
+from pulse.instruct.questions import training_turns
+
+PAD, END = "<pad>", "</s>"
+SPECIALS = (PAD, END)  # ids 0 and 1
+
+
+def facts_of(label: dict, is_ecg: bool = True) -> Facts:
+    """Facts from a packed record's labels."""
+    return Facts(label["scp_codes"], label["heart_axis"], label["heart_rate"]) if is_ecg else Facts(is_ecg=False)
+
+
+def train_tokenizer(pack: Pack, rows: np.ndarray, path: Path, vocab_size: int = 1024) -> None:
+    """Write tokenizer.json, learned from one dialogue set a record; the same rows give the same file."""
+    rng = np.random.default_rng(0)
+    turns = (turn for row in rows for dialogue in training_turns(facts_of(pack.labels[row]), rng) for turn in dialogue)
+    prompts = ["USER: \n\nASSISTANT:"] * 1000
+    texts = [*prompts, *(text for turn in tqdm(turns, "tokenizer") for text in (turn.question, turn.answer))]
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.save(str(path))

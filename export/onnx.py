@@ -1,0 +1,76 @@
+"""Target "onnx": a model as three ONNX graphs, vision, embed and decoder, for ONNX Runtime on any CPU.
+
+4-bit layers become com.microsoft.MatMulNBits nodes with the checkpoint's integers; everything else computes in
+float32, stored as float16 where that is exact and was asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
+from export.half import store_as_half
+from export.nbits import use_matmul_nbits
+from pulse.model.config import Config
+from pulse.model.llava import Llava
+
+OPSET = 20
+# A protobuf ends at 2 GiB; larger graphs keep their weights in NAME.onnx.data.
+_EXTERNAL_ABOVE = 1 << 30
+_ANY = torch.export.Dim.DYNAMIC
+
+
+def write_graphs(model: Llava, config: Config, weights: str, folder: Path) -> dict[str, str]:
+    """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
+
+    weights: "float32" stores float32, anything else float16 where exact. Changes the layers of `model`.
+    Every length is dynamic: tiles N, batch B, new positions S (1 or more), cached positions P (0 or more).
+    """
+    half = weights != "float32"
+    use_matmul_nbits(model)
+    vision, text = config.vision, config.text
+    pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
+    _write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx", half)
+    # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
+    past = [torch.zeros(2, text.num_key_value_heads, 3, text.head_dim) for _ in range(2 * text.num_hidden_layers)]
+    names = [f"{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
+    inputs, outputs = ["embeds", *(f"past_{n}" for n in names)], ["logits", *(f"present_{n}" for n in names)]
+    shapes = ({0: _ANY, 1: _ANY}, tuple({0: _ANY, 2: _ANY} for _ in past))
+    embeds = torch.zeros(2, 5, text.hidden_size)
+    _write(DecoderGraph(model), (embeds, *past), inputs, outputs, shapes, folder / "decoder.onnx", half)
+    embed = EmbedGraph(model)
+    if half:
+        embed.half()
+    ids = torch.zeros(2, 5, dtype=torch.long)
+    _write(embed, (ids,), ["input_ids"], ["embeds"], ({0: _ANY, 1: _ANY},), folder / "embed.onnx", half=False)
+    return {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
+
+
+def _write(
+    graph: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    shapes: Any,
+    path: Path,
+    half: bool,
+) -> None:
+    program = torch.onnx.export(
+        graph.eval(),
+        example,
+        dynamo=True,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=shapes,
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None  # only the older exporter, which writes a file itself, returns None
+    if half:
+        store_as_half(program.model.graph)
+    size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
+    program.save(str(path), external_data=size > _EXTERNAL_ABOVE)

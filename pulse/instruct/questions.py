@@ -1,0 +1,97 @@
+"""Questions about a page and their answers: the turns that the student learns, and the ones it is asked on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pulse.ecg.labels import SUPERCLASS_NAMES
+from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.instruct.facts import NOT_AN_ECG, Facts, statement_words
+
+REPORT = (
+    "Write a diagnostic report for this ECG image.",
+    "Please write a clinical report based on this ECG image.",
+    "What does this ECG show?",
+    "Describe this ECG.",
+    "Interpret this ECG.",
+)
+# The form of ECGBench's classification prompts (PULSE, arXiv 2410.19008), with PTB-XL's five classes.
+SUPERCLASS = (
+    "You are provided with an ECG signal image. Please classify the ECG image into the following diagnostic statement "
+    "classes:\nNORM(Normal ECG), MI(Myocardial Infarction), STTC(ST/T Change), CD(Conduction Disturbance), "
+    "HYP(Hypertrophy)\nDirectly output the class name and separate with a semicolon.",
+    "Which of the classes NORM, MI, STTC, CD, HYP apply to this ECG?",
+)
+RATE = ("What is the heart rate?", "How fast is the heart beating?")
+AXIS = ("What is the electrical axis?", "How is the heart axis?")
+RHYTHM = ("What is the rhythm?", "Which rhythm does this ECG show?")
+IS_ECG = "Is this a picture of an ECG?"
+YES, NO = "Yes", "No"
+
+# Findings shown as bars on the device: the superclasses, then statements that are common enough to be learned.
+STATEMENTS = ("AFIB", "PACE", "CLBBB", "CRBBB", "1AVB", "LVH", "PVC")
+
+
+def finding_name(label: str) -> str:
+    return SUPERCLASS_NAMES.get(label) or statement_words(label)
+
+
+def finding_question(label: str) -> str:
+    """The yes/no question whose likelihood of "Yes" is the finding's probability."""
+    return f"Is this a {finding_name(label)}?" if label == "NORM" else f"Does this ECG show {finding_name(label)}?"
+
+
+@dataclass(frozen=True)
+class Turn:
+    question: str
+    answer: str
+
+
+def has_finding(facts: Facts, label: str) -> bool:
+    return label in (facts.classes() if label in SUPERCLASSES else facts.scp_codes)
+
+
+def yes_no(facts: Facts, label: str) -> Turn:
+    return Turn(finding_question(label), YES if has_finding(facts, label) else NO)
+
+
+def report_turn(facts: Facts, rng: np.random.Generator) -> Turn:
+    return Turn(_one(REPORT, rng), facts.report())
+
+
+def superclass_turn(facts: Facts, rng: np.random.Generator) -> Turn:
+    return Turn(_one(SUPERCLASS, rng), facts.classes_text() if facts.is_ecg else NOT_AN_ECG)
+
+
+def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
+    """One turn for each of rate, axis and rhythm that is known."""
+    answers = ((RATE, facts.rate_text()), (AXIS, facts.axis_text()), (RHYTHM, facts.rhythm_text()))
+    return [Turn(_one(questions, rng), answer) for questions, answer in answers if answer]
+
+
+def training_turns(facts: Facts, rng: np.random.Generator) -> list[list[Turn]]:
+    """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes, yes/no
+    for every superclass at its natural share (so that likelihoods are probabilities), two further statements, and one
+    measurement."""
+    is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
+    if not facts.is_ecg:
+        return [is_ecg, [report_turn(facts, rng)], [superclass_turn(facts, rng)]]
+    known = known_turns(facts, rng)
+    follow_ups = [*known, *(yes_no(facts, label) for label in (*SUPERCLASSES, *STATEMENTS))]
+    dialogue = [report_turn(facts, rng)]
+    if rng.random() < 0.3:
+        dialogue.append(follow_ups[int(rng.integers(len(follow_ups)))])
+    dialogues = [dialogue, [superclass_turn(facts, rng)]]
+    dialogues += [[yes_no(facts, label)] for label in SUPERCLASSES]
+    dialogues += [[yes_no(facts, str(label))] for label in rng.choice(STATEMENTS, 2, replace=False)]
+    if known:
+        dialogues.append([known[int(rng.integers(len(known)))]])
+    if rng.random() < 0.2:
+        dialogues.append(is_ecg)
+    return dialogues
+
+
+def _one(choices: tuple[str, ...], rng: np.random.Generator) -> str:
+    return choices[int(rng.integers(len(choices)))]

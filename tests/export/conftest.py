@@ -1,0 +1,97 @@
+"""A checkpoint of a few thousand random weights, complete with tokenizer and runtime section, and a page to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tokenizers import decoders, models, pre_tokenizers
+
+from pulse.model.config import Config, ConvVision, Decoder
+from pulse.model.llava import Llava
+
+RUNTIME = {
+    "preprocess": {
+        "mode": "fit",
+        "width": 96,
+        "height": 64,
+        "channels": "grey",
+        "resample": "bilinear",
+        "fill": 255,
+        "mean": [0.5],
+        "std": [0.25],
+    },
+    "prompt": {
+        "system": "",
+        "first_turn": "USER: <image>\n{question} ASSISTANT:",
+        "next_turn": "USER: {question} ASSISTANT:",
+        "add_bos": True,
+    },
+    "generation": {"max_new_tokens": 8, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
+    "default_question": "Report?",
+    "findings": [{"label": "NORM", "name": "normal ECG", "question": "Normal?", "yes": " Yes", "no": " No"}],
+    "is_ecg": {"question": "ECG?", "yes": " Yes", "no": " No", "threshold": 0.0},
+    "notice": "For research; not a medical device.",
+    "bos_token_id": 0,
+    "eos_token_ids": [1],
+}
+
+
+def config() -> Config:
+    return Config(
+        vision=ConvVision(height=64, width=96, channels=(8, 16, 32), blocks=(0, 1, 1), pool=2),
+        text=Decoder(
+            vocab_size=300,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            max_position_embeddings=256,
+        ),
+        runtime=RUNTIME,
+        name="tiny",
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float checkpoint folder. Weights are large enough that logits differ from token to token."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = Llava(config())
+    state = {
+        name: (t * 3 if t.ndim == 2 else t).detach().half().float().contiguous()
+        for name, t in model.state_dict().items()
+    }
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config().to_json()))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate(["<s>", "</s>", *alphabet])}
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two pictures with different content."""
+    folder = tmp_path_factory.mktemp("pages")
+    draw = np.random.default_rng(0)
+    paths = []
+    for i in range(2):
+        path = folder / f"page{i}.png"
+        Image.fromarray(draw.integers(0, 256, (120, 200, 3), np.uint8)).save(path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,199 @@
+"""pulse-export from end to end: the bundle answers, the certificate tells the truth, and mistakes cost one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import export.build
+from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.engines import open_engine
+from edge_runtime.errors import UserError
+from edge_runtime.session import Session
+from export.build import TARGETS, build_bundle
+from export.cli import main
+from export.reference import TorchEngine
+from export.verify import certify
+from quantize.checkpoint import quantize_checkpoint
+from quantize.load import load_model
+
+STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundles") / "tiny-int4"
+    certificate, _ = build_bundle(checkpoint, "onnx", "int4", out, pages)
+    assert certificate.status == "pass"
+    return out
+
+
+def test_bundle_answers_and_carries_its_certificate(bundle: Path, pages: list[Path]) -> None:
+    session = Session.open(bundle)
+    answer = session.look(pages[0]).ask("Report?").finish()
+    assert answer.token_ids
+    assert 0 <= answer.findings[0].probability <= 1
+    written = json.loads((bundle / "certificate.json").read_text())
+    assert written["status"] == "pass"
+    assert [stage["stage"] for stage in written["stages"]] == STAGES
+    assert all(stage["error"] <= stage["threshold"] for stage in written["stages"])
+    assert [page["file"] for page in written["pages"]] == [page.name for page in pages]
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["weights"] == "int4"
+    assert "certificate.json" in manifest["files"]
+
+
+@pytest.fixture
+def instant(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exporting copies the graphs that `bundle` has: for tests of what happens around it."""
+
+    def copy(model: object, config: object, weights: str, folder: Path) -> dict[str, str]:
+        names = {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
+        for name in names.values():
+            shutil.copyfile(bundle / name, folder / name)
+        return names
+
+    monkeypatch.setitem(TARGETS, "onnx", copy)
+
+
+@pytest.mark.parametrize("weights", ["int4", "float16"])
+def test_weights_from_a_4_bit_checkpoint(weights: str, checkpoint: Path, pages: list[Path], tmp_path: Path) -> None:
+    quantize_checkpoint(checkpoint, tmp_path / "q", 64)
+    certificate, out = build_bundle(tmp_path / "q", "onnx", weights, tmp_path / "out", pages)
+    assert certificate.status == "pass"
+    nodes = {node.op_type for node in onnx.load(out / "decoder.onnx").graph.node}
+    assert ("MatMulNBits" in nodes) == (weights == "int4")
+
+
+@pytest.mark.parametrize(
+    ("graph", "stage"), [("vision", "vision_features"), ("decoder", "first_logits")], ids=["vision", "decoder"]
+)
+def test_one_doubled_scale_fails_at_its_stage(
+    graph: str, stage: str, bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(bundle, folder)
+    model = onnx.load(folder / f"{graph}.onnx")
+    node = next(node for node in model.graph.node if node.op_type == "MatMulNBits")
+    cast = next((n for n in model.graph.node if node.input[2] in n.output), None)  # large scales are stored as float16
+    name = cast.input[0] if cast else node.input[2]
+    scale = next(t for t in model.graph.initializer if t.name == name)
+    scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), name))
+    onnx.save(model, folder / f"{graph}.onnx")
+    assert _certify(folder, checkpoint, pages) == ("fail", stage)
+    assert _certify(bundle, checkpoint, pages) == ("pass", None)
+
+
+def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
+    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.verify.pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    assert _certify(bundle, checkpoint, pages) == ("fail", "pixels")
+
+
+def test_infinite_weights_fail_and_are_written_as_json(
+    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(bundle, folder)
+    model = onnx.load(folder / "decoder.onnx")
+    tensor = next(t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
+    tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), np.inf), tensor.name))
+    onnx.save(model, folder / "decoder.onnx")
+    assert _certify(folder, checkpoint, pages) == ("fail", "first_logits")
+
+
+def _certify(folder: Path, checkpoint: Path, pages: list[Path]) -> tuple[str, str | None]:
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
+    loaded = Bundle.load(folder)
+    certificate = certify(loaded, open_engine(loaded), TorchEngine(*load_model(checkpoint, "int4")), pages)
+    json.dumps(certificate.as_json(), allow_nan=False)
+    return certificate.status, certificate.first_diverging_stage
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_model_without_findings_is_not_passed_for_them(checkpoint: Path, pages: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["runtime"] |= {"findings": [], "is_ecg": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    certificate, _ = build_bundle(folder, "onnx", "int4", tmp_path / "out", pages)
+    assert certificate.status == "incomplete"
+    assert certificate.stages[-1].status == "not_run"
+
+
+@pytest.mark.usefixtures("instant")
+def test_command_exits_1_when_the_certificate_fails(
+    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(export.build, "example_pages", lambda: pages)
+    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["certificate"]["status"] == "pass"
+    monkeypatch.setattr("export.verify.pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
+    assert "first differs from the model at: pixels" in capsys.readouterr().out
+    assert (tmp_path / "bad" / "certificate.json").is_file()
+
+
+@pytest.mark.usefixtures("instant")
+def test_an_interrupted_export_leaves_no_folder(
+    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export.build, "certify", stop)  # the last step: every file is written by then
+    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 130
+    assert not any((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["absent", "--target", "onnx"], "no such folder"),
+        (["PULSE-ECG/PULSE-7B", "--target", "onnx"], "hub ids"),
+        (["CHECKPOINT", "--target", "coreml"], "invalid choice: 'coreml'"),
+        (["CHECKPOINT", "--target", "onnx", "--weights", "int3"], "invalid choice: 'int3'"),
+        (["EMPTY", "--target", "onnx"], "no tokenizer.json"),
+        (["BROKEN", "--target", "onnx"], "do not match"),
+        (["CHECKPOINT", "--target", "onnx", "--out", "CHECKPOINT"], "already exists"),
+        (["CHECKPOINT"], "--target"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(
+    arguments: list[str], reason: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    shutil.copytree(checkpoint, tmp_path / "BROKEN")
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["text_config"]["intermediate_size"] = 64
+    (tmp_path / "BROKEN" / "config.json").write_text(json.dumps(config))
+    places = {"CHECKPOINT": checkpoint, "EMPTY": tmp_path / "EMPTY", "BROKEN": tmp_path / "BROKEN"}
+    arguments = [str(places.get(a, a)) for a in arguments]
+    if "--out" not in arguments:
+        arguments += ["--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert reason in error[-1]
+    assert len([line for line in error if not line.startswith("exporting ")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["runtime"]["prompt"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="runtime has no prompt"):
+        build_bundle(folder, "onnx", "float32", tmp_path / "out", [])
+    assert not (tmp_path / "out").exists()
