@@ -74,8 +74,8 @@ class Packer:
             segments += [number] * len(tokens)
             targets += wanted
             weights += share
-        arrays = (np.array(x, np.int64) for x in (ids, positions, segments, targets))
-        return Packed(*arrays, np.array(weights, np.float32))
+        whole = [np.array(x, np.int64) for x in (ids, positions, segments, targets)]
+        return Packed(whole[0], whole[1], whole[2], whole[3], np.array(weights, np.float32))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def train_tower(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     layout = torch.channels_last
-    model = TowerWithHead(vision, len(targets.names)).to(device, memory_format=layout)
+    model = TowerWithHead(vision, len(targets.names)).to(device).to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
     average, log = Average(model), Log(out / "tower.csv")
     step = 0

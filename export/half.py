@@ -25,16 +25,19 @@ def store_as_half(graph: ir.Graph) -> int:
             half = exact.astype(np.float16)
         if not np.array_equal(half.astype(np.float32), exact):
             continue
+        half_name = f"{name}_f16"
         stored = ir.Value(
-            name=f"{name}_f16", const_value=ir.tensor(half), shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16)
+            name=half_name,
+            const_value=ir.tensor(half, name=half_name),
+            shape=value.shape,
+            type=ir.TensorType(ir.DataType.FLOAT16),
         )
-        stored.const_value.name = stored.name
         cast = ir.node("Cast", [stored], {"to": int(ir.DataType.FLOAT)}, num_outputs=1)
         cast.outputs[0].type, cast.outputs[0].shape = value.type, value.shape
         value.replace_all_uses_with(cast.outputs[0])
         del graph.initializers[name]
         cast.outputs[0].name = name
-        graph.initializers[stored.name] = stored
+        graph.initializers[half_name] = stored
         graph.insert_before(graph[0], cast)
         changed += 1
     return changed

@@ -7,6 +7,8 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,13 @@ class MatMulNBits(nn.Module):
         super().__init__()
         n, k, group = linear.out_features, linear.in_features, linear.group_size
         self.out_features = n
-        self.attributes = {"K": k, "N": n, "bits": 4, "block_size": group, "accuracy_level": accuracy_level}
+        self.attributes: dict[str, Any] = {
+            "K": k,
+            "N": n,
+            "bits": 4,
+            "block_size": group,
+            "accuracy_level": accuracy_level,
+        }
         self.register_buffer("packed", linear.weight_packed.view(torch.uint8).view(n, k // group, group // 2))
         self.register_buffer("scale", linear.weight_scale.float())  # the operator wants the activations' type
         self.register_buffer("bias", None if linear.bias is None else linear.bias.float())

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge_runtime.engines import Cache
 from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
 from pulse.model.config import Config
+from pulse.model.llava import Llava
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class TorchCache:
 class TorchEngine:
     """The engine that certificates compare with; see edge_runtime.engines.Engine. `model` must be in float32."""
 
-    def __init__(self, model: nn.Module, config: Config) -> None:
+    def __init__(self, model: Llava, config: Config) -> None:
         self._vision, self._embed, self._decoder = VisionGraph(model), EmbedGraph(model), DecoderGraph(model)
         text = config.text
         self._empty = torch.zeros(1, text.num_key_value_heads, 0, text.head_dim)

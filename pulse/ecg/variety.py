@@ -70,7 +70,7 @@ def _header(rng: np.random.Generator, record: Record) -> tuple[str, ...]:
     if rng.random() < 0.25:
         return ()
     lines = [
-        f"ID: {rng.integers(10**6, 10**8)}   {rng.integers(1, 29):02d}.{rng.integers(1, 13):02d}.{rng.integers(1990, 2027)}",
+        f"ID: {rng.integers(10**6, 10**8)}   {rng.integers(1990, 2027)}-{rng.integers(1, 13):02d}",
         f"{'Male' if rng.random() < 0.5 else 'Female'}  {rng.integers(18, 95)} yr   {rng.integers(140, 200)} cm",
         "25 mm/s   10 mm/mV   0.05-40 Hz",
     ]

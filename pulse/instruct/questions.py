@@ -1,4 +1,4 @@
-"""Questions about a page and their answers: the turns that the student learns, and the ones it is asked on the device."""
+"""Questions about a page and their answers: what the student learns, and what it is asked on the device."""
 
 from __future__ import annotations
 

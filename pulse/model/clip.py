@@ -79,7 +79,7 @@ class ClipTransformer(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.pre_layrnorm(self.embeddings(pixels))
-        for layer in self.encoder["layers"]:
+        for layer in self.encoder["layers"].children():
             x = layer(x)
         return x
 

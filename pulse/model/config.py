@@ -98,7 +98,7 @@ _VISION = {"conv": ConvVision, "clip": ClipVision}
 
 
 def read_config(folder: Path) -> Config:
-    """Config of a checkpoint folder. Raises UserError when config.json is missing, is not JSON or is another model's."""
+    """Config of a checkpoint folder. Raises UserError when config.json is missing, no JSON or another model's."""
     path = Path(folder) / "config.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -62,13 +62,10 @@ def fold_norms(tower: ConvTower) -> dict[str, Tensor]:
     for name, module in tower.named_modules():
         if not isinstance(module, ConvNorm):
             continue
-        weight = module.conv.weight.float()
-        if isinstance(module.norm, nn.BatchNorm2d):
-            norm = module.norm
-            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            bias = norm.bias - norm.running_mean * scale
-            weight = weight * scale[:, None, None, None]
-        else:
-            bias = module.conv.bias
-        state[f"{name}.conv.weight"], state[f"{name}.conv.bias"] = weight.clone(), bias.float().clone()
+        weight, norm = module.conv.weight.float(), module.norm
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_var is None or norm.running_mean is None:
+            raise ValueError("the tower has no batch norms to fold: its config says batch_norm=False")
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        state[f"{name}.conv.weight"] = weight * scale[:, None, None, None]
+        state[f"{name}.conv.bias"] = norm.bias - norm.running_mean * scale
     return state
