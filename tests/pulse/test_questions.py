@@ -1,0 +1,53 @@
+"""Labels become the right sentences, and yes/no questions keep their natural share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pulse.instruct.facts import NOT_AN_ECG, Facts
+from pulse.instruct.questions import (
+    IS_ECG,
+    NO,
+    STATEMENTS,
+    YES,
+    finding_question,
+    superclass_turn,
+    training_turns,
+    yes_no,
+)
+
+INFARCT = Facts({"IMI": 35.0, "LAFB": 100.0, "SR": 0.0}, "LAD", 73.0)
+
+
+def test_report_says_rhythm_rate_axis_findings_and_conclusion() -> None:
+    assert INFARCT.report() == (
+        "Sinus rhythm. About 75 beats per minute. Left axis deviation. Inferior myocardial infarction; left anterior "
+        "fascicular block. Conclusion: abnormal ECG."
+    )
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    assert Facts({"NORM": 100.0}).report() == "Normal ECG. Conclusion: normal ECG."
+
+
+def test_superclasses_in_ecgbench_form() -> None:
+    rng = np.random.default_rng(0)
+    assert superclass_turn(INFARCT, rng).answer == "MI; CD"
+    assert superclass_turn(Facts({"AFLT": 100.0}), rng).answer == "None of these"
+    assert superclass_turn(Facts(is_ecg=False), rng).answer == NOT_AN_ECG
+
+
+@pytest.mark.parametrize(
+    ("label", "answer"), [("MI", YES), ("CD", YES), ("HYP", NO), ("NORM", NO), ("AFIB", NO), ("LVH", NO)]
+)
+def test_yes_and_no(label: str, answer: str) -> None:
+    assert yes_no(INFARCT, label).answer == answer
+
+
+def test_every_superclass_is_asked_of_every_ecg_and_none_of_other_pictures() -> None:
+    asked = [t.question for dialogue in training_turns(INFARCT, np.random.default_rng(3)) for t in dialogue]
+    assert all(finding_question(label) in asked for label in ("NORM", "MI", "STTC", "CD", "HYP"))
+    assert len({finding_question(label) for label in STATEMENTS}) == len(STATEMENTS)
+    answers = {t.question: t.answer for d in training_turns(Facts(is_ecg=False), np.random.default_rng(3)) for t in d}
+    assert answers[IS_ECG] == NO
