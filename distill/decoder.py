@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,9 @@ from pulse.model.llava import Projector
 
 @dataclass(frozen=True)
 class DecoderRun:
-    epochs: int = 3
-    batch: int = 32
-    peak: float = 2e-3
+    epochs: int = 2
+    batch: int = 16
+    peak: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 1
     max_length: int = 384
@@ -63,7 +63,7 @@ class Speaker(nn.Module):
 
 def train_decoder(
     pack: Pack,
-    features: Features,
+    views: Sequence[Features],
     chosen_on: Features,
     packer: Packer,
     text: Decoder,
@@ -73,10 +73,11 @@ def train_decoder(
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
+    views: features of the same records, drawn and photographed differently; the epochs take them in turn.
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one.
     """
     torch.manual_seed(run.seed)
-    model = Speaker(features.tokens.shape[2], text).to(device)
+    model = Speaker(views[0].tokens.shape[2], text).to(device)
     _initialise(model, text)
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay, betas=(0.9, 0.98))
     average, log, step = Average(model, 0.998), Log(out / "decoder.csv"), 0
@@ -84,7 +85,7 @@ def train_decoder(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
-    per_epoch = len(features.rows) // run.batch
+    per_epoch = len(views[0].rows) // run.batch
     total, saved = per_epoch * run.epochs, time.monotonic()
 
     def keep() -> None:
@@ -94,10 +95,10 @@ def train_decoder(
     for epoch in range(step // per_epoch, run.epochs):
         model.train()
         losses: list[float] = []
-        batches = _batches(pack, features, packer, run, epoch, step % per_epoch)
+        batches = _batches(pack, views[epoch % len(views)], packer, run, epoch, step % per_epoch)
         bar = tqdm(batches, f"decoder epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
         for tokens, batch in bar:
-            optimizer.param_groups[0]["lr"] = learning_rate(step, total, run.peak)
+            optimizer.param_groups[0]["lr"] = learning_rate(step / total, run.peak)
             with autocast(device):
                 error = model.loss(tokens.to(device), _on(batch, device), packer.image_start)
             optimizer.zero_grad(set_to_none=True)

@@ -23,7 +23,9 @@ class Features:
 
 
 @torch.no_grad()
-def cache_features(tower: ConvTower, pages: Pages, folder: Path, device: torch.device, batch: int = 32) -> Features:
+def cache_features(
+    tower: ConvTower, pages: Pages, folder: Path, device: torch.device, workers: int = 1, batch: int = 32
+) -> Features:
     """Features of every page, computed once; a run that was cut off goes on where it stopped."""
     folder.mkdir(parents=True, exist_ok=True)
     tokens_path, rows_path, done_path = folder / "tokens.npy", folder / "rows.npy", folder / "done"
@@ -35,7 +37,10 @@ def cache_features(tower: ConvTower, pages: Pages, folder: Path, device: torch.d
         rows = np.lib.format.open_memmap(rows_path, mode, np.int64, (len(pages),))
         rest = torch.utils.data.Subset(pages, range(done, len(pages)))
         bar = tqdm(
-            DataLoader(rest, batch, num_workers=2), "features", initial=done // batch, total=-(-len(pages) // batch)
+            DataLoader(rest, batch, num_workers=workers),
+            "features",
+            initial=done // batch,
+            total=-(-len(pages) // batch),
         )
         for pixels, row, _ in bar:
             seen = tower(pixels.to(device, memory_format=torch.channels_last)).float().cpu().numpy()

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 
-def learning_rate(step: int, total: int, peak: float, warmup: float = 0.05) -> float:
-    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter 2016, arXiv 1608.03983)."""
-    start = max(1, round(total * warmup))
-    if step < start:
-        return peak * (step + 1) / start
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
+def learning_rate(part: float, peak: float, warmup: float = 0.05) -> float:
+    """Linear warm-up, then a cosine to zero; part is the share of the run that is done."""
+    if part < warmup:
+        return peak * (part + 1e-3) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (part - warmup) / (1 - warmup)))
 
 
 class Average:

@@ -7,7 +7,6 @@ PTB-XL does not list and which takes a QRS detector to measure.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from edge_runtime.errors import UserError
 from pulse.ecg.ptbxl import PtbXl
-from pulse.ecg.record import LEADS, Record
+from pulse.ecg.record import LEADS, Record, RecordError
 
 SAMPLES = 1000  # ten seconds at 100 Hz
 FS = 100.0
@@ -70,27 +69,37 @@ def open_pack(folder: Path) -> Pack:
 
 
 def build_pack(data: Path, folder: Path) -> Pack:
-    """Pack a PTB-XL folder (100 Hz records). The pack appears whole or not at all; one that exists is opened."""
+    """Pack a PTB-XL folder (100 Hz records). The pack appears whole or not at all; one that exists is opened.
+
+    Raises UserError when `data` is no PTB-XL folder.
+    """
     if (folder / "records.jsonl").exists():
         return open_pack(folder)
-    partial = folder.with_name(folder.name + ".partial")
+    try:
+        database = PtbXl(data)
+    except RecordError as error:
+        raise UserError(str(error)) from None
+    partial, ids = folder.with_name(folder.name + ".partial"), database.ids()
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    database = PtbXl(data)
-    signals = np.lib.format.open_memmap(partial / "signals.npy", "w+", np.int16, (len(database), len(LEADS), SAMPLES))
-    with ProcessPoolExecutor(os.cpu_count()) as pool, open(partial / "records.jsonl", "w", encoding="utf-8") as table:
-        measured = pool.map(_measured, database.records(), chunksize=64)
-        for row, (record, rate) in enumerate(tqdm(measured, "packing", len(database), unit="record")):
+    signals = np.lib.format.open_memmap(partial / "signals.npy", "w+", np.int16, (len(ids), len(LEADS), SAMPLES))
+    with (
+        ProcessPoolExecutor(initializer=_open, initargs=(data,)) as pool,
+        open(partial / "records.jsonl", "w", encoding="utf-8") as table,
+    ):
+        measured = pool.map(_measured, ids, chunksize=16)
+        bar = tqdm(zip(ids, measured, strict=True), "packing", len(ids), unit="record")
+        for row, (ecg_id, (record, rate)) in enumerate(bar):
             signals[row] = np.round(record.signal * 1000)
             label = {
-                "ecg_id": int(record.name),
+                "ecg_id": ecg_id,
                 "patient_id": record.patient_id,
                 "fold": record.fold,
                 "age": record.age,
                 "sex": record.sex,
                 "heart_axis": record.heart_axis,
                 "scp_codes": record.scp_codes,
-                "sl12": list(database.sl12(int(record.name))),
+                "sl12": list(database.sl12(ecg_id)),
                 "heart_rate": rate,
             }
             table.write(json.dumps(label) + "\n")
@@ -99,7 +108,16 @@ def build_pack(data: Path, folder: Path) -> Pack:
     return open_pack(folder)
 
 
-def _measured(record: Record) -> tuple[Record, float | None]:
+_database: PtbXl  # of a worker process, which reads for itself: records are larger than their numbers
+
+
+def _open(data: Path) -> None:
+    global _database
+    _database = PtbXl(data)
+
+
+def _measured(ecg_id: int) -> tuple[Record, float | None]:
+    record = _database[ecg_id]
     return record, heart_rate(record)
 
 

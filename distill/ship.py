@@ -14,7 +14,7 @@ from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.conv import ConvTower, fold_norms
 
 NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
-PROMPT = {
+PROMPT: dict[str, Any] = {
     "system": "",
     "first_turn": "USER: <image>\n{question}\nASSISTANT:",
     "next_turn": "USER: {question}\nASSISTANT:",

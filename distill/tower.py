@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +27,28 @@ from pulse.model.conv import ConvTower
 
 @dataclass(frozen=True)
 class TowerRun:
-    """epochs over the training folds, batch of pages, peak learning rate; workers draw pages beside the training."""
+    """cycles of so many epochs over the training folds, each with its own warm-up and cosine (warm restarts, Loshchilov
+    and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training."""
 
-    epochs: int = 4
+    cycles: tuple[int, ...] = (3, 4)
     batch: int = 32
     peak: float = 2e-3
     weight_decay: float = 0.02
     seed: int = 1
     workers: int = 1
     save_every_s: float = 120
+
+    @property
+    def epochs(self) -> int:
+        return sum(self.cycles)
+
+    def rate_at(self, epoch: int, part: float) -> float:
+        """Learning rate at this share of an epoch."""
+        for length in self.cycles:
+            if epoch < length:
+                return learning_rate((epoch + part) / length, self.peak)
+            epoch -= length
+        return 0.0
 
 
 class TowerWithHead(nn.Module):
@@ -65,14 +79,14 @@ def loss(model: TowerWithHead, pixels: Tensor, values: Tensor, rate: Tensor, nam
 def train_tower(
     pack: Pack,
     targets: Targets,
-    folds: tuple[tuple[int, ...], int],
+    rows: tuple[np.ndarray, np.ndarray],
     vision: ConvVision,
     spec: PreprocessSpec,
     run: TowerRun,
     out: Path,
     device: torch.device,
 ) -> TowerWithHead:
-    """Train on folds[0], print figures on folds[1] after each epoch, return the averaged model.
+    """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone.
     """
@@ -90,9 +104,9 @@ def train_tower(
     values, rate = torch.from_numpy(targets.values), torch.from_numpy(targets.rate)
     no_ecg = torch.full((len(targets.names),), float("nan"))
     no_ecg[targets.names.index("is_ecg")] = 0
-    train, chosen_on = pack.rows(folds[0]), pack.rows((folds[1],))
+    train, chosen_on = rows
     per_epoch = len(train) // run.batch
-    total, saved = per_epoch * run.epochs, time.monotonic()
+    saved = time.monotonic()
 
     def keep() -> None:
         state = {"average": average.state, "average_steps": average.steps, "step": step}
@@ -107,10 +121,10 @@ def train_tower(
         bar = tqdm(loader, f"tower epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
         model.train()
         losses: list[float] = []
-        for pixels, rows, is_ecg in bar:
-            optimizer.param_groups[0]["lr"] = learning_rate(step, total, run.peak)
-            wanted = torch.where(is_ecg[:, None], values[rows], no_ecg).to(device)
-            beats = torch.where(is_ecg, rate[rows], float("nan")).to(device)
+        for pixels, at, is_ecg in bar:
+            optimizer.param_groups[0]["lr"] = run.rate_at(epoch, step % per_epoch / per_epoch)
+            wanted = torch.where(is_ecg[:, None], values[at], no_ecg).to(device)
+            beats = torch.where(is_ecg, rate[at], float("nan")).to(device)
             with autocast(device):
                 error = loss(model, pixels.to(device, memory_format=layout), wanted, beats, targets.names)
             optimizer.zero_grad(set_to_none=True)
@@ -125,16 +139,14 @@ def train_tower(
                 keep()
                 saved = time.monotonic()
         keep()
-        figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device)
+        figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device, run.workers)
         log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
-        tqdm.write(f"fold {folds[1]} after epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
     return averaged(model, average)
 
 
 def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
     """A copy of the model with the averaged state, ready to evaluate."""
-    import copy
-
     other = copy.deepcopy(model)
     other.load_state_dict(average.state)
     return other.eval()
@@ -142,11 +154,17 @@ def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
 
 @torch.no_grad()
 def evaluate(
-    model: TowerWithHead, pack: Pack, targets: Targets, rows: np.ndarray, spec: PreprocessSpec, device: torch.device
+    model: TowerWithHead,
+    pack: Pack,
+    targets: Targets,
+    rows: np.ndarray,
+    spec: PreprocessSpec,
+    device: torch.device,
+    workers: int = 1,
 ) -> dict[str, float]:
     """Superclass figures of the head on plain pages of these rows, and the mean error of the heart rate in percent."""
     probability, rates = [], []
-    for pixels, _, _ in DataLoader(Pages(pack, rows, spec, None), 32, num_workers=1):
+    for pixels, _, _ in DataLoader(Pages(pack, rows, spec, None), 32, num_workers=workers):
         logits, rate = model(pixels.to(device, memory_format=torch.channels_last))
         probability.append(logits[:, : len(SUPERCLASSES)].sigmoid().float().cpu())
         rates.append(rate.float().cpu())

@@ -1,0 +1,55 @@
+"""The model card that travels with a student: data, licence, how it was trained, what the training measured."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+TEXT = """# pulse-nano
+
+A small vision-language model that reads a picture of a 12-lead ECG and answers in English. **Research use only; not a
+medical device: never decide on a patient by its answers.**
+
+- **Data**: PTB-XL 1.0.3 (Wagner et al. 2020, doi:10.13026/kfzx-aw45, CC BY 4.0), {train:,} records of folds 1 to 8 at
+  100 Hz, drawn as pages by this project: four layouts, 40 % of the pages photographed by `pulse.ecg.photo`; 12SL
+  statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the
+  tower. 3 % of the pages are drawn pictures that are no ECG.
+- **Training**: `pulse-distill`; recipe.json, tower.csv and decoder.csv beside this card are its settings and its log.
+- **Licence**: weights CC BY 4.0, with the attribution above.
+
+## What the training measured
+
+Fold 9, on which choices are made, {chosen_on:,} records as plain 3x4 + rhythm pages; the five diagnostic superclasses;
+float32, probabilities at 0.5. Chance is an AUC of 0.5.
+
+| what | AUC of probabilities | F1 | hard AUC | Hamming loss |
+|---|---|---|---|---|
+| the tower's own head | {tower} |
+| the decoder, likelihood of Yes after each finding's question | {decoder} |
+
+## Limits
+
+It knows the questions of `pulse/instruct/questions.py` and little else; other questions get the nearest of those
+answers. Its reports name findings that it cannot measure reliably. PTB-XL comes from one country and one maker's
+devices, 1989 to 1996; other populations and devices have not been measured.
+"""
+LOGS = ("recipe.json", "tower.csv", "decoder.csv")
+
+
+def write_card(checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
+    """Write README.md into `checkpoint` from the logs of the folder `run`, and copy the logs beside it."""
+    figures = {stage: _last_row(run / f"{stage}.csv") for stage in ("tower", "decoder")}
+    cells = {
+        stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in figures.items()
+    }
+    (checkpoint / "README.md").write_text(TEXT.format(train=train, chosen_on=chosen_on, **cells), encoding="utf-8")
+    for name in LOGS:
+        (checkpoint / name).write_bytes((run / name).read_bytes())
+
+
+_COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))
+
+
+def _last_row(path: Path) -> dict[str, str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))[-1]

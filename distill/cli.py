@@ -1,0 +1,81 @@
+"""`pulse-distill`: a folder of ECG records in, a trained 4-bit student out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from distill.loop import pick_device
+from distill.nano import Recipe, distill
+from edge_runtime.errors import UserError
+
+TEACHERS = ("labels",)
+STUDENTS = ("nano",)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 done, 2 wrong use, 130 interrupted (run it again to go on)."""
+    try:
+        args = _parser().parse_args(argv)
+        if args.limit < 0 or args.workers < 0:
+            raise UserError("--limit and --workers must be 0 or more")
+        base = Recipe()
+        recipe = replace(
+            base,
+            tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers),
+            decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed),
+            limit=args.limit,
+        )
+        small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device))
+        print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
+        return 0
+    except UserError as error:
+        print(f"pulse-distill: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    base = Recipe()
+    parser = _Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
+    parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
+    parser.add_argument("--teacher", choices=TEACHERS, default=TEACHERS[0], help="labels: the data's own (%(default)s)")
+    parser.add_argument("--student", choices=STUDENTS, default=STUDENTS[0], help="which model (%(default)s)")
+    parser.add_argument("--out", metavar="DIR", default="out/pulse-nano", help="run folder (%(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")
+    parser.add_argument("--seed", type=int, default=base.tower.seed, help="of pages, order and weights (%(default)s)")
+    parser.add_argument("--workers", type=int, default=base.tower.workers, help="processes that draw (%(default)s)")
+    parser.add_argument(
+        "--tower-cycles",
+        type=_counts,
+        default=base.tower.cycles,
+        metavar="N[,N...]",
+        help=f"epochs of each cosine cycle ({','.join(map(str, base.tower.cycles))})",
+    )
+    parser.add_argument("--decoder-epochs", type=_count, default=base.decoder.epochs, metavar="N", help="(%(default)s)")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="use only N records a set, for a trial")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

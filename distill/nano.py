@@ -1,0 +1,128 @@
+"""The recipe of pulse-nano, from a PTB-XL folder to the 4-bit checkpoint: every stage resumes where it was cut off."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill.card import write_card
+from distill.decoder import DecoderRun, train_decoder
+from distill.dialogues import Packer
+from distill.features import cache_features
+from distill.pack import build_pack
+from distill.pages import PageMix, Pages, shuffled
+from distill.ship import END_ID, PROMPT, preprocess_spec, ship
+from distill.targets import build_targets
+from distill.tokens import train_tokenizer
+from distill.tower import TowerRun, train_tower
+from edge_runtime.errors import UserError
+from edge_runtime.manifest import PromptSpec
+from edge_runtime.prompt import Prompt
+from edge_runtime.tokenizer import Tokenizer
+from pulse.model.config import ConvVision, Decoder
+from quantize.checkpoint import quantize_checkpoint
+from quantize.precision import Precision
+
+TRAIN_FOLDS, CHOSEN_ON = (1, 2, 3, 4, 5, 6, 7, 8), 9
+VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 1, 1), batch_norm=True, pool=3)
+TEXT = Decoder(
+    vocab_size=1024,
+    hidden_size=192,
+    intermediate_size=512,
+    num_hidden_layers=4,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    head_dim=32,
+    max_position_embeddings=1024,
+)
+GROUP_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """limit: use only so many records of the training folds and of the chosen-on fold, for a trial; 0 is all.
+
+    views: how many differently drawn pages of each record the decoder sees; workers draw pages beside the training and
+    change nothing but the speed.
+    """
+
+    tower: TowerRun = field(default_factory=TowerRun)
+    decoder: DecoderRun = field(default_factory=DecoderRun)
+    vision: ConvVision = VISION
+    text: Decoder = TEXT
+    views: int = 2
+    limit: int = 0
+
+
+def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path:
+    """Train pulse-nano on a PTB-XL folder; everything it makes stays in `out`. Returns the 4-bit checkpoint's folder.
+
+    The same recipe and data give the same pages and dialogues, in the same order. Raises UserError when `out` holds a
+    run of another recipe, or `data` is no PTB-XL folder.
+    """
+    settings = json.loads(json.dumps(asdict(recipe)))
+    _check_recipe(out / "recipe.json", settings)
+    try:
+        pack = build_pack(data, out / "pack")
+        (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
+    limit = recipe.limit or len(pack)
+    train, chosen_on = pack.rows(TRAIN_FOLDS)[:limit], pack.rows((CHOSEN_ON,))[:limit]
+    if len(train) < (batch := max(recipe.tower.batch, recipe.decoder.batch)):
+        raise UserError(f"{len(train)} records to train on do not fill one batch of {batch}; give more")
+    spec, seed = preprocess_spec(), recipe.tower.seed
+    targets = build_targets(pack, train)
+    tower = train_tower(pack, targets, (train, chosen_on), recipe.vision, spec, recipe.tower, out, device).tower
+
+    path = out / "tokenizer.json"
+    if not path.exists():
+        train_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
+    views = []
+    for view in range(recipe.views):
+        epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
+        pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
+        pages.epoch = epoch
+        views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
+    plain = Pages(pack, chosen_on, spec, None)
+    judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
+    tokenizer = Tokenizer(path)
+    prompt = Prompt(PromptSpec(**PROMPT), tokenizer, None)
+    packer = Packer(prompt, tokenizer, judged.tokens.shape[1], END_ID, recipe.decoder.max_length)
+    text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
+    speaker = train_decoder(pack, views, judged, packer, text, recipe.decoder, out, device)
+
+    whole, small = out / "pulse-nano-float16", out / "pulse-nano"
+    ship(tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
+    shutil.rmtree(small, ignore_errors=True)
+    quantize_checkpoint(whole, small, Precision(f"int4-g{GROUP_SIZE}"))
+    for checkpoint in (whole, small):
+        write_card(checkpoint, out, len(train), len(chosen_on))
+    return small
+
+
+def _check_recipe(path: Path, ours: Mapping[str, Any]) -> None:
+    """A run goes on with the recipe that it was begun with."""
+    if path.exists() and (changed := sorted(_changed(json.loads(path.read_text(encoding="utf-8")), ours))):
+        raise UserError(f"{path.parent}: holds a run with other settings ({', '.join(changed)}); give another --out")
+
+
+# What may differ when a run is taken up again: it changes no page and no weight.
+_FREE = ("tower.workers", "tower.save_every_s", "decoder.save_every_s")
+
+
+def _changed(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key in a.keys() | b.keys():
+        name, old, new = prefix + key, a.get(key), b.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += _changed(old, new, f"{name}.")
+        elif old != new and name not in _FREE:
+            names.append(name)
+    return names

@@ -1,0 +1,118 @@
+"""The whole recipe on a tiny set: it ends in a checkpoint that loads, and a cut-off run ends in the same one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distill import cli, decoder, nano, tower
+from distill.nano import Recipe, distill
+from edge_runtime.errors import UserError
+from quantize.load import load_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one uninterrupted run."""
+    return tmp_path_factory.mktemp("run")
+
+
+def _run(data: Path, out: Path, recipe: Recipe) -> Path:
+    return distill(data, out, recipe, CPU)
+
+
+def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole: Path, tiny: Recipe) -> None:
+    small = _run(data, whole, tiny)
+    model, config = load_model(small, "int4")
+    assert config.name == "pulse-nano"
+    assert model.vision_tower(torch.zeros(1, 1, 384, 544)).shape[2] == 16
+    card = (small / "README.md").read_text()
+    assert "16 records of folds 1 to 8" in card
+    assert "8 records as plain" in card
+    assert json.loads((small / "recipe.json").read_text())["decoder"]["epochs"] == 2
+    assert len((small / "tower.csv").read_text().splitlines()) == 3
+    assert len((small / "decoder.csv").read_text().splitlines()) == 3
+
+
+def test_run_again_trains_nothing_and_changes_nothing(data: Path, whole: Path, tiny: Recipe) -> None:
+    before = _weights(_run(data, whole, tiny))
+    logs = (whole / "tower.csv").read_text(), (whole / "decoder.csv").read_text()
+    after = _weights(_run(data, whole, replace(tiny, tower=replace(tiny.tower, workers=1))))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert ((whole / "tower.csv").read_text(), (whole / "decoder.csv").read_text()) == logs
+
+
+@pytest.mark.parametrize(("stage", "after"), [(tower, 1), (tower, 3), (decoder, 1), (decoder, 3)])
+def test_a_run_cut_off_in_either_stage_ends_in_the_same_weights(
+    data: Path, whole: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage, after: int
+) -> None:
+    wanted = _weights(_run(data, whole, tiny))
+    clip, calls = stage.clip, []
+
+    def cut_off(model: torch.nn.Module) -> torch.Tensor:
+        calls.append(model)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return clip(model)
+
+    monkeypatch.setattr(stage, "clip", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        _run(data, tmp_path / "run", tiny)
+    monkeypatch.undo()
+    got = _weights(_run(data, tmp_path / "run", tiny))
+    assert wanted.keys() == got.keys()
+    for name, value in wanted.items():
+        assert torch.equal(value, got[name]), name
+
+
+def test_another_recipe_does_not_go_on_with_the_run(data: Path, whole: Path, tiny: Recipe) -> None:
+    _run(data, whole, tiny)
+    with pytest.raises(UserError, match=r"other settings \(decoder\.peak, views\); give another --out"):
+        _run(data, whole, replace(tiny, views=3, decoder=replace(tiny.decoder, peak=1e-3)))
+
+
+def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="4 records to train on do not fill one batch of 8"):
+        _run(data, tmp_path, replace(tiny, limit=4))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--data", "nowhere"], "nowhere"),
+        (["--data", "x", "--tower-cycles", "3,0"], "'0' is not a number from 1"),
+        (["--data", "x", "--student", "huge"], "invalid choice"),
+        (["--data", "x", "--limit", "-1"], "must be 0 or more"),
+        ([], "--data"),
+    ],
+)
+def test_the_command_refuses_bad_input_in_one_line(
+    argv: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*argv, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_the_command_runs_the_recipe(
+    data: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "Recipe", lambda: replace(tiny, views=1))
+    out = tmp_path / "run"
+    argv = ["--data", str(data), "--out", str(out), "--tower-cycles", "1", "--decoder-epochs", "1", "--workers", "0"]
+    assert cli.main(argv) == 0
+    assert f"pulse-export {out / 'pulse-nano'} --target onnx" in capsys.readouterr().out
+    assert nano.Recipe().tower.cycles != (1,)  # the command line's value, not the default, was used
+    assert json.loads((out / "recipe.json").read_text())["tower"]["cycles"] == [1]
+
+
+def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint / "model.safetensors")
