@@ -57,12 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="default: every physical core")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
     parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
+    parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
 
 def _run(args: argparse.Namespace) -> None:
-    session = Session.open(args.bundle, args.threads)
+    session = Session.open(args.bundle, args.threads, args.require_signature)
     page = session.look(args.image)
     reply = page.ask(
         args.question,

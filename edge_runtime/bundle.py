@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, parse
+from edge_runtime.signature import SIGNATURE, check_signature
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,20 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+    def load(cls, path: str | os.PathLike[str], public_key: str | os.PathLike[str] | None = None) -> Bundle:
         """Read a bundle folder and check it: version, fields, list of files, then size and SHA-256 of every file.
 
-        Raises UserError for the first thing wrong.
+        public_key: the PEM file of whom the bundle must be signed by; checked before anything is believed. Raises
+        UserError for the first thing wrong.
         """
         folder = Path(path)
         if not folder.is_dir():
             state = "is a file, not a bundle folder" if folder.exists() else "does not exist"
             raise UserError(f"{folder}: {state}; give the folder that pulse-export wrote")
-        manifest = parse(_read_manifest(folder))
+        raw = _read_manifest(folder)
+        if public_key is not None:
+            check_signature(folder, raw, Path(public_key))
+        manifest = parse(_parse_json(raw, folder))
         _check_files(folder, manifest)
         return cls(folder, manifest)
 
@@ -52,9 +57,10 @@ def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object
 
     `format_version` and `files` (sizes and digests of every other file) are filled in here; the rest is checked as
     Bundle.load checks it, so that a bundle that cannot be loaded is never written. Raises UserError.
+    A signature of an earlier manifest is removed.
     """
     folder = Path(folder)
-    names = sorted(set(_listing(folder)) - {MANIFEST})
+    names = sorted(set(_listing(folder)) - {MANIFEST, SIGNATURE})
     files = {n: {"sha256": sha256_file(folder / n), "bytes": (folder / n).stat().st_size} for n in names}
     data = {**manifest, "format_version": FORMAT_VERSION, "files": files}
     parse(data)
@@ -62,6 +68,7 @@ def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object
     # Written aside and moved: a reader sees the whole manifest or none.
     aside = folder / (MANIFEST + ".part")
     aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / SIGNATURE).unlink(missing_ok=True)
     os.replace(aside, target)
     return target
 
@@ -72,15 +79,20 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_manifest(folder: Path) -> object:
+def _read_manifest(folder: Path) -> bytes:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
         raise UserError(
             f"{folder}: has no {MANIFEST}, so it is no bundle; give the folder pulse-export wrote"
         ) from None
     except OSError as error:
         raise UserError(f"{folder / MANIFEST}: cannot be read ({error.strerror})") from None
+
+
+def _parse_json(raw: bytes, folder: Path) -> object:
+    try:
+        return json.loads(raw.decode("utf-8"))
     # Nesting thousands deep overflows the parser: as unusable as a syntax error.
     except (ValueError, RecursionError) as error:
         reason = shorten(str(error))
@@ -98,7 +110,7 @@ def _listing(folder: Path) -> list[str]:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    present = set(_listing(folder)) - {MANIFEST}
+    present = set(_listing(folder)) - {MANIFEST, SIGNATURE}
     missing, extra = sorted(set(manifest.files) - present), sorted(present - set(manifest.files))
     if missing:
         raise UserError(f"{folder}: {missing[0]} is missing; copy or export the bundle again")

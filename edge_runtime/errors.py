@@ -11,6 +11,10 @@ class UserError(ValueError):
         super().__init__(" ".join(message.splitlines()))
 
 
+class CannotRunHere(UserError):
+    """Nothing is wrong with what was handed to us, but this machine lacks what it takes to run it."""
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """`repr(value)` cut to `limit` characters, so that a bad value quoted in a message cannot flood it."""
     text = repr(value)

@@ -9,12 +9,18 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.fields import Fields
 from edge_runtime.preprocess import PreprocessSpec
 from edge_runtime.sampling import Sampler
+from edge_runtime.signature import SIGNATURE
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 IMAGE = "<image>"
 QUESTION = "{question}"
 TARGETS = ("onnx", "executorch", "coreml")
+ARTIFACTS = {
+    "onnx": ("vision", "embed", "decoder", "tokenizer"),
+    "executorch": ("program", "delegation", "tokenizer"),
+    "coreml": ("tokenizer",),
+}
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,11 @@ def check_version(root: Fields) -> None:
 def check_name(name: str, where: str) -> str:
     """A relative path with forward slashes that stays inside the bundle on every system; UserError otherwise."""
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or any(c in name for c in "\\:\0") or name == MANIFEST:
+    if (
+        any(part in ("", ".", "..") for part in parts)
+        or any(c in name for c in "\\:\0")
+        or name in (MANIFEST, SIGNATURE)
+    ):
         raise UserError(f"{where}: {shorten(name)} is not a path inside the bundle; export the bundle again")
     return name
 
@@ -197,7 +207,7 @@ def _files(fields: Fields) -> dict[str, tuple[str, int]]:
 
 
 def _artifacts(fields: Fields, target: str, files: Mapping[str, object]) -> dict[str, str]:
-    needed = ("vision", "embed", "decoder", "tokenizer") if target == "onnx" else ("tokenizer",)
+    needed = ARTIFACTS[target]
     artifacts = {key: check_name(fields.text(key), fields.where) for key in dict.fromkeys([*needed, *fields.data])}
     for key, name in artifacts.items():
         # A Core ML package is a folder: then the files below it are listed, not the folder.

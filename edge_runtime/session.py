@@ -47,12 +47,19 @@ class Session:
         self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], threads: int | None = None) -> Session:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        public_key: str | os.PathLike[str] | None = None,
+    ) -> Session:
         """Check and load the bundle folder at `path`; threads None uses every physical core this process may.
+
+        public_key: the PEM file of whom the bundle must be signed by (None: a signature is not looked at).
 
         Raises UserError.
         """
-        bundle = Bundle.load(path)
+        bundle = Bundle.load(path, public_key)
         return cls(bundle, open_engine(bundle, threads), Tokenizer(bundle.path("tokenizer")))
 
     def look(self, picture: Picture, page: int | None = None) -> Observation:

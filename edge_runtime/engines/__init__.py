@@ -12,7 +12,11 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 
 # target in the manifest: module with an `open_engine(bundle, threads)`.
-ENGINES = {"onnx": "edge_runtime.engines.onnx"}
+ENGINES = {
+    "onnx": "edge_runtime.engines.onnx",
+    "executorch": "edge_runtime.engines.executorch",
+    "coreml": "edge_runtime.engines.coreml",
+}
 
 
 class Cache(Protocol):

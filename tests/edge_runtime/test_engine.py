@@ -83,13 +83,6 @@ def test_threads_below_one_are_refused(tiny):
         open_engine(Bundle.load(tiny.folder), threads=0)
 
 
-@pytest.mark.parametrize("target", ["executorch", "coreml"])
-def test_targets_not_run_here_are_named(variant, target):
-    folder = variant(target=target)
-    with pytest.raises(UserError, match=rf"target is {target}, .* \(it runs onnx\)"):
-        open_engine(Bundle.load(folder))
-
-
 def test_graph_that_is_not_onnx_is_refused(tiny, variant):
     folder = variant()
     (folder / "decoder.onnx").write_bytes(b"not a graph")
