@@ -1,4 +1,4 @@
-"""`pulse-quantize`: a float checkpoint in, its 4-bit checkpoint out."""
+"""`pulse-quantize`: a float checkpoint in, its 4-bit (or 8-bit) checkpoint out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge_runtime.errors import UserError
+from quantize.calibration import calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
-from quantize.int4 import GROUP_SIZES
+from quantize.methods import METHODS, calibrate
+from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
 from quantize.source import checkpoint_folder
 
-SCHEMES = {f"int4-g{size}": size for size in GROUP_SIZES}
-METHODS = ("rtn",)
+RTN = "rtn"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         source = checkpoint_folder(args.model)
         out = Path(args.out or f"{source.name}-{args.scheme}")
         show = _show_progress if sys.stderr.isatty() else lambda name: None
-        summary = quantize_checkpoint(source, out, SCHEMES[args.scheme], progress=show)
+        precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
+        calibrated = None
+        if args.method != RTN:
+            if args.calibration is None:
+                raise UserError(f"--method {args.method} needs pages to calibrate with; give --calibration")
+            calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
+        elif args.calibration is not None:
+            raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
+        summary = quantize_checkpoint(source, out, precision, calibrated, show)
         print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
         return 0
     except UserError as error:
@@ -41,10 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-quantize", description="Quantize a checkpoint's Linear weights to 4 bits.")
+    parser = _Parser(prog="pulse-quantize", description="Quantize a checkpoint's weights.")
     parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
-    parser.add_argument("--scheme", choices=SCHEMES, default="int4-g32", help="int4 in groups of so many (%(default)s)")
-    parser.add_argument("--method", choices=METHODS, default="rtn", help="rtn: round to nearest (%(default)s)")
+    parser.add_argument("--scheme", choices=SCHEMES, default="int4-g32", help="of the decoder (%(default)s)")
+    parser.add_argument("--method", choices=(RTN, *METHODS), default=RTN, help="rtn: round to nearest (%(default)s)")
+    parser.add_argument(
+        "--calibration",
+        metavar="PAGES",
+        help="what gptq and awq look at: examples, ptbxl:FOLDER or a folder of pages (PNG, JPEG)",
+    )
+    for part, bits in BITS.items():
+        note = "; 4: as the decoder" if 4 in bits else ""
+        parser.add_argument(
+            f"--{part}-bits",
+            dest=part,
+            type=int,
+            choices=bits,
+            default=DEFAULT_BITS[part],
+            help=f"of the {part} (%(default)s{note})",
+        )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-SCHEME)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
@@ -56,7 +80,7 @@ def _show_progress(name: str) -> None:
 
 def _as_text(out: Path, summary: Summary) -> str:
     line = (
-        f"{out}: {len(summary.quantized)} Linears in 4 bits, weights {summary.bytes_before / 1e6:.1f} -> "
+        f"{out}: {len(summary.quantized)} layers quantized, weights {summary.bytes_before / 1e6:.1f} -> "
         f"{summary.bytes_after / 1e6:.1f} MB"
     )
     return line + (f"; left in float16: {', '.join(summary.kept)}" if summary.kept else "")
@@ -67,6 +91,7 @@ def _as_json(out: Path, args: argparse.Namespace, summary: Summary) -> dict[str,
         "out": str(out),
         "scheme": args.scheme,
         "method": args.method,
+        "bits": {part: getattr(args, part) for part in BITS},
         "quantized": list(summary.quantized),
         "kept": list(summary.kept),
         "bytes_before": summary.bytes_before,

@@ -1,8 +1,7 @@
-"""A checkpoint folder, float or 4-bit, as a torch model with the kind of weights that was asked for."""
+"""A checkpoint folder, float or quantized, as a torch model with the kind of weights that was asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,68 +10,125 @@ from torch import Tensor, nn
 from edge_runtime.errors import UserError
 from pulse.model.config import Config, read_config
 from pulse.model.llava import Llava
-from quantize.checkpoint import SKIP, group_size_of, is_quantizable
-from quantize.int4 import Int4Linear
+from quantize import nf4
+from quantize.integers import GROUP_SIZES, Scheme
+from quantize.layers import PACKED, SCALE, SHAPE, ZERO, IntLayer, int_layer, quantized
+from quantize.nf4 import Nf4Linear
+from quantize.precision import Precision
+from quantize.quantization_config import kind_of
 from quantize.shards import iter_tensors
 
-WEIGHTS = ("int4", "float16", "float32")
-_PACKED, _SCALE = ".weight_packed", ".weight_scale"
+# What an exporter can be asked for; a quantized checkpoint gives its own kind or floats.
+WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
 
 
-def load_model(folder: Path, weights: str | None = None, group_size: int = 32) -> tuple[Llava, Config]:
+def load_model(folder: Path, weights: str | None = None) -> tuple[Llava, Config]:
     """The model in eval mode, computing in float32, and its config.
 
-    weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, in groups of `group_size`,
-    to the same integers that pulse-quantize writes. "float16" dequantizes, and rounds every weight to a value that
-    float16 has. "float32" dequantizes. Raises UserError for a folder that is no checkpoint of ours, or whose tensors
-    do not match its config.
+    weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same
+    integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
+    float16 has. "float32" dequantizes. Raises UserError for a folder that is no checkpoint of ours, whose tensors do
+    not match its config, or that does not have the weights that were asked for.
     """
     config = read_config(folder)
+    kind = kind_of(config.extra, folder / "config.json")
+    check_weights(kind, weights, folder)
     model, tensors = Llava(config), dict(iter_tensors(folder))
-    stored = group_size_of(config.extra, folder)
-    if stored is not None:
-        _insert_int4(model, [n.removesuffix(_PACKED) for n in tensors if n.endswith(_PACKED)], stored, folder)
+    if kind is not None:
+        tensors = _insert_quantized(model, tensors, folder)
+    # Scales stay what they are on disk; everything else that is float computes in float32.
     state = {
-        name: t if name.endswith(_SCALE) or not t.is_floating_point() else t.float() for name, t in tensors.items()
+        name: tensor.float() if tensor.is_floating_point() and not name.endswith(f".{SCALE}") else tensor
+        for name, tensor in tensors.items()
     }
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"{folder}: the weights do not match {folder / 'config.json'} ({reason})") from None
-    if weights == "int4" and stored is None:
-        quantize_model(model, group_size)
+    if weights == "int4" and kind is None:
+        quantize_model(model)
     if weights in ("float16", "float32"):
         dequantize_model(model)
-    if weights == "float16" or (weights == "int4" and stored is None):
+    if weights == "float16" or (weights == "int4" and kind is None):
         _round_to_half(model, folder)
     return model.eval().requires_grad_(False), config
 
 
-def quantize_model(model: nn.Module, group_size: int = 32, skip: Sequence[str] = SKIP) -> None:
-    """Replace, in place, the Linears that quantize_checkpoint would quantize. Raises ValueError as quantize_int4."""
+def weights_of(folder: Path) -> str:
+    """The weights a bundle gets unless it is asked for others: a quantized checkpoint's own, otherwise "int4"."""
+    return kind_of(read_config(folder).extra, folder / "config.json") or "int4"
+
+
+def check_weights(kind: str | None, weights: str | None, folder: Path) -> None:
+    """Raises UserError when a checkpoint of this kind (see kind_of) cannot give these weights."""
+    if weights is None or weights in ("float16", "float32") or weights == (kind or "int4"):
+        return
+    if kind is None:
+        mend = f"pulse-quantize {folder} --scheme {weights} makes it {weights}"
+        raise UserError(f"{folder}: is a float checkpoint, which is exported as int4, float16 or float32; {mend}")
+    raise UserError(f"{folder}: its weights are {kind}, not {weights}; use {kind}, float16 or float32")
+
+
+def quantize_model(model: nn.Module, precision: Precision | None = None) -> None:
+    """Replace, in place, the layers that quantize_checkpoint would quantize, rounded to nearest.
+
+    Raises ValueError as quantize.integers.quantize, UserError as nf4.
+    """
+    precision = precision or Precision()
     for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear) and is_quantizable(f"{name}.weight", module.weight, group_size, skip):
-            model.set_submodule(name, Int4Linear.from_linear(module, group_size))
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or isinstance(module, IntLayer):
+            continue
+        scheme = precision.of(f"{name}.weight", weight)
+        if isinstance(scheme, Scheme):
+            model.set_submodule(name, quantized(module, scheme))
+        elif scheme is not None:
+            model.set_submodule(name, _nf4_of(module, nf4.stored(weight)))
 
 
 def dequantize_model(model: nn.Module) -> None:
-    """Replace, in place, every Int4Linear by the nn.Linear that computes the same."""
+    """Replace, in place, every quantized layer by the float32 layer that computes the same."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, Int4Linear):
-            model.set_submodule(name, module.to_linear())
+        if isinstance(module, IntLayer | Nf4Linear):
+            model.set_submodule(name, module.to_float())
 
 
-def _insert_int4(model: nn.Module, names: Sequence[str], group_size: int, folder: Path) -> None:
-    for name in names:
+def _nf4_of(linear: nn.Module, tensors: dict[str, Tensor]) -> Nf4Linear:
+    if not isinstance(linear, nn.Linear):
+        raise ValueError(f"a {type(linear).__name__} has no nf4 counterpart")
+    layer = Nf4Linear(linear.in_features, linear.out_features, linear.bias is not None)
+    layer.set_weight(tensors)
+    if linear.bias is not None:
+        layer.bias = linear.bias.detach().clone()
+    return layer
+
+
+def _insert_quantized(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """Put empty quantized layers where the tensors are of such; returns the tensors by the model's names."""
+    for name in [n.removesuffix(f".{PACKED}") for n in tensors if n.endswith(f".{PACKED}")]:
         try:
-            linear = model.get_submodule(name)
-            if not isinstance(linear, nn.Linear):
-                raise AttributeError(f"{name} is no Linear")
-            layer = Int4Linear(linear.in_features, linear.out_features, group_size, linear.bias is not None)
-        except (AttributeError, ValueError) as error:
-            raise UserError(f"{folder}: 4-bit weights of {name} do not fit its config.json ({error})") from None
+            layer = int_layer(model.get_submodule(name), _scheme_of(name, tensors))
+        except (AttributeError, ValueError, KeyError, IndexError) as error:
+            raise UserError(f"{folder}: quantized weights of {name} do not fit its config.json ({error})") from None
         model.set_submodule(name, layer)
+    for name in [n.removesuffix(f".{nf4.STATE}") for n in tensors if n.endswith(f".{nf4.STATE}")]:
+        try:
+            found = {last: tensors.pop(f"{name}.{last}") for last in ("weight", nf4.ABSMAX, nf4.TABLE, nf4.STATE)}
+            linear = _nf4_of(model.get_submodule(name), found)
+        except (AttributeError, ValueError, KeyError) as error:
+            raise UserError(f"{folder}: quantized weights of {name} do not fit its config.json ({error})") from None
+        model.set_submodule(name, linear)
+        tensors |= {f"{name}.{last}": found[key] for last, key in nf4.BUFFERS.items()}
+    return tensors
+
+
+def _scheme_of(name: str, tensors: dict[str, Tensor]) -> Scheme:
+    """What a layer's own tensors say: parts of a checkpoint have schemes of their own."""
+    inputs = int(tensors[f"{name}.{SHAPE}"][1:].prod())
+    words, groups = tensors[f"{name}.{PACKED}"].shape[1], tensors[f"{name}.{SCALE}"].shape[1]
+    size = inputs // groups
+    return Scheme(words * 32 // inputs, size if size in GROUP_SIZES else None, f"{name}.{ZERO}" not in tensors)
 
 
 @torch.no_grad()

@@ -12,9 +12,11 @@ from compressed_tensors.quantization import QuantizationConfig
 from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
-from quantize.checkpoint import group_size_of, quantize_checkpoint, read_config
+from quantize.checkpoint import quantize_checkpoint, read_config
 from quantize.cli import main
-from quantize.int4 import dequantize, quantize_int4
+from quantize.integers import Scheme, dequantize, quantize
+from quantize.precision import Precision
+from quantize.quantization_config import kind_of
 from quantize.shards import ShardWriter, iter_tensors
 
 LAYER = "language_model.model.layers.0"
@@ -52,12 +54,12 @@ def test_linears_become_words_and_scales_and_the_rest_float16(
     source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]
 ) -> None:
     out = tmp_path / "int4"
-    summary = quantize_checkpoint(source, out, 32)
+    summary = quantize_checkpoint(source, out)
     stored = load_file(out / "model.safetensors")
     assert set(summary.quantized) == {"multi_modal_projector.linear_1", Q_PROJ}
-    assert set(summary.kept) == {"language_model.lm_head", f"{LAYER}.mlp.down_proj"}  # 80 inputs: no multiple of 32
+    assert set(summary.kept) == {f"{LAYER}.mlp.down_proj"}  # 80 inputs: no multiple of 32
     for layer in summary.quantized:
-        want = quantize_int4(tensors[f"{layer}.weight"], 32)
+        want = quantize(tensors[f"{layer}.weight"], Scheme(4, 32))
         n, k = want.codes.shape
         assert stored[f"{layer}.weight_packed"].shape == (n, k // 8)
         assert stored[f"{layer}.weight_packed"].dtype == torch.int32
@@ -74,7 +76,7 @@ def test_compressed_tensors_reads_config_and_weights(
     source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]
 ) -> None:
     out = tmp_path / "int4"
-    quantize_checkpoint(source, out, 64)
+    quantize_checkpoint(source, out, Precision("int4-g64"))
     section = read_config(out)["quantization_config"]
     theirs = QuantizationConfig.model_validate(section)
     # What they would write back holds nothing that we left out or named differently.
@@ -86,16 +88,16 @@ def test_compressed_tensors_reads_config_and_weights(
         written["config_groups"]["group_0"]["weights"].items() >= section["config_groups"]["group_0"]["weights"].items()
     )
     assert theirs.ignore is not None
-    assert "language_model.lm_head" in theirs.ignore
+    assert "re:.*lm_head$" in theirs.ignore
     stored = load_file(out / "model.safetensors")
     local = {key: stored[f"{Q_PROJ}.{key}"] for key in ("weight_packed", "weight_scale", "weight_shape")}
     theirs_back = PackedQuantizationCompressor.decompress(local, theirs.config_groups["group_0"])["weight"]
-    ours = dequantize(quantize_int4(tensors[f"{Q_PROJ}.weight"], 64))
+    ours = dequantize(quantize(tensors[f"{Q_PROJ}.weight"], Scheme(4, 64)))
     torch.testing.assert_close(theirs_back.float(), ours, rtol=1e-3, atol=1e-4)  # theirs multiplies in float16
 
 
 def test_lm_head_is_quantized_when_asked(source: Path, tmp_path: Path) -> None:
-    summary = quantize_checkpoint(source, tmp_path / "int4", 32, skip=())
+    summary = quantize_checkpoint(source, tmp_path / "int4", Precision(bits={"head": 4}))
     assert "language_model.lm_head" in summary.quantized
 
 
@@ -111,16 +113,21 @@ def test_shards_hold_the_same_tensors_and_are_indexed(tmp_path: Path, tensors: d
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
 
 
-def test_group_size_is_read_back_and_foreign_schemes_are_refused(source: Path, tmp_path: Path) -> None:
-    assert group_size_of(read_config(source), source) is None
-    quantize_checkpoint(source, tmp_path / "int4", 64)
-    config = read_config(tmp_path / "int4")
-    assert group_size_of(config, tmp_path) == 64
-    config["quantization_config"]["config_groups"]["group_0"]["weights"]["symmetric"] = False
-    with pytest.raises(UserError, match="not symmetric int4"):
-        group_size_of(config, tmp_path)
-    with pytest.raises(UserError, match="not symmetric int4"):
-        group_size_of({"quantization_config": {"quant_method": "bitsandbytes"}}, tmp_path)
+@pytest.mark.parametrize("scheme", ["int4-g64", "int4-g32-asym", "int8", "nf4"])
+def test_kind_is_read_back_and_foreign_schemes_are_refused(scheme: str, source: Path, tmp_path: Path) -> None:
+    assert kind_of(read_config(source), source) is None
+    quantize_checkpoint(source, tmp_path / "q", Precision(scheme))
+    config = read_config(tmp_path / "q")
+    assert kind_of(config, tmp_path) == scheme.split("-")[0]
+    section = config["quantization_config"]
+    if scheme == "nf4":
+        section["bnb_4bit_use_double_quant"] = True
+    else:
+        section["config_groups"]["group_0"]["weights"]["type"] = "float"
+    with pytest.raises(UserError, match="quantization_config is neither int4"):
+        kind_of(config, tmp_path)
+    with pytest.raises(UserError, match="quantization_config is neither int4"):
+        kind_of({"quantization_config": {"quant_method": "gptq"}}, tmp_path)
 
 
 def test_a_failure_leaves_no_folder(source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -136,7 +143,8 @@ def test_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([str(source), "--scheme", "int4-g64", "--method", "rtn", "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["out"] == str(out)
-    assert group_size_of(read_config(out), out) == 64
+    weights = read_config(out)["quantization_config"]["config_groups"]["group_0"]["weights"]
+    assert (weights["group_size"], weights["num_bits"]) == (64, 4)
 
 
 @pytest.mark.parametrize(
