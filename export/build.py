@@ -3,56 +3,110 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle, write_manifest
-from edge_runtime.engines import open_engine
-from edge_runtime.errors import UserError
-from export import onnx
+from edge_runtime.engines import Engine, open_engine
+from edge_runtime.errors import CannotRunHere, UserError
+from export import coreml, coreml_lint, executorch, onnx
 from export.bundle import manifest_of
 from export.reference import TorchEngine
-from export.verify import Certificate, certify
+from export.sign import signer
+from export.verify import EXACT, Certificate, Limits, certify, not_run
+from pulse.model.config import Config
 from quantize.folder import new_folder
-from quantize.load import WEIGHTS, load_model
+from quantize.load import WEIGHTS, load_model, weights_of
 
 # One entry a target: writes its graphs for a model into a folder and says what it wrote.
-TARGETS = {"onnx": onnx.write_graphs}
+TARGETS: dict[str, Callable[..., dict[str, str]]] = {
+    "onnx": onnx.write_graphs,
+    "executorch": executorch.write_graphs,
+    "coreml": coreml.write_graphs,
+}
+# By target and weights, where it is not the default: what a certificate allows. By target: what is known not to work
+# everywhere.
+LIMITS: dict[tuple[str, str], Limits] = {
+    **{("executorch", weights): executorch.INT_LIMITS for weights in ("int4", "int8")},
+    **{("coreml", weights): coreml.LIMITS for weights in WEIGHTS},
+}
+WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings}
 TOKENIZER = "tokenizer.json"
 
 
 def build_bundle(
-    source: Path, target: str, weights: str, out: Path, pages: Sequence[Path] | None = None
+    source: Path,
+    target: str,
+    weights: str | None,
+    out: Path,
+    pages: Sequence[Path] | None = None,
+    delegate: str | None = None,
+    key: Path | None = None,
 ) -> tuple[Certificate, Path]:
     """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
 
-    weights: "int4" (a float checkpoint is quantized on the way, in groups of 32), "float16" (stored so, computed in
-    float32) or "float32"; a 4-bit checkpoint is dequantized for the last two. pages: golden pages, by default the
-    project's examples. The bundle is written even if its certificate fails, so that the failure can be looked into.
+    weights: None for a quantized checkpoint's own, and otherwise "int4" (a float checkpoint is quantized on the way, in
+    groups of 32); "float16" (stored so, computed in float32) or "float32", for which a quantized one is dequantized.
+    pages: golden pages, by default the project's examples. delegate: one of executorch.DELEGATES, by default "xnnpack";
+    only for target "executorch".
+    key: the Ed25519 private key (PEM) to sign the bundle with.
+    The bundle is written even if its certificate fails, so that the failure can be looked into; a certificate of
+    stages that were not run is what a bundle gets that cannot run on this machine.
     Raises UserError for what the user can mend; then, as after any other failure, there is no `out`.
     """
     if target not in TARGETS:
         raise UserError(f"target {target} is not available; this version exports {', '.join(TARGETS)}")
-    if weights not in WEIGHTS:
+    options = {}
+    if target == "executorch":
+        options = {"delegate": delegate or "xnnpack"}
+        executorch.check_delegate(options["delegate"])
+    elif delegate is not None:
+        raise UserError(f"--delegate {delegate} goes with --target executorch, not {target}; leave it out")
+    if weights not in (None, *WEIGHTS):
         raise UserError(f"weights {weights} are not available; this version writes {', '.join(WEIGHTS)}")
     if not (source / TOKENIZER).is_file():
         raise UserError(f"{source}: no {TOKENIZER}; give a whole checkpoint folder")
+    weights = weights or weights_of(source)
+    sign = None if key is None else signer(key)
     with new_folder(out) as part:
         model, config = load_model(source, weights)
-        artifacts = TARGETS[target](model, config, weights, part)
+        artifacts = TARGETS[target](model, config, weights, part, **options)
         shutil.copyfile(source / TOKENIZER, part / TOKENIZER)
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER})
         write_manifest(part, manifest)
         bundle = Bundle.load(part)
-        # Loaded anew: exporting changed the first one's layers.
-        reference, config = load_model(source, weights)
-        certificate = certify(
-            bundle, open_engine(bundle), TorchEngine(reference, config), example_pages() if pages is None else pages
-        )
+        certificate = certificate_of(bundle, source, example_pages() if pages is None else pages)
         certificate.write(part)
         write_manifest(part, manifest)
+        if sign is not None:
+            sign(part)
     return certificate, out
+
+
+def certificate_of(bundle: Bundle, source: Path, pages: Sequence[Path]) -> Certificate:
+    """Certify a bundle against the checkpoint folder `source` it was made from, within its target's limits.
+
+    The model is loaded anew: exporting changed the layers of the exporter's. Raises UserError as certify does.
+    """
+    target, weights = bundle.manifest.target, bundle.manifest.weights
+    reference, config = load_model(source, weights)
+    limits = LIMITS.get((target, weights), EXACT)
+    warnings = WARNINGS[target](config) if target in WARNINGS else ()
+    try:
+        engine = certifying_engine(bundle)
+    except CannotRunHere as error:
+        return not_run(pages, str(error), limits, warnings)
+    return certify(bundle, engine, TorchEngine(reference, config), pages, limits, warnings)
+
+
+def certifying_engine(bundle: Bundle) -> Engine:
+    """What runs a bundle for its certificate: its own runtime, or an interpreter where that exists on devices only."""
+    if bundle.manifest.target == "coreml":
+        from export.mil_engine import open_mil_engine  # needs coremltools, which other targets do not
+
+        return open_mil_engine(bundle)
+    return open_engine(bundle)
 
 
 def example_pages() -> list[Path]:

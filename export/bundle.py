@@ -14,7 +14,11 @@ from pulse.model.config import Config
 
 # What the device needs and only the checkpoint knows; config.json's section "runtime" holds them as the manifest does.
 RUNTIME_KEYS = ("preprocess", "prompt", "generation", "default_question", "findings", "is_ecg", "notice")
-TOOLS = ("pulse-edge", "torch", "onnx", "onnxscript", "onnxruntime")
+TOOLS = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "executorch": ("executorch", "torchao"),
+    "coreml": ("coremltools",),
+}
 
 
 def manifest_of(config: Config, source: Path, target: str, weights: str, artifacts: dict[str, str]) -> dict[str, Any]:
@@ -28,13 +32,14 @@ def manifest_of(config: Config, source: Path, target: str, weights: str, artifac
         if key not in runtime:
             raise UserError(f"{source / 'config.json'}: its section runtime has no {key}; add it")
     text = config.text
+    tools = ("pulse-edge", "torch", *TOOLS[target])
     return {
         "name": config.name or source.name,
         "target": target,
         "weights": weights,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "source": {"checkpoint": config.name or source.name, "sha256": weights_digest(source)},
-        "tools": {**{name: metadata.version(name) for name in TOOLS}, "python": platform.python_version()},
+        "tools": {**{name: metadata.version(name) for name in tools}, "python": platform.python_version()},
         "model": {
             "vocab_size": text.vocab_size,
             "hidden_size": text.hidden_size,

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from edge_runtime.errors import UserError
 from export.build import TARGETS, build_bundle
+from export.executorch import DELEGATES, DELEGATION, read_shares
 from export.verify import Certificate
 from quantize.load import WEIGHTS
 from quantize.source import NANO, checkpoint_folder
@@ -31,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{args.target}")
         _quiet()
         if not args.json:
-            print(f"exporting {source} to {out} ({args.target}, {args.weights}) ...", file=sys.stderr)
-        certificate, _ = build_bundle(source, args.target, args.weights, out)
+            print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
+        certificate, _ = build_bundle(source, args.target, args.weights, out, delegate=args.delegate, key=args.sign)
         print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
         return 1 if certificate.status == "fail" else 0
     except UserError as error:
@@ -46,8 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pulse-export", description="Export a checkpoint to a bundle that a device can run.")
     parser.add_argument("model", metavar="MODEL", nargs="?", default=NANO, help="checkpoint folder (%(default)s)")
     parser.add_argument("--target", choices=TARGETS, required=True, help="what will run it")
-    parser.add_argument("--weights", choices=WEIGHTS, default="int4", help="how weights are stored (%(default)s)")
+    parser.add_argument(
+        "--weights", choices=WEIGHTS, help="how weights are stored (default: as in a quantized checkpoint, or int4)"
+    )
+    parser.add_argument("--delegate", choices=DELEGATES, help="what runs an executorch program (default: xnnpack)")
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
@@ -63,22 +68,20 @@ def _size(folder: Path) -> int:
 
 
 def _as_text(out: Path, certificate: Certificate) -> str:
-    lines = [f"{out}: {_size(out) / 1e6:.1f} MB; certificate: {certificate.status}"]
-    for stage in certificate.stages:
-        error = "" if stage.error is None else f"{stage.error:.1e} (at most {stage.threshold:.0e})"
-        lines.append(f"  {stage.stage:20} {stage.status:8} {error or stage.reason}")
-    if certificate.first_diverging_stage:
-        lines.append(f"the bundle first differs from the model at: {certificate.first_diverging_stage}")
+    lines = [f"{method} in {delegate}: {share}" for delegate, method, share in read_shares(out)]
+    lines.append(f"{out}: {_size(out) / 1e6:.1f} MB; {certificate.as_text()}")
     return "\n".join(lines)
 
 
 def _as_json(out: Path, args: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
+    delegation = out / DELEGATION
     return {
         "out": str(out),
         "target": args.target,
-        "weights": args.weights,
+        "weights": json.loads((out / "manifest.json").read_text())["weights"],
         "bytes": _size(out),
         "certificate": certificate.as_json(),
+        **({"delegation": json.loads(delegation.read_text())} if delegation.is_file() else {}),
     }
 
 

@@ -1,7 +1,8 @@
-"""4-bit layers for ONNX: the checkpoint's own integers as the inputs of com.microsoft.MatMulNBits.
+"""Quantized layers for ONNX Runtime: the checkpoint's own codes as the inputs of its MatMulNBits and MatMulBnb4.
 
-MatMulNBits wants B as uint8 [N, K/g, g/2], the first code of each pair in the low half, with 8 as the implicit zero
-point: byte for byte the checkpoint's little-endian int32 words, so they are re-viewed and never computed anew.
+MatMulNBits wants B as uint8 [N, K/g, g * bits / 8], of 4-bit codes the first of each pair in the low half, stored from
+0
+up: byte for byte the checkpoint's little-endian int32 words, so they are re-viewed and never computed anew.
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 """
 
@@ -12,51 +13,112 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantize.int4 import Int4Linear
+from export.codes import ConvOfCodes, EmbeddingOfCodes
+from quantize.integers import IntWeight
+from quantize.layers import IntConv2d, IntEmbedding, IntLinear
+from quantize.nf4 import BLOCK, Nf4Linear
 
 # What accumulates: 0 float32, 4 int8 (activations rounded to 8 bits in groups). Measured on 2048 -> 1024 in groups of
 # 32, one thread, batch 1: 0 is exact to 1e-6 and takes 0.54 ms, 4 is off by 0.5 % a layer and takes 0.18 ms. At
 # pulse-nano's sizes both take the same, so exactness is free, and it lets the certificate hold a tight threshold.
 EXACT, INT8 = 0, 4
+_BLOCKS = (128, 64, 32, 16)
+_NF4 = 1  # MatMulBnb4's number for it
 
 
 class MatMulNBits(nn.Module):
-    """Int4Linear as one ONNX node. Only torch.onnx.export can run it: the node has no computation in torch."""
+    """IntLinear as one ONNX node. Only torch.onnx.export can run it: the node has no computation in torch."""
 
     packed: Tensor
     scale: Tensor
+    zeros: Tensor | None
     bias: Tensor | None
 
-    def __init__(self, linear: Int4Linear, accuracy_level: int = EXACT) -> None:
+    def __init__(self, linear: IntLinear, accuracy_level: int = EXACT) -> None:
         super().__init__()
-        n, k, group = linear.out_features, linear.in_features, linear.group_size
+        n, k, bits = linear.out_features, linear.in_features, linear.scheme.bits
+        weight = linear.int_weight
+        # The operator knows no scale for a whole channel, so each of its blocks gets the same one.
+        group = linear.scheme.group_size or next(size for size in _BLOCKS if k % size == 0)
+        repeat = k // group // weight.scales.shape[1]
         self.out_features = n
         self.attributes: dict[str, Any] = {
             "K": k,
             "N": n,
-            "bits": 4,
+            "bits": bits,
             "block_size": group,
             "accuracy_level": accuracy_level,
         }
-        self.register_buffer("packed", linear.weight_packed.view(torch.uint8).view(n, k // group, group // 2))
-        self.register_buffer("scale", linear.weight_scale.float())  # the operator wants the activations' type
+        packed = linear.weight_packed.view(torch.uint8).view(n, k // group, group * bits // 8)
+        self.register_buffer("packed", packed)
+        # The operator wants the activations' type.
+        self.register_buffer("scale", weight.scales.float().repeat_interleave(repeat, dim=1))
+        self.register_buffer("zeros", None if weight.zeros is None else _zeros(weight, repeat))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """x float32 [..., K] -> [..., N]"""
+        inputs = (x, self.packed, self.scale) + (() if self.zeros is None else (self.zeros,))
+        shape = (*x.shape[:-1], self.out_features)
         y = torch.onnx.ops.symbolic(
-            "com.microsoft::MatMulNBits",
-            (x, self.packed, self.scale),
-            self.attributes,
-            dtype=x.dtype,
-            shape=(*x.shape[:-1], self.out_features),
-            version=1,
+            "com.microsoft::MatMulNBits", inputs, self.attributes, dtype=x.dtype, shape=shape, version=1
         )
         return y if self.bias is None else y + self.bias
 
 
-def use_matmul_nbits(model: nn.Module, accuracy_level: int = EXACT) -> None:
-    """Replace every Int4Linear inside `model`, in place."""
+def _zeros(weight: IntWeight, repeat: int) -> Tensor:
+    """Zero points as the operator wants them: uint8 [N, ceil(G * bits / 8)], from 0 up, two 4-bit ones to a byte."""
+    assert weight.zeros is not None
+    raw = (weight.zeros.to(torch.int16) + (1 << (weight.bits - 1))).to(torch.uint8).repeat_interleave(repeat, dim=1)
+    if weight.bits == 8:
+        return raw
+    if raw.shape[1] % 2:
+        raw = torch.cat([raw, torch.full_like(raw[:, :1], 8)], dim=1)
+    return raw[:, 0::2] | (raw[:, 1::2] << 4)
+
+
+class MatMulBnb4(nn.Module):
+    """Nf4Linear as one ONNX node; as MatMulNBits, only torch.onnx.export can run it.
+
+    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulBnb4
+    """
+
+    codes: Tensor
+    absmax: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: Nf4Linear) -> None:
+        super().__init__()
+        self.out_features = linear.out_features
+        self.attributes: dict[str, Any] = {
+            "K": linear.in_features,
+            "N": linear.out_features,
+            "block_size": BLOCK,
+            "quant_type": _NF4,
+        }
+        self.register_buffer("codes", linear.codes.flatten())
+        self.register_buffer("absmax", linear.absmax.float())
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x float32 [..., K] -> [..., N]"""
+        shape = (*x.shape[:-1], self.out_features)
+        inputs = (x, self.codes, self.absmax)
+        y = torch.onnx.ops.symbolic(
+            "com.microsoft::MatMulBnb4", inputs, self.attributes, dtype=x.dtype, shape=shape, version=1
+        )
+        return y if self.bias is None else y + self.bias
+
+
+def use_runtime_operators(model: nn.Module, accuracy_level: int = EXACT) -> None:
+    """Replace every quantized layer inside `model`, in place."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, Int4Linear):
-            model.set_submodule(name, MatMulNBits(module, accuracy_level))
+        match module:
+            case IntLinear():
+                model.set_submodule(name, MatMulNBits(module, accuracy_level))
+            case Nf4Linear():
+                model.set_submodule(name, MatMulBnb4(module))
+            case IntConv2d():
+                model.set_submodule(name, ConvOfCodes(module))
+            case IntEmbedding():
+                model.set_submodule(name, EmbeddingOfCodes(module))

@@ -14,7 +14,7 @@ from torch import nn
 
 from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
 from export.half import store_as_half
-from export.nbits import use_matmul_nbits
+from export.nbits import use_runtime_operators
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
@@ -31,7 +31,7 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path) -> di
     Every length is dynamic: tiles N, batch B, new positions S (1 or more), cached positions P (0 or more).
     """
     half = weights != "float32"
-    use_matmul_nbits(model)
+    use_runtime_operators(model)
     vision, text = config.vision, config.text
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
     _write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx", half)

@@ -21,7 +21,9 @@ from export.cli import main
 from export.reference import TorchEngine
 from export.verify import certify
 from quantize.checkpoint import quantize_checkpoint
+from quantize.cli import main as quantize
 from quantize.load import load_model
+from quantize.precision import Precision
 
 STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
 
@@ -64,7 +66,7 @@ def instant(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("weights", ["int4", "float16"])
 def test_weights_from_a_4_bit_checkpoint(weights: str, checkpoint: Path, pages: list[Path], tmp_path: Path) -> None:
-    quantize_checkpoint(checkpoint, tmp_path / "q", 64)
+    quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int4-g64"))
     certificate, out = build_bundle(tmp_path / "q", "onnx", weights, tmp_path / "out", pages)
     assert certificate.status == "pass"
     nodes = {node.op_type for node in onnx.load(out / "decoder.onnx").graph.node}
@@ -160,7 +162,7 @@ def test_an_interrupted_export_leaves_no_folder(
     [
         (["absent", "--target", "onnx"], "no such folder"),
         (["PULSE-ECG/PULSE-7B", "--target", "onnx"], "hub ids"),
-        (["CHECKPOINT", "--target", "coreml"], "invalid choice: 'coreml'"),
+        (["CHECKPOINT", "--target", "tensorrt"], "invalid choice: 'tensorrt'"),
         (["CHECKPOINT", "--target", "onnx", "--weights", "int3"], "invalid choice: 'int3'"),
         (["EMPTY", "--target", "onnx"], "no tokenizer.json"),
         (["BROKEN", "--target", "onnx"], "do not match"),
@@ -197,3 +199,48 @@ def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: P
     with pytest.raises(UserError, match="runtime has no prompt"):
         build_bundle(folder, "onnx", "float32", tmp_path / "out", [])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "target", "reason"),
+    [
+        ("int4-g32-asym", "executorch", "no operator for asymmetric weights"),
+        ("nf4", "executorch", "no operator for nf4"),
+        ("nf4", "coreml", "coremltools#2716"),
+    ],
+)
+def test_weights_that_a_format_has_no_operator_for(
+    scheme: str, target: str, reason: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quantize_checkpoint(checkpoint, tmp_path / "q", Precision(scheme))
+    assert main([str(tmp_path / "q"), "--target", target, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert reason in error.splitlines()[-1]
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_a_checkpoint_does_not_have(checkpoint: Path, tmp_path: Path) -> None:
+    quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int8"))
+    with pytest.raises(UserError, match="its weights are int8, not int4"):
+        build_bundle(tmp_path / "q", "onnx", "int4", tmp_path / "out")
+    with pytest.raises(UserError, match="--scheme int8 makes it int8"):
+        build_bundle(checkpoint, "onnx", "int8", tmp_path / "out")
+
+
+def test_a_calibrated_checkpoint_with_8_bits_around_it(
+    checkpoint: Path, pages: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, around = tmp_path / "q", ["--vision-bits", "8", "--embeddings-bits", "8", "--head-bits", "8"]
+    arguments = [str(checkpoint), "--scheme", "int4-g32-asym", "--out", str(out), *around]
+    assert quantize([*arguments, "--method", "gptq"]) == 2
+    assert "give --calibration" in capsys.readouterr().err
+    assert quantize([*arguments, "--calibration", "examples"]) == 2
+    assert "rtn looks at no page" in capsys.readouterr().err
+    for pages_name in ("nowhere", str(out.parent)):
+        assert quantize([*arguments, "--method", "awq", "--calibration", pages_name]) == 2
+    assert "holds no PNG or JPEG page" in capsys.readouterr().err
+    assert quantize([*arguments, "--method", "gptq", "--calibration", str(pages[0].parent)]) == 0
+    certificate, bundle = build_bundle(out, "onnx", None, tmp_path / "bundle", pages)
+    assert certificate.status == "pass"
+    assert json.loads((bundle / "manifest.json").read_text())["weights"] == "int4"

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
 from export.onnx import write_graphs
 from quantize.checkpoint import quantize_checkpoint
-from quantize.int4 import unpack
+from quantize.integers import unpack
 from quantize.load import load_model
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -108,11 +108,11 @@ def test_integers_in_the_graphs_are_those_of_the_checkpoint(
                 found.add(codes.tobytes())
     packed = [t for n, t in stored.items() if n.endswith("weight_packed")]
     assert len(packed) == 2 * 7 + 2  # q k v o gate up down in two layers, and the projector's two
-    assert found == {unpack(t).numpy().tobytes() for t in packed}
+    assert found == {unpack(t, 4).numpy().tobytes() for t in packed}
 
 
 def test_quantizing_on_the_way_gives_the_integers_of_pulse_quantize(checkpoint: Path, tmp_path: Path) -> None:
-    quantize_checkpoint(checkpoint, tmp_path / "int4", 32)
+    quantize_checkpoint(checkpoint, tmp_path / "int4")
     before, _ = load_model(tmp_path / "int4")
     on_the_way, _ = load_model(checkpoint, "int4")
     want, got = before.state_dict(), on_the_way.state_dict()

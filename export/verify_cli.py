@@ -1,0 +1,98 @@
+"""`pulse-verify`: check bundles again, on this machine: digests, then every stage against the checkpoint in torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import CannotRunHere, UserError
+from edge_runtime.manifest import MANIFEST
+from export.across import Agreement, agreement, as_table, read_pages
+from export.build import certificate_of, certifying_engine, example_pages
+from export.bundle import weights_digest
+from export.reference import TorchEngine
+from export.verify import Certificate
+from quantize.load import load_model
+from quantize.source import NANO, checkpoint_folder
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 all bundles pass, 1 one does not, 2 wrong use, 130 interrupted."""
+    try:
+        args = _parser().parse_args(argv)
+        source = checkpoint_folder(args.model)
+        pages = example_pages() if args.pages is None else _pictures(args.pages)
+        bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
+        found = [(bundle, certificate_of(bundle, source, pages)) for bundle in bundles]
+        rows = _rows(bundles, source, pages) if len(bundles) > 1 else []
+        print(_as_json(found, rows) if args.json else _as_text(found, rows))
+        return 0 if all(certificate.status == "pass" for _, certificate in found) else 1
+    except UserError as error:
+        print(f"pulse-verify: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pulse-verify", description="Check bundles against the checkpoint that they were made from.")
+    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
+    parser.add_argument("--model", metavar="MODEL", default=NANO, help="checkpoint folder (%(default)s)")
+    parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of ECG pages (default: the project's own)")
+    parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pages = sorted(p for p in folder.glob("*") if p.suffix.lower() in _PICTURES) if folder.is_dir() else []
+    if not pages:
+        raise UserError(f"{folder}: no {', '.join(_PICTURES)} there; give a folder of ECG pages")
+    return pages
+
+
+def _made_from(bundle: Bundle, source: Path) -> Bundle:
+    recorded = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))["source"].get("sha256")
+    if recorded != weights_digest(source):
+        raise UserError(f"{bundle.folder}: was not made from the weights in {source}; give its checkpoint with --model")
+    return bundle
+
+
+def _rows(bundles: Sequence[Bundle], source: Path, pages: Sequence[Path]) -> list[Agreement]:
+    """The formats side by side; a bundle that cannot run here has no row, and its certificate says why."""
+    rows = []
+    for bundle in bundles:
+        try:
+            engine = certifying_engine(bundle)
+        except CannotRunHere:
+            continue
+        reference = TorchEngine(*load_model(source, bundle.manifest.weights))
+        rows.append(agreement(bundle, read_pages(bundle, engine, pages), read_pages(bundle, reference, pages)))
+    return rows
+
+
+def _as_text(found: Sequence[tuple[Bundle, Certificate]], rows: Sequence[Agreement]) -> str:
+    parts = [f"{bundle.folder}: {certificate.as_text()}" for bundle, certificate in found]
+    return "\n".join([*parts, as_table(rows)] if rows else parts)
+
+
+def _as_json(found: Sequence[tuple[Bundle, Certificate]], rows: Sequence[Agreement]) -> str:
+    certificates = {str(bundle.folder): certificate.as_json() for bundle, certificate in found}
+    return json.dumps({"certificates": certificates, "agreement": [asdict(row) for row in rows]}, allow_nan=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
