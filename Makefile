@@ -10,7 +10,7 @@ BUNDLE := build/pulse-nano-onnx
 PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format lock clean
+.PHONY: help demo test test-all lint format picture lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -33,6 +33,9 @@ lint: $(VENV)/.dev  ## ruff, mypy, and the order of the folders
 format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
+	$(BIN)/python scripts/answer_picture.py $(BUNDLE) pulse/ecg/examples/c-infarction.png docs/answer.png
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv

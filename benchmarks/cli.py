@@ -1,0 +1,165 @@
+"""`pulse-bench`: what the project's figures come from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from benchmarks import ask, ladder, pages, ptbxl_super
+from benchmarks.environment import bundle_digest, environment
+from benchmarks.output import check_writable, write_json
+from edge_runtime.cpus import usable_cores
+from edge_runtime.errors import UserError
+from edge_runtime.session import Session
+from pulse.ecg.ptbxl import PtbXl
+from pulse.ecg.record import RecordError
+from pulse.ecg.render import LAYOUTS
+from quantize.calibration import EXAMPLES, calibration_pages
+from quantize.source import checkpoint_folder
+
+TASKS = ("ptbxl-super",)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 done, 2 wrong use, 130 interrupted."""
+    try:
+        args = _parser().parse_args(argv)
+        if args.out:
+            check_writable(Path(args.out))
+        result, text = args.run(args)
+        result = {"benchmark": args.benchmark, "environment": environment(), **result}
+        if args.out:
+            write_json(Path(args.out), result)
+        print(json.dumps(result) if args.json else text)
+        return 0
+    except (UserError, RecordError) as error:
+        print(f"pulse-bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pulse-bench", description="Measure speed, memory and accuracy on this machine.")
+    verbs = parser.add_subparsers(dest="benchmark", required=True, parser_class=_Parser)
+
+    drawn = verbs.add_parser("pages", help="pages drawn a second and core, beside matplotlib")
+    drawn.add_argument("--rounds", type=_count, default=5, metavar="N", help="rounds of 16 pages a kind (%(default)s)")
+    drawn.set_defaults(run=_pages)
+
+    asked = verbs.add_parser("ask", help="latency and peak memory of one question, each run in a fresh interpreter")
+    asked.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
+    asked.add_argument("image", metavar="IMAGE", help="picture of an ECG page")
+    asked.add_argument("--runs", type=_count, default=10, metavar="N", help="fresh interpreters (%(default)s)")
+    asked.add_argument("--threads", type=_count, default=0, metavar="N", help="(default: every physical core)")
+    asked.set_defaults(run=_ask)
+
+    judged = verbs.add_parser("accuracy", help="answers in words against a data set's labels, scored as PULSE does")
+    judged.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
+    judged.add_argument("--task", choices=TASKS, required=True, help="what is asked")
+    judged.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
+    judged.add_argument("--fold", type=int, choices=range(1, 11), required=True, metavar="N", help="fold, 1 to 10")
+    judged.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
+    judged.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
+    judged.add_argument("--limit", type=_count, default=0, metavar="N", help="only the fold's first N records")
+    judged.add_argument("--workers", type=_count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
+    judged.set_defaults(run=_accuracy)
+
+    climbed = verbs.add_parser("ladder", help="what each way to quantize a float checkpoint costs, in bytes and error")
+    climbed.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
+    climbed.add_argument(
+        "--pages", default=EXAMPLES, metavar="PAGES", help="examples, folder, ptbxl:FOLDER for fold 9 (%(default)s)"
+    )
+    climbed.add_argument("--records", type=_count, default=64, metavar="N", help="so many of fold 9 (%(default)s)")
+    climbed.add_argument(
+        "--calibration", default=EXAMPLES, metavar="PAGES", help="for gptq and awq, as in pulse-quantize (%(default)s)"
+    )
+    climbed.add_argument(
+        "--rungs", default=",".join(ladder.RUNGS), metavar="A,B", help="SCHEME[:METHOD][+PART=BITS] (%(default)s)"
+    )
+    climbed.set_defaults(run=_ladder)
+
+    for verb in (drawn, asked, judged, climbed):
+        verb.add_argument("--out", metavar="FILE", help="write the result there as JSON")
+        verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def _pages(args: argparse.Namespace) -> tuple[dict[str, object], str]:
+    figures = pages.measure(args.rounds)
+    return {"pages_per_second": figures}, pages.as_text(figures)
+
+
+def _ask(args: argparse.Namespace) -> tuple[dict[str, object], str]:
+    bundle, image = Path(args.bundle), Path(args.image)
+    figures = ask.measure(bundle, image, args.runs, args.threads)
+    about = {"bundle": {"name": bundle.name, "sha256": bundle_digest(bundle)}, "image": image.name, "runs": args.runs}
+    return {**about, "threads": args.threads or usable_cores(), "figures": figures}, ask.as_text(figures)
+
+
+def _ladder(args: argparse.Namespace) -> tuple[dict[str, object], str]:
+    seen = calibration_pages(args.pages, (9,), args.records)
+    rungs = args.rungs.split(",")
+    steps = ladder.climb(checkpoint_folder(args.model), rungs, seen, args.calibration)
+    figures = list(tqdm(steps, "rungs", len(rungs), disable=None))
+    about = {"pages": args.pages, "calibration": args.calibration, "steps": [asdict(step) for step in figures]}
+    return about, ladder.as_text(figures)
+
+
+def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
+    bundle, data = Path(args.bundle), Path(args.data)
+    session = Session.open(bundle)  # a bundle that does not load is one line here, not one a worker
+    how = ptbxl_super.Pages(args.layout, args.photo)
+    gold = ptbxl_super.gold_of(PtbXl(data), args.fold, args.limit)
+    if not gold:
+        raise UserError(f"{data}: fold {args.fold} holds no record with a diagnostic superclass; give another --fold")
+    started = time.monotonic()
+    rows = list(
+        tqdm(
+            ptbxl_super.answers(bundle, data, list(gold), how, args.workers),
+            "answers",
+            len(gold),
+            unit="page",
+            disable=None,  # no bar where nobody looks
+        )
+    )
+    seconds = time.monotonic() - started
+    figures = ptbxl_super.score(rows, gold)
+    for row in rows:
+        row["gold"] = list(gold[row["ecg_id"]])
+    about = {
+        "task": args.task,
+        "model": session.manifest.name,
+        "target": session.manifest.target,
+        "bundle": {"name": bundle.name, "sha256": bundle_digest(bundle)},
+        "fold": args.fold,
+        "layout": args.layout,
+        "photo_seed": args.photo,
+        "seconds": round(seconds, 1),
+        "workers": args.workers,
+    }
+    text = f"{ptbxl_super.as_text(figures)}\n  {len(rows) / seconds:.1f} pages a second with {args.workers} processes"
+    return {**about, "figures": figures, "answers": rows}, text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

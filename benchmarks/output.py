@@ -1,0 +1,26 @@
+"""Results on disk: one JSON file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_runtime.errors import UserError
+
+
+def check_writable(path: Path) -> None:
+    """Raises UserError now rather than after the measurement."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give --out a file name")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: its folder does not exist or cannot be written to; give another --out")
+
+
+def write_json(path: Path, result: Mapping[str, object]) -> None:
+    """Replace `path` by `result`. Raises ValueError for NaN, which JSON lacks: it must have become None before."""
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
