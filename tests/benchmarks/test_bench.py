@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from benchmarks import pages, ptbxl_super
 from benchmarks.cli import main
 from benchmarks.output import write_json
 from export.build import build_bundle
+from quantize.load import load_model
 from quantize.source import checkpoint_folder
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
@@ -72,6 +74,62 @@ def test_pages_draws_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(0 < figures["min"] <= figures["median"] <= figures["max"] for figures in speeds.values())
     record = pages.records(1)[0]
     assert pages.clean(record, 0).shape == pages.with_matplotlib(record, 0).shape == (384, 544, 3)
+
+
+@pytest.fixture(scope="module")
+def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped student as a float checkpoint: a ladder has to begin above the 4 bits."""
+    folder = tmp_path_factory.mktemp("floats")
+    model, _ = load_model(checkpoint_folder("pulse-nano"), "float32")
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    config = json.loads((checkpoint_folder("pulse-nano") / "config.json").read_text())
+    config.pop("quantization_config")
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_bytes((checkpoint_folder("pulse-nano") / "tokenizer.json").read_bytes())
+    return folder
+
+
+def test_ladder_finds_more_error_with_fewer_bits(
+    floats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / PAGE.name).write_bytes(PAGE.read_bytes())
+    out, rungs = tmp_path / "ladder.json", "float16,int8,int4-g128:rtn,int4-g128:gptq+vision=8"
+    argv = ["ladder", str(floats), "--pages", str(tmp_path / "pages"), "--rungs", rungs, "--out", str(out)]
+    assert main(argv) == 0
+    steps = {step["rung"]: step for step in json.loads(out.read_text())["steps"]}
+    assert list(steps) == rungs.split(",")
+    half, int8, int4, better = steps.values()
+    assert half["logits"] < 1e-3 < int8["logits"] < int4["logits"]
+    assert better["logits"] < int4["logits"]  # more bits where the picture is seen, and errors fed back
+    assert half["bytes"] > int4["bytes"] > better["bytes"]  # the tower is float16 unless it is told otherwise
+    assert half["same_answers"] == half["pages"] == 1
+    assert half["flips"] == 0 < half["labels"]
+    assert "| int4-g128:rtn |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rung", "said"),
+    [
+        ("int3", "int3"),
+        ("int4-g32:magic", "method magic is not known; use one of rtn, gptq, awq"),
+        ("int4-g32+vision", "vision is not PART=BITS, as in vision=8"),
+        ("int4-g32+wheels=8", "wheels"),
+        ("int4-g32+head=5", "5"),
+    ],
+)
+def test_a_rung_that_does_not_exist(rung: str, said: str, floats: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ladder", str(floats), "--rungs", f"float16,{rung}"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_ladder_needs_a_float_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ladder", "pulse-nano", "--rungs", "int8"]) == 2
+    error = capsys.readouterr().err
+    assert "quantized" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
