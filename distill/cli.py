@@ -12,9 +12,12 @@ from typing import NoReturn
 from distill.loop import pick_device
 from distill.nano import Recipe, distill
 from edge_runtime.errors import UserError
+from quantize.integers import Scheme
+from quantize.precision import SCHEMES
 
 TEACHERS = ("labels",)
 STUDENTS = ("nano",)
+QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = replace(
             base,
             tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers),
-            decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed),
+            decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat),
             limit=args.limit,
         )
         small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device))
@@ -63,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"epochs of each cosine cycle ({','.join(map(str, base.tower.cycles))})",
     )
     parser.add_argument("--decoder-epochs", type=_count, default=base.decoder.epochs, metavar="N", help="(%(default)s)")
+    parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train the decoder for 4 bits: {', '.join(QAT)}")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="use only N records a set, for a trial")
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from pulse.instruct.questions import NO, YES, Turn, finding_question, training_t
 from pulse.model.config import Decoder
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Projector
+from quantize.precision import Precision
+from quantize.qat import call_rounded, rounded
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class DecoderRun:
     seed: int = 1
     max_length: int = 384
     save_every_s: float = 120
+    qat: str | None = None  # the scheme that the loss rounds the weights by, or None to train plain float weights
 
 
 class Speaker(nn.Module):
@@ -53,7 +57,7 @@ class Speaker(nn.Module):
         embeds = torch.cat([embeds[:, :image_start], image, embeds[:, end:]], dim=1)
         return self.language_model.model(embeds, positions=batch.positions[:, None], mask=batch.mask)[0]
 
-    def loss(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
+    def forward(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
         """Weighted cross-entropy of the answers' tokens; the head runs on those positions alone."""
         at = batch.weights > 0
         logits = self.language_model.lm_head(self.hidden(features, batch, image_start)[at])
@@ -74,6 +78,7 @@ def train_decoder(
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
     views: features of the same records, drawn and photographed differently; the epochs take them in turn.
+    With run.qat the loss and the figures are those of rounded weights; the model returned is in float all the same.
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one.
     """
     torch.manual_seed(run.seed)
@@ -87,6 +92,8 @@ def train_decoder(
         average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
     per_epoch = len(views[0].rows) // run.batch
     total, saved = per_epoch * run.epochs, time.monotonic()
+    precision = None if run.qat is None else Precision(run.qat)
+    loss = model if precision is None else partial(call_rounded, model, precision)
 
     def keep() -> None:
         state = {"average": average.state, "average_steps": average.steps, "step": step}
@@ -100,7 +107,7 @@ def train_decoder(
         for tokens, batch in bar:
             optimizer.param_groups[0]["lr"] = learning_rate(step / total, run.peak)
             with autocast(device):
-                error = model.loss(tokens.to(device), _on(batch, device), packer.image_start)
+                error = loss(tokens.to(device), _on(batch, device), packer.image_start)
             optimizer.zero_grad(set_to_none=True)
             error.backward()
             clip(model)
@@ -113,7 +120,10 @@ def train_decoder(
                 keep()
                 saved = time.monotonic()
         keep()
-        figures = evaluate(_averaged(model, average), pack, chosen_on, packer, device)
+        judged = _averaged(model, average)
+        if precision is not None:
+            judged.load_state_dict(rounded(judged.state_dict(), precision))
+        figures = evaluate(judged, pack, chosen_on, packer, device)
         log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
         tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
     return _averaged(model, average)

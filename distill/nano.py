@@ -41,7 +41,7 @@ TEXT = Decoder(
     head_dim=32,
     max_position_embeddings=1024,
 )
-GROUP_SIZE = 32
+SCHEME = "int4-g32"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
     whole, small = out / "pulse-nano-float16", out / "pulse-nano"
     ship(tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
     shutil.rmtree(small, ignore_errors=True)
-    quantize_checkpoint(whole, small, Precision(f"int4-g{GROUP_SIZE}"))
+    quantize_checkpoint(whole, small, Precision(recipe.decoder.qat or SCHEME))
     for checkpoint in (whole, small):
         write_card(checkpoint, out, len(train), len(chosen_on))
     return small

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def test_run_again_trains_nothing_and_changes_nothing(data: Path, whole: Path, t
     after = _weights(_run(data, whole, replace(tiny, tower=replace(tiny.tower, workers=1))))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert ((whole / "tower.csv").read_text(), (whole / "decoder.csv").read_text()) == logs
+
+
+def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
+    data: Path, whole: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    wanted = replace(tiny, decoder=replace(tiny.decoder, qat="int4-g32-asym"))
+    shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("decoder.*", "pulse-nano*", "recipe.json"))
+    small = _run(data, tmp_path / "run", wanted)
+    weights = json.loads((small / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"][
+        "weights"
+    ]
+    assert weights["symmetric"] is False
+    floats = [load_file(run / "pulse-nano-float16" / "model.safetensors") for run in (whole, tmp_path / "run")]
+    name = "language_model.model.layers.0.mlp.down_proj.weight"
+    assert not torch.equal(floats[0][name], floats[1][name])
+    with pytest.raises(UserError, match=r"other settings \(decoder.qat\)"):
+        _run(data, tmp_path / "run", tiny)
 
 
 @pytest.mark.parametrize(("stage", "after"), [(tower, 1), (tower, 3), (decoder, 1), (decoder, 3)])
