@@ -54,6 +54,7 @@ def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
     data: Path, whole: Path, tiny: Recipe, tmp_path: Path
 ) -> None:
     wanted = replace(tiny, decoder=replace(tiny.decoder, qat="int4-g32-asym"))
+    _run(data, whole, tiny)
     shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("decoder.*", "pulse-nano*", "recipe.json"))
     small = _run(data, tmp_path / "run", wanted)
     weights = json.loads((small / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"][
