@@ -1,0 +1,63 @@
+"""The decoder for ONNX Runtime: its own attention operator, writing into a cache that is neither copied nor grown.
+
+GroupQueryAttention turns the heads, appends keys and values, and attends, in one node. When past and present are bound
+to the same memory it writes only the new positions, so a step costs what its weights and the positions so far cost;
+joining past and new in the graph would copy the whole cache at every token.
+https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pulse.model.config import Decoder
+from pulse.model.llama import Attention, rotary
+from pulse.model.llava import Llava
+
+
+class CachedDecoderGraph(nn.Module):
+    """embeds float32 [1, S, D], last int32 [1], total int32 [], past -> logits [1, V] of the last position, present.
+
+    last is the position of the last of the S, total is last + 1. past and present alternate key and value by layer,
+    [1, KV, capacity, head_dim] each, with room for at least `total` positions.
+    Only torch.onnx.export can run it: the attention has no computation in torch.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, model: Llava, config: Decoder) -> None:
+        super().__init__()
+        self.language_model = model.language_model
+        cos, sin = rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta)
+        half = config.head_dim // 2  # the operator repeats them itself
+        self.register_buffer("cos", cos[:, :half].contiguous())
+        self.register_buffer("sin", sin[:, :half].contiguous())
+
+    def forward(self, embeds: Tensor, last: Tensor, total: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
+        x, present = embeds, []
+        for k, layer in enumerate(self.language_model.model.layers):
+            cache = past[2 * k], past[2 * k + 1]
+            attended, *grown = self._attend(layer.self_attn, layer.input_layernorm(x), last, total, *cache)
+            x = x + attended
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+            present += grown
+        hidden = self.language_model.model.norm(x[:, -1])
+        return (self.language_model.lm_head(hidden), *present)
+
+    def _attend(
+        self, attention: Attention, x: Tensor, last: Tensor, total: Tensor, key: Tensor, value: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        query = attention.q_proj(x)
+        inputs = (query, attention.k_proj(x), attention.v_proj(x), key, value, last, total, self.cos, self.sin)
+        attributes = {"num_heads": attention.heads, "kv_num_heads": attention.kv_heads, "do_rotary": 1}
+        out, new_key, new_value = torch.onnx.ops.symbolic_multi_out(
+            "com.microsoft::GroupQueryAttention",
+            inputs,
+            attributes,
+            dtypes=(x.dtype, key.dtype, value.dtype),
+            shapes=(query.shape, key.shape, value.shape),
+            version=1,
+        )
+        return attention.o_proj(out), new_key, new_value
