@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
+from export.graphs import EmbedGraph, VisionGraph
 from export.half import store_as_half
 from export.nbits import use_runtime_operators
+from export.onnx_decoder import CachedDecoderGraph
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
@@ -28,7 +29,7 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path) -> di
     """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
 
     weights: "float32" stores float32, anything else float16 where exact. Changes the layers of `model`.
-    Every length is dynamic: tiles N, batch B, new positions S (1 or more), cached positions P (0 or more).
+    Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity.
     """
     half = weights != "float32"
     use_runtime_operators(model)
@@ -36,12 +37,19 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path) -> di
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
     _write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx", half)
     # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
-    past = [torch.zeros(2, text.num_key_value_heads, 3, text.head_dim) for _ in range(2 * text.num_hidden_layers)]
+    embeds, last, total = torch.zeros(1, 5, text.hidden_size), torch.zeros(1).int(), torch.tensor(0).int()
+    past = [torch.zeros(1, text.num_key_value_heads, 7, text.head_dim) for _ in range(2 * text.num_hidden_layers)]
     names = [f"{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
-    inputs, outputs = ["embeds", *(f"past_{n}" for n in names)], ["logits", *(f"present_{n}" for n in names)]
-    shapes = ({0: _ANY, 1: _ANY}, tuple({0: _ANY, 2: _ANY} for _ in past))
-    embeds = torch.zeros(2, 5, text.hidden_size)
-    _write(DecoderGraph(model), (embeds, *past), inputs, outputs, shapes, folder / "decoder.onnx", half)
+    inputs, outputs = [f"past_{n}" for n in names], ["logits", *(f"present_{n}" for n in names)]
+    _write(
+        CachedDecoderGraph(model, text),
+        (embeds, last, total, *past),
+        ["embeds", "last", "total", *inputs],
+        outputs,
+        ({1: _ANY}, None, None, tuple({2: _ANY} for _ in past)),
+        folder / "decoder.onnx",
+        half,
+    )
     embed = EmbedGraph(model)
     if half:
         embed.half()

@@ -8,11 +8,13 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from pulse.model.config import Decoder
-from pulse.model.llama import Attention, rotary
+from pulse.model.llama import Attention, Layer, rotary
 from pulse.model.llava import Llava
 
 
@@ -38,6 +40,7 @@ class CachedDecoderGraph(nn.Module):
     def forward(self, embeds: Tensor, last: Tensor, total: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         x, present = embeds, []
         for k, layer in enumerate(self.language_model.model.layers):
+            assert isinstance(layer, Layer)
             cache = past[2 * k], past[2 * k + 1]
             attended, *grown = self._attend(layer.self_attn, layer.input_layernorm(x), last, total, *cache)
             x = x + attended
@@ -51,7 +54,7 @@ class CachedDecoderGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         query = attention.q_proj(x)
         inputs = (query, attention.k_proj(x), attention.v_proj(x), key, value, last, total, self.cos, self.sin)
-        attributes = {"num_heads": attention.heads, "kv_num_heads": attention.kv_heads, "do_rotary": 1}
+        attributes: dict[str, Any] = {"num_heads": attention.heads, "kv_num_heads": attention.kv_heads, "do_rotary": 1}
         out, new_key, new_value = torch.onnx.ops.symbolic_multi_out(
             "com.microsoft::GroupQueryAttention",
             inputs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,22 +13,14 @@ from edge_runtime.errors import UserError, shorten
 
 try:
     import onnxruntime as ort
+
+    from edge_runtime.engines.onnx_decoders import Decoder, cache_names, decoder_kind
 except ImportError:
     raise UserError("this bundle needs ONNX Runtime, which is not installed; pip install onnxruntime") from None
 
 # A vision tower above this many bytes is loaded for each image and let go: it idles while the answer is written.
 _KEEP_VISION = 64 << 20
-# Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
-_CHUNK = 512
 _ERRORS_ONLY = 3
-
-
-@dataclass(frozen=True)
-class OnnxCache:
-    """Keys and values of every layer as the runtime's own tensors, [1, KV, length, head_dim] each: never copied."""
-
-    tensors: tuple[ort.OrtValue, ...]
-    length: int
 
 
 class OnnxEngine:
@@ -43,13 +34,9 @@ class OnnxEngine:
             raise UserError(f"threads must be 1 or more, not {threads}")
         self._bundle = bundle
         self._threads = threads or usable_cores()
-        model = bundle.manifest.model
-        names = [f"{kind}_{i}" for i in range(model.layers) for kind in ("key", "value")]
-        self._past = [f"past_{name}" for name in names]
-        self._outputs = ["logits", *(f"present_{name}" for name in names)]
         # Looking up rows is no work to share; a second pool of threads would only be in the decoder's way.
         self._embed = self._load("embed", ["input_ids"], ["embeds"], threads=1)
-        self._decoder = self._load("decoder", ["embeds", *self._past], self._outputs)
+        self._decoder = self._open_decoder()
         keep = bundle.size("vision") <= _KEEP_VISION
         self._vision = self._load("vision", ["pixels"], ["features"]) if keep else None
 
@@ -70,47 +57,52 @@ class OnnxEngine:
         feed = {"input_ids": np.asarray(ids, np.int64).reshape(1, -1)}
         return np.asarray(self._embed.run(["embeds"], feed)[0])[0]
 
-    def empty_cache(self) -> OnnxCache:
+    def empty_cache(self) -> Cache:
         """The cache before the first token."""
-        model = self._bundle.manifest.model
-        empty = np.zeros((1, model.kv_heads, 0, model.head_dim), np.float32)
-        return OnnxCache((ort.OrtValue.ortvalue_from_numpy(empty),) * len(self._past), 0)
+        return self._decoder.empty_cache()
 
-    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, OnnxCache]:
+    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, Cache]:
         """Logits [V] after embeds [S, D] that follow `cache`, and the cache that holds both."""
-        if not isinstance(cache, OnnxCache):
-            raise TypeError(f"the cache of another engine: {type(cache).__name__}")
-        if len(embeds) == 0:
-            raise ValueError("decode needs at least one position")
-        logits: ort.OrtValue | None = None
-        for start in range(0, len(embeds), _CHUNK):
-            chunk = np.ascontiguousarray(embeds[None, start : start + _CHUNK], np.float32)
-            feed = dict(zip(self._past, cache.tensors, strict=True))
-            feed["embeds"] = ort.OrtValue.ortvalue_from_numpy(chunk)
-            logits, *present = self._decoder.run_with_ort_values(self._outputs, feed)
-            cache = OnnxCache(tuple(present), cache.length + chunk.shape[1])
-        assert logits is not None
-        return logits.numpy()[0], cache
+        return self._decoder.decode(embeds, cache)
+
+    def _open_decoder(self) -> Decoder:
+        session = self._open("decoder", self._threads)
+        kind, model = decoder_kind(session), self._bundle.manifest.model
+        names = cache_names(model.layers)
+        self._check(
+            "decoder",
+            session,
+            [*kind.INPUTS, *(f"past_{n}" for n in names)],
+            ["logits", *(f"present_{n}" for n in names)],
+        )
+        return kind(session, model)
 
     def _load(
         self, artifact: str, inputs: Sequence[str], outputs: Sequence[str], threads: int | None = None
     ) -> ort.InferenceSession:
+        session = self._open(artifact, threads or self._threads)
+        self._check(artifact, session, inputs, outputs)
+        return session
+
+    def _open(self, artifact: str, threads: int) -> ort.InferenceSession:
         path = self._bundle.path(artifact)
         try:
-            options = _options(threads or self._threads)
-            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
         # The runtime's exceptions share no base class but Exception.
         except Exception as error:
             reason = shorten(str(error), 120)
             raise UserError(
                 f"{path}: ONNX Runtime {ort.__version__} cannot load it ({reason}); export the bundle again"
             ) from None
+
+    def _check(
+        self, artifact: str, session: ort.InferenceSession, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
         found = [node.name for node in session.get_inputs()], [node.name for node in session.get_outputs()]
         for kind, have, need in (("inputs", found[0], inputs), ("outputs", found[1], outputs)):
             if set(have) != set(need):
-                differing = ", ".join(sorted(set(have) ^ set(need))[:3])
+                path, differing = self._bundle.path(artifact), ", ".join(sorted(set(have) ^ set(need))[:3])
                 raise UserError(f"{path}: its {kind} are not the format's ({differing}); export the bundle again")
-        return session
 
 
 def open_engine(bundle: Bundle, threads: int | None = None) -> OnnxEngine:
@@ -122,6 +114,8 @@ def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Each session has its own threads; those of an idle one would wait busily in the way of the one that works.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = _ERRORS_ONLY
     # The cache grows by one position a step, so no two steps have equal shapes: an arena would keep every size it saw.
     options.enable_cpu_mem_arena = False

@@ -12,8 +12,15 @@ import torch
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
+from edge_runtime.engines import onnx_decoders
+from edge_runtime.engines.onnx_decoders import BoundDecoder, decoder_kind
+from edge_runtime.errors import UserError
+from edge_runtime.manifest import ModelSpec
+from export.bundle import manifest_of
 from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
 from export.onnx import write_graphs
+from pulse.model.config import Decoder
+from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint
 from quantize.integers import unpack
 from quantize.load import load_model
@@ -53,37 +60,62 @@ def test_embed(graphs: tuple[str, Path], checkpoint: Path, batch: int, length: i
     assert np.array_equal(embeds, EmbedGraph(model)(ids).numpy())
 
 
-@pytest.mark.parametrize(("batch", "new", "cached"), [(1, 7, 0), (1, 1, 0), (1, 1, 9), (1, 1, 1), (1, 5, 3), (2, 4, 6)])
-def test_decoder(graphs: tuple[str, Path], checkpoint: Path, batch: int, new: int, cached: int) -> None:
+def decoder(graphs: tuple[str, Path], checkpoint: Path) -> tuple[Llava, Decoder, BoundDecoder]:
     model, config = load_model(checkpoint, graphs[0])
-    text = config.text
-    embeds = torch.randn(batch, new, text.hidden_size)
-    shape = (batch, text.num_key_value_heads, cached, text.head_dim)
-    past = [torch.randn(shape) for _ in range(2 * text.num_hidden_layers)]
-    names = [f"past_{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
-    feed = {"embeds": embeds.numpy(), **{n: t.numpy() for n, t in zip(names, past, strict=True)}}
-    runtime = session(graphs[1], "decoder")
-    assert [node.name for node in runtime.get_inputs()] == list(feed)
-    assert [node.name for node in runtime.get_outputs()] == ["logits", *(n.replace("past", "present") for n in names)]
-    got, want = runtime.run(None, feed), DecoderGraph(model)(embeds, *past)
-    assert got[0].shape == (batch, text.vocab_size)
-    for g, w in zip(got, want, strict=True):
-        np.testing.assert_allclose(g, w.numpy(), **CLOSE)
+    text, runtime = config.text, session(graphs[1], "decoder")
+    spec = manifest_of(config, checkpoint, "onnx", graphs[0], {})["model"]
+    assert decoder_kind(runtime) is BoundDecoder
+    return model, text, BoundDecoder(runtime, ModelSpec(**{**spec, "eos_token_ids": ()}))
 
 
-def test_steps_through_the_cache_equal_one_reading_of_the_whole(graphs: tuple[str, Path], checkpoint: Path) -> None:
-    model, config = load_model(checkpoint, graphs[0])
-    text = config.text
-    embeds = torch.randn(1, 12, text.hidden_size)
+def want(model: Llava, text: Decoder, embeds: torch.Tensor) -> np.ndarray:
     empty = torch.zeros(1, text.num_key_value_heads, 0, text.head_dim)
-    runtime = session(graphs[1], "decoder")
-    names = [node.name for node in runtime.get_inputs()][1:]
-    cache = [empty.numpy()] * len(names)
-    for start, end in [(0, 5), (5, 6), (6, 7), (7, 11), (11, 12)]:
-        feed = {"embeds": embeds[:, start:end].numpy(), **dict(zip(names, cache, strict=True))}
-        logits, *cache = runtime.run(None, feed)
-        want = DecoderGraph(model)(embeds[:, :end], *[empty] * len(names))[0]
-        np.testing.assert_allclose(logits, want.numpy(), **CLOSE)
+    return DecoderGraph(model)(embeds[None], *[empty] * 2 * text.num_hidden_layers)[0][0].numpy()
+
+
+@pytest.mark.parametrize("cuts", [[12], [1] * 4, [5, 1, 1, 4, 1], [1, 11]])
+def test_steps_through_the_cache_equal_one_reading_of_the_whole(
+    graphs: tuple[str, Path], checkpoint: Path, cuts: list[int]
+) -> None:
+    model, text, runtime = decoder(graphs, checkpoint)
+    embeds, end, cache = torch.randn(12, text.hidden_size), 0, runtime.empty_cache()
+    for size in cuts:
+        logits, cache = runtime.decode(embeds[end : end + size].numpy(), cache)
+        end += size
+        assert cache.length == end
+        np.testing.assert_allclose(logits, want(model, text, embeds[:end]), **CLOSE)
+
+
+def test_a_full_cache_grows_and_keeps_what_it_holds(
+    graphs: tuple[str, Path], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_decoders, "_FIRST_CAPACITY", 4)
+    monkeypatch.setattr(onnx_decoders, "CHUNK", 7)
+    model, text, runtime = decoder(graphs, checkpoint)
+    embeds, cache = torch.randn(20, text.hidden_size), runtime.empty_cache()
+    for start, end in [(0, 3), (3, 4), (4, 5), (5, 20)]:
+        logits, cache = runtime.decode(embeds[start:end].numpy(), cache)
+        np.testing.assert_allclose(logits, want(model, text, embeds[:end]), **CLOSE)
+
+
+def test_branches_of_one_cache_do_not_mix(graphs: tuple[str, Path], checkpoint: Path) -> None:
+    model, text, runtime = decoder(graphs, checkpoint)
+    stem, left, right = (torch.randn(n, text.hidden_size) for n in (5, 3, 2))
+    _, cache = runtime.decode(stem.numpy(), runtime.empty_cache())
+    longer = {}
+    for name, branch in (("left", left), ("right", right)):
+        logits, longer[name] = runtime.decode(branch.numpy(), cache)
+        np.testing.assert_allclose(logits, want(model, text, torch.cat([stem, branch])), **CLOSE)
+    logits, _ = runtime.decode(right.numpy(), longer["left"])  # what the right branch overwrote
+    np.testing.assert_allclose(logits, want(model, text, torch.cat([stem, left, right])), **CLOSE)
+
+
+def test_positions_past_the_context_are_refused(graphs: tuple[str, Path], checkpoint: Path) -> None:
+    _, text, runtime = decoder(graphs, checkpoint)
+    most = text.max_position_embeddings
+    _, cache = runtime.decode(np.zeros((most, text.hidden_size), np.float32), runtime.empty_cache())
+    with pytest.raises(UserError, match=f"{most + 1} positions do not fit the model's {most}"):
+        runtime.decode(np.zeros((1, text.hidden_size), np.float32), cache)
 
 
 def test_integers_in_the_graphs_are_those_of_the_checkpoint(

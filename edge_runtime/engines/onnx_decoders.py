@@ -1,0 +1,143 @@
+"""The two kinds of ONNX decoder: one that writes into a cache bound to it, and one that joins past and new itself.
+
+The first is what the exporter writes for ONNX Runtime. The second uses nothing but standard operators, which other
+execution providers can compile; it copies the whole cache at every token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+
+from edge_runtime.engines import Cache
+from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.errors import UserError
+from edge_runtime.manifest import ModelSpec
+
+# Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
+CHUNK = 512
+_FIRST_CAPACITY = 256
+
+
+def cache_names(layers: int) -> list[str]:
+    """key_0, value_0, key_1 ...: what stands after past_ and present_."""
+    return [f"{kind}_{i}" for i in range(layers) for kind in ("key", "value")]
+
+
+class BoundDecoder:
+    """Past and present are the same memory, [1, KV, capacity, head_dim] each: a step writes its own positions only.
+
+    The capacity doubles when it is filled, so a short question costs little memory and a long one few copies.
+    """
+
+    INPUTS = ("embeds", "last", "total")
+
+    def __init__(self, session: ort.InferenceSession, model: ModelSpec) -> None:
+        self._session, self._model = session, model
+        self._names = cache_names(model.layers)
+        self._cached = StatefulDecoder(self._step, CHUNK)
+        self._last, self._total = np.zeros(1, np.int32), np.zeros((), np.int32)
+        self._logits = np.zeros((1, model.vocab_size), np.float32)
+        self._binding = session.io_binding()
+        self._input("last", self._last)
+        self._input("total", self._total)
+        self._output("logits", self._logits)
+        self._tensors: list[np.ndarray] = []
+        self._grow(_FIRST_CAPACITY)
+
+    def empty_cache(self) -> History:
+        """The cache before the first token."""
+        return self._cached.empty_cache()
+
+    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, History]:
+        """Logits [V] after embeds [S, D] that follow `cache`, and the cache that holds both.
+
+        Raises UserError when they do not fit the model's context.
+        """
+        positions, most = getattr(cache, "length", 0) + len(embeds), self._model.context_length
+        if positions > most:
+            raise UserError(
+                f"{positions} positions do not fit the model's {most}; "
+                "ask a shorter question or start again from the image"
+            )
+        return self._cached.decode(embeds, cache)
+
+    def _step(self, embeds: np.ndarray, position: int) -> np.ndarray:
+        end = position + len(embeds)
+        if end > self._tensors[0].shape[2]:
+            self._grow(end)
+        self._last[0], self._total[...] = end - 1, end
+        rows = np.ascontiguousarray(embeds[None], np.float32)
+        self._input("embeds", rows)
+        self._session.run_with_iobinding(self._binding)
+        return self._logits[0].copy()
+
+    def _grow(self, positions: int) -> None:
+        """Make room for so many positions, at least twice the present room, and keep what is there."""
+        old = self._tensors
+        had = old[0].shape[2] if old else 0
+        room = min(max(positions, 2 * had), max(positions, self._model.context_length))
+        shape = (1, self._model.kv_heads, room, self._model.head_dim)
+        self._tensors = [np.zeros(shape, np.float32) for _ in self._names]
+        for tensor, before in zip(self._tensors, old, strict=False):
+            tensor[:, :, :had] = before
+        for name, tensor in zip(self._names, self._tensors, strict=True):
+            self._input(f"past_{name}", tensor)
+            self._output(f"present_{name}", tensor)
+
+    def _input(self, name: str, array: np.ndarray) -> None:
+        self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+    def _output(self, name: str, array: np.ndarray) -> None:
+        self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+
+@dataclass(frozen=True)
+class JoinedCache:
+    """Keys and values of every layer as the runtime's own tensors, [1, KV, length, head_dim] each."""
+
+    tensors: tuple[ort.OrtValue, ...]
+    length: int
+
+
+class JoiningDecoder:
+    """Past of P positions in, present of P + S out: caches are values, and branches need no care."""
+
+    INPUTS = ("embeds",)
+
+    def __init__(self, session: ort.InferenceSession, model: ModelSpec) -> None:
+        self._session, self._model = session, model
+        names = cache_names(model.layers)
+        self._past = [f"past_{name}" for name in names]
+        self._outputs = ["logits", *(f"present_{name}" for name in names)]
+
+    def empty_cache(self) -> JoinedCache:
+        """The cache before the first token."""
+        empty = np.zeros((1, self._model.kv_heads, 0, self._model.head_dim), np.float32)
+        return JoinedCache((ort.OrtValue.ortvalue_from_numpy(empty),) * len(self._past), 0)
+
+    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, JoinedCache]:
+        """Logits [V] after embeds [S, D] that follow `cache`, and the cache that holds both."""
+        if not isinstance(cache, JoinedCache):
+            raise TypeError(f"the cache of another engine: {type(cache).__name__}")
+        if len(embeds) == 0:
+            raise ValueError("decode needs at least one position")
+        logits: ort.OrtValue | None = None
+        for start in range(0, len(embeds), CHUNK):
+            chunk = np.ascontiguousarray(embeds[None, start : start + CHUNK], np.float32)
+            feed = dict(zip(self._past, cache.tensors, strict=True))
+            feed["embeds"] = ort.OrtValue.ortvalue_from_numpy(chunk)
+            logits, *present = self._session.run_with_ort_values(self._outputs, feed)
+            cache = JoinedCache(tuple(present), cache.length + chunk.shape[1])
+        assert logits is not None
+        return logits.numpy()[0], cache
+
+
+Decoder = BoundDecoder | JoiningDecoder
+
+
+def decoder_kind(session: ort.InferenceSession) -> type[BoundDecoder] | type[JoiningDecoder]:
+    """The kind that a graph is of: only the first is told where it is."""
+    return BoundDecoder if "total" in [node.name for node in session.get_inputs()] else JoiningDecoder
