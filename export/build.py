@@ -14,7 +14,7 @@ from export import coreml, coreml_lint, executorch, onnx
 from export.bundle import manifest_of
 from export.reference import TorchEngine
 from export.sign import signer
-from export.verify import EXACT, Certificate, Limits, certify, not_run
+from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.config import Config
 from quantize.folder import new_folder
 from quantize.load import WEIGHTS, load_model, weights_of
@@ -25,11 +25,11 @@ TARGETS: dict[str, Callable[..., dict[str, str]]] = {
     "executorch": executorch.write_graphs,
     "coreml": coreml.write_graphs,
 }
-# By target and weights, where it is not the default: what a certificate allows. By target: what is known not to work
-# everywhere.
-LIMITS: dict[tuple[str, str], Limits] = {
-    **{("executorch", weights): executorch.INT_LIMITS for weights in ("int4", "int8")},
-    **{("coreml", weights): coreml.LIMITS for weights in WEIGHTS},
+# By target: what a certificate allows a model in some weights; what is known not to work everywhere.
+LIMITS: dict[str, Callable[[Config, str], Limits]] = {
+    "onnx": onnx.limits,
+    "executorch": executorch.limits,
+    "coreml": coreml.limits,
 }
 WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings}
 TOKENIZER = "tokenizer.json"
@@ -91,7 +91,7 @@ def certificate_of(bundle: Bundle, source: Path, pages: Sequence[Path]) -> Certi
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
     reference, config = load_model(source, weights)
-    limits = LIMITS.get((target, weights), EXACT)
+    limits = LIMITS[target](config, weights)
     warnings = WARNINGS[target](config) if target in WARNINGS else ()
     try:
         engine = certifying_engine(bundle)

@@ -28,19 +28,19 @@ from export.delegation import Share, share
 from export.graphs import EmbedGraph, VisionGraph
 from export.intx import use_intx
 from export.stateful import StatefulDecoder
-from export.verify import Limits
+from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Limits
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 PROGRAM, DELEGATION = "model.pte", "delegation.json"
 _EXTRA = "pip install pulse-edge[targets]"
-# Activations of 8 bits and bfloat16 scales, measured with XNNPACK on pulse-nano and 44 pages: features are off by up to
-# 2.2e-3, logits by 1.1e-2 (each relative to its norm), probabilities by 0.011; tokens that differed were within 0.002
-# of each other (0.04 on small random models). The thresholds leave a factor of about five, and a near tie is one that
-# logits off by as much can decide; a doubled scale in one layer is off by more.
-INT_LIMITS = Limits({"vision_features": 1e-2, "first_logits": 5e-2, "label_probabilities": 5e-2}, near_tie=0.05)
 # Traced length: neither 0 nor 1, which torch.export takes for constants.
 _EXAMPLE = 8
+
+
+def limits(config: Config, weights: str) -> Limits:
+    """What a certificate allows: integer weights meet activations of 8 bits."""
+    return EIGHT_BIT_ACTIVATIONS if weights in ("int4", "int8") else EXACT
 
 
 @dataclass(frozen=True)

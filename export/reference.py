@@ -27,6 +27,7 @@ class TorchEngine:
     """The engine that certificates compare with; see edge_runtime.engines.Engine. `model` must be in float32."""
 
     def __init__(self, model: Llava, config: Config) -> None:
+        self.config = config
         self._vision, self._embed, self._decoder = VisionGraph(model), EmbedGraph(model), DecoderGraph(model)
         text = config.text
         self._empty = torch.zeros(1, text.num_key_value_heads, 0, text.head_dim)

@@ -15,7 +15,7 @@ from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
 from export.across import Agreement, agreement, as_table, read_pages
 from export.build import certificate_of, certifying_engine, example_pages
-from export.bundle import weights_digest
+from export.bundle import as_the_checkpoint_says, weights_digest
 from export.reference import TorchEngine
 from export.verify import Certificate
 from quantize.load import load_model
@@ -80,7 +80,8 @@ def _rows(bundles: Sequence[Bundle], source: Path, pages: Sequence[Path]) -> lis
         except CannotRunHere:
             continue
         reference = TorchEngine(*load_model(source, bundle.manifest.weights))
-        rows.append(agreement(bundle, read_pages(bundle, engine, pages), read_pages(bundle, reference, pages)))
+        meant = as_the_checkpoint_says(bundle, reference.config)
+        rows.append(agreement(bundle, read_pages(bundle, engine, pages), read_pages(meant, reference, pages)))
     return rows
 
 

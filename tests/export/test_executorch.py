@@ -23,11 +23,11 @@ from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
-from export.build import LIMITS, build_bundle, example_pages
+from export.build import build_bundle, example_pages
 from export.cli import main
-from export.executorch import DELEGATES, INT_LIMITS, check_delegate, read_shares, write_graphs
+from export.executorch import DELEGATES, check_delegate, limits, read_shares, write_graphs
 from export.reference import TorchEngine
-from export.verify import EXACT, Certificate, certify
+from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
 from quantize.load import load_model
@@ -105,7 +105,9 @@ def float32(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPa
         checkpoint, "executorch", "float32", tmp_path_factory.mktemp("float32") / "tiny", pages
     )
     assert certificate.status == "pass"
-    assert ("executorch", "float32") not in LIMITS  # so it passed with the thresholds of exact targets
+    assert (
+        limits(load_model(checkpoint, "float32")[1], "float32") == EXACT
+    )  # so it passed with the thresholds of exact targets
     return out
 
 
@@ -147,8 +149,8 @@ def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
 def recertify(folder: Path, checkpoint: Path, pages: list[Path], weights: str) -> tuple[str, str | None]:
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     bundle = Bundle.load(folder)
-    limits = LIMITS.get(("executorch", weights), EXACT)
-    certificate = certify(bundle, open_engine(bundle), TorchEngine(*load_model(checkpoint, weights)), pages, limits)
+    model, config = load_model(checkpoint, weights)
+    certificate = certify(bundle, open_engine(bundle), TorchEngine(model, config), pages, limits(config, weights))
     return certificate.status, certificate.first_diverging_stage
 
 
@@ -222,8 +224,7 @@ def test_tokens_that_differ_count_unless_the_reference_hardly_prefers_its_own(
 
     monkeypatch.setattr(engine, "decode", second_best)
     for margin, status in ((0.0, "fail"), (1e6, "pass")):
-        limits = dataclasses.replace(INT_LIMITS, near_tie=margin)
-        found = certify(bundle, engine, reference, pages, limits)
+        found = certify(bundle, engine, reference, pages, dataclasses.replace(EIGHT_BIT_ACTIVATIONS, near_tie=margin))
         (stage,) = (s for s in found.stages if s.stage == "greedy_tokens")
         assert stage.status == status
         assert bool(stage.near_ties) == (status == "pass")

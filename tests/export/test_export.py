@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from onnx import numpy_helper
 
 import export.build
+import export.onnx
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
-from export.build import TARGETS, build_bundle
+from export.build import TARGETS, build_bundle, certificate_of
 from export.cli import main
 from export.reference import TorchEngine
 from export.verify import certify
@@ -73,6 +75,16 @@ def test_weights_from_a_4_bit_checkpoint(weights: str, checkpoint: Path, pages: 
     assert ("MatMulNBits" in nodes) == (weights == "int4")
 
 
+def _double_a_scale(path: Path) -> None:
+    model = onnx.load(path)
+    node = next(node for node in model.graph.node if node.op_type == "MatMulNBits")
+    cast = next((n for n in model.graph.node if node.input[2] in n.output), None)  # large scales are stored as float16
+    name = cast.input[0] if cast else node.input[2]
+    scale = next(t for t in model.graph.initializer if t.name == name)
+    scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), name))
+    onnx.save(model, path)
+
+
 @pytest.mark.parametrize(
     ("graph", "stage"), [("vision", "vision_features"), ("decoder", "first_logits")], ids=["vision", "decoder"]
 )
@@ -81,15 +93,79 @@ def test_one_doubled_scale_fails_at_its_stage(
 ) -> None:
     folder = tmp_path / "bad"
     shutil.copytree(bundle, folder)
-    model = onnx.load(folder / f"{graph}.onnx")
-    node = next(node for node in model.graph.node if node.op_type == "MatMulNBits")
-    cast = next((n for n in model.graph.node if node.input[2] in n.output), None)  # large scales are stored as float16
-    name = cast.input[0] if cast else node.input[2]
-    scale = next(t for t in model.graph.initializer if t.name == name)
-    scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), name))
-    onnx.save(model, folder / f"{graph}.onnx")
+    _double_a_scale(folder / f"{graph}.onnx")
     assert _certify(folder, checkpoint, pages) == ("fail", stage)
     assert _certify(bundle, checkpoint, pages) == ("pass", None)
+
+
+def _reversed_on_both_sides(weight: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(weight[::-1])
+
+
+def _of_base_1e6(table: np.ndarray) -> np.ndarray:
+    positions, half = table.shape
+    angle = np.arange(positions)[:, None] / 1e6 ** (np.arange(half) / half)
+    function = np.cos if table[0, 0] == 1 else np.sin
+    return function(angle).astype(table.dtype)
+
+
+@pytest.mark.parametrize(
+    ("graph", "pick", "change", "stage"),
+    [
+        # The stem's filters in another order: the channels behind it are swapped.
+        ("vision", lambda t: t.ndim == 4 and t.shape[1] == 1, _reversed_on_both_sides, "vision_features"),
+        ("decoder", lambda t: t.shape == (256, 8), _of_base_1e6, "first_logits"),
+    ],
+    ids=["swapped channels", "another RoPE base"],
+)
+def test_changed_weights_fail_at_their_stage(
+    graph: str,
+    pick: Callable[[np.ndarray], bool],
+    change: Callable[[np.ndarray], np.ndarray],
+    stage: str,
+    bundle: Path,
+    checkpoint: Path,
+    pages: list[Path],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(bundle, folder)
+    model = onnx.load(folder / f"{graph}.onnx")
+    picked = [t for t in model.graph.initializer if pick(numpy_helper.to_array(t))]
+    assert len(picked) == (2 if graph == "decoder" else 1)
+    for tensor in picked:
+        tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor)), tensor.name))
+    onnx.save(model, folder / f"{graph}.onnx")
+    assert _certify(folder, checkpoint, pages) == ("fail", stage)
+
+
+def test_a_shifted_normalization_fails_at_the_pixels(
+    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(bundle, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["preprocess"]["mean"] = [0.55]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert _certify(folder, checkpoint, pages) == ("fail", "pixels")
+
+
+def test_large_models_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
+    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export.onnx, "_LARGE", 64)  # the test's own width
+    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
+    assert certificate.status == "pass"
+    model = onnx.load(folder / "decoder.onnx")
+    nodes = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
+    levels = {a.i for node in nodes for a in node.attribute if a.name == "accuracy_level"}
+    assert levels == {4}
+    logits = next(stage for stage in certificate.stages if stage.stage == "first_logits")
+    assert logits.threshold == 5e-2 > logits.error > 1e-4  # rounded activations, and within their limits
+    _double_a_scale(folder / "decoder.onnx")
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
+    again = certificate_of(Bundle.load(folder), checkpoint, pages)
+    assert (again.status, again.first_diverging_stage) == ("fail", "first_logits")
 
 
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
