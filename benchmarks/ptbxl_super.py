@@ -9,6 +9,7 @@ al. 2020 (arXiv 2004.13701) do: ECGBench's gold answer always names one.
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from sklearn.metrics import f1_score
 
@@ -54,7 +56,9 @@ def named(answer: str) -> tuple[str, ...]:
 
 def answers(bundle: Path, data: Path, ids: list[int], pages: Pages, workers: int) -> Iterator[dict[str, Any]]:
     """One row a record, in the order of ids: ecg_id, patient_id, answer, is_ecg, probabilities by finding label."""
-    with ProcessPoolExecutor(workers, initializer=_open, initargs=(bundle, data, pages)) as pool:
+    # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(bundle, data, pages)) as pool:
         yield from pool.map(_answer, ids, chunksize=4)
 
 
@@ -65,6 +69,7 @@ _pages: Pages
 
 def _open(bundle: Path, data: Path, pages: Pages) -> None:
     global _session, _database, _pages
+    cv2.setNumThreads(0)  # the workers are the parallelism
     _session, _database, _pages = Session.open(bundle, threads=1), PtbXl(data), pages
 
 

@@ -7,6 +7,7 @@ PTB-XL does not list and which takes a QRS detector to measure.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -83,8 +84,10 @@ def build_pack(data: Path, folder: Path) -> Pack:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     signals = np.lib.format.open_memmap(partial / "signals.npy", "w+", np.int16, (len(ids), len(LEADS), SAMPLES))
+    # Spawned: a fork of a process whose torch threads hold a lock never gets that lock back.
+    spawn = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(initializer=_open, initargs=(data,)) as pool,
+        ProcessPoolExecutor(mp_context=spawn, initializer=_open, initargs=(data,)) as pool,
         open(partial / "records.jsonl", "w", encoding="utf-8") as table,
     ):
         measured = pool.map(_measured, ids, chunksize=16)
