@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from benchmarks import ask, ladder, pages, ptbxl_super
+from benchmarks import ask, ladder, pages, peers, ptbxl_super
 from benchmarks.environment import bundle_digest, environment
 from benchmarks.output import check_writable, write_json
 from edge_runtime.cpus import usable_cores
@@ -92,7 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     climbed.set_defaults(run=_ladder)
 
-    for verb in (drawn, asked, judged, climbed):
+    plan = peers.Plan()
+    raced = verbs.add_parser("peers", help="our 4-bit decoder beside llama.cpp's, the same integers in both, in turn")
+    raced.add_argument("--layers", type=_count, default=plan.layers, metavar="N", help="of the 7B's 32 (%(default)s)")
+    raced.add_argument(
+        "--prefill", type=_counts, default=plan.prefill, metavar="N,N", help="prompt lengths, below 4,000 (256,2880)"
+    )
+    raced.add_argument("--decode", type=_count, default=plan.decode, metavar="N", help="tokens after it (%(default)s)")
+    raced.add_argument("--threads", type=_count, default=usable_cores(), metavar="N", help="(%(default)s)")
+    raced.add_argument("--rounds", type=_count, default=plan.rounds, metavar="N", help="of everything (%(default)s)")
+    raced.set_defaults(run=_peers)
+
+    for verb in (drawn, asked, judged, climbed, raced):
         verb.add_argument("--out", metavar="FILE", help="write the result there as JSON")
         verb.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
@@ -117,6 +128,12 @@ def _ladder(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     figures = list(tqdm(steps, "rungs", len(rungs), disable=None))
     about = {"pages": args.pages, "calibration": args.calibration, "steps": [asdict(step) for step in figures]}
     return about, ladder.as_text(figures)
+
+
+def _peers(args: argparse.Namespace) -> tuple[dict[str, object], str]:
+    plan = peers.Plan(args.layers, args.prefill, args.decode, args.threads, args.rounds)
+    result = peers.measure(plan, lambda step: print(f"pulse-bench: {step}", file=sys.stderr))
+    return {"plan": asdict(plan), **result}, peers.as_text(result)
 
 
 def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
@@ -159,6 +176,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
 
 
 if __name__ == "__main__":

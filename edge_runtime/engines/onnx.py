@@ -87,7 +87,7 @@ class OnnxEngine:
     def _open(self, artifact: str, threads: int) -> ort.InferenceSession:
         path = self._bundle.path(artifact)
         try:
-            return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
         # The runtime's exceptions share no base class but Exception.
         except Exception as error:
             reason = shorten(str(error), 120)
@@ -110,7 +110,8 @@ def open_engine(bundle: Bundle, threads: int | None = None) -> OnnxEngine:
     return OnnxEngine(bundle, threads)
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def session_options(threads: int) -> ort.SessionOptions:
+    """What every graph is run with."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
