@@ -6,6 +6,7 @@ Both hand their results to the window's thread, so the state is only ever change
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -254,7 +255,8 @@ class Actions:
             job.check()
             proposed = outline.propose(picture)
             if keep:
-                self.draft.save(picture, title, proposed)
+                with contextlib.suppress(UserError):  # a full storage keeps nobody from an answer
+                    self.draft.save(picture, title, proposed)
             case = Case(picture, title, corners or proposed, proposed)
             job.post(lambda: opened(case))
 

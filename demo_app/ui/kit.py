@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
-from kivy.animation import Animation
+from kivy.clock import Clock
 from kivy.core.text import Label as CoreLabel
 from kivy.graphics import Color, InstructionGroup, SmoothLine, SmoothRoundedRectangle
 from kivy.metrics import dp
@@ -280,8 +281,6 @@ class Bar(Widget):
 class Busy(Widget):
     """A thin bar that runs to and fro while something works whose end is not known."""
 
-    place = NumericProperty(0.0)
-
     def __init__(self, **kwargs: object) -> None:
         super().__init__(size_hint_y=None, height=dp(3), **kwargs)
         with self.canvas:
@@ -289,20 +288,19 @@ class Busy(Widget):
             self._rail = SmoothRoundedRectangle(radius=[dp(1.5)])
             Color(*look.now.colour("accent"))
             self._fill = SmoothRoundedRectangle(radius=[dp(1.5)])
-        self.bind(pos=self._draw, size=self._draw, place=self._draw, parent=self._run)
-        self._there_and_back = Animation(place=1, d=0.9, t="in_out_quad") + Animation(place=0, d=0.9, t="in_out_quad")
-        self._there_and_back.repeat = True
+        self.bind(pos=self._draw, size=self._draw)
+        Clock.schedule_interval(self._move, 1 / 30)
 
-    def _run(self, *_: object) -> None:
-        # Only while it is shown: a forgotten animation would draw for ever.
-        (self._there_and_back.start if self.parent is not None else self._there_and_back.cancel)(self)
+    def _move(self, _: float) -> bool:
+        """Stops by itself with the screen that it was on: a clock that went on would keep that screen alive."""
+        self._draw()
+        return self.get_root_window() is not None
 
     def _draw(self, *_: object) -> None:
+        place = 0.5 - 0.5 * math.cos(math.pi * Clock.get_boottime() / 0.9)
         self._rail.pos, self._rail.size = self.pos, self.size
-        self._fill.pos, self._fill.size = (
-            (self.x + 0.75 * self.width * self.place, self.y),
-            (self.width / 4, self.height),
-        )
+        self._fill.pos = (self.x + 0.75 * self.width * place, self.y)
+        self._fill.size = (self.width / 4, self.height)
 
 
 class Space(Widget):

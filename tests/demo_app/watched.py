@@ -8,6 +8,7 @@ state; "gaps" the frame gaps since it was last asked; "memory" bytes; "shot PATH
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -20,6 +21,9 @@ def main() -> int:
     """Serve in a thread, run the app in this one."""
     import demo_app.cli as cli
 
+    slow_down(float(os.environ.get("WATCHED_SLOW_S", "0")))
+    if os.environ.get("WATCHED_NO_BUNDLE"):
+        cli.built_in_bundle = lambda: None
     prepare = cli.prepare_kivy
 
     def prepared(*args):
@@ -28,6 +32,21 @@ def main() -> int:
 
     cli.prepare_kivy = prepared
     return cli.main(sys.argv[2:])
+
+
+def slow_down(seconds):
+    """Each step of the decoder takes so much longer, as it does for a model a thousand times as large."""
+    from demo_app.reader import Interruptible
+
+    decode = Interruptible.decode
+
+    def slowly(self, embeds, cache):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        return decode(self, embeds, cache)
+
+    Interruptible.decode = slowly
 
 
 def serve(path):
