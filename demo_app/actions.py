@@ -107,13 +107,13 @@ class Actions:
         self._enter(place)
 
     def go_back(self) -> bool:
-        """False when there is nowhere to go back to. A reading that is left is cancelled."""
+        """Back to where we came from, else home; False on the home screen. A reading that is left is cancelled."""
         state = self.state
         if state.screen == "result" or (state.screen == "bench" and state.bench.runs is not None):
             self.cancel()
-        if not state.back:
+        if not state.back and state.screen == "home":
             return False
-        self._enter(state.back.pop())
+        self._enter(state.back.pop() if state.back else "home")
         return True
 
     def _enter(self, screen: str) -> None:

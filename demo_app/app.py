@@ -13,8 +13,11 @@ from kivy.app import App
 from kivy.clock import Clock
 from kivy.core.window import Window
 from kivy.metrics import dp
+from kivy.uix.behaviors import FocusBehavior
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.modalview import ModalView
+from kivy.uix.scrollview import ScrollView
+from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 from PIL import Image, ImageGrab
 
@@ -54,7 +57,7 @@ SCREENS = {
 # From here on a rail at the side, and pages beside their answers.
 _WIDE = 640
 # So long after a screen was left its widgets are freed, in seconds.
-_SWEEP = 0.6
+_SWEEP = 0.25
 # What may be delivered to the state between two frames, in seconds.
 _DELIVERY = 0.008
 
@@ -134,9 +137,11 @@ class PulseDemo(Actions, App):
         extra = tools(self) if tools is not None else []
         shell = Shell(self, title, body, bool(self.state.back), *extra)
         self._tools = extra
+        held = _let_go()
         self.root.clear_widgets()
         self.root.add_widget(shell)
         self._body = body
+        _take_up(held, self.root)
         if same and scroll is not None and (view := _scroll_view(body)) is not None:
             Clock.schedule_once(lambda _: setattr(view, "scroll_y", scroll), 0)
         self._forget_displays()
@@ -246,6 +251,8 @@ class PulseDemo(Actions, App):
             if not self.go_back():
                 self.stop()
             return True
+        if key == 9 and _focused() is None:  # Tab leads on from what has the focus; somebody must have it first
+            return self._focus_first()
         if key == ord("v") and "ctrl" in modifiers and self.state.screen == "home" and self._dialog is None:
             self.paste()
             return True
@@ -254,6 +261,13 @@ class PulseDemo(Actions, App):
             view.fit() if key == ord("0") else view.zoom_by(1 / 1.25 if key == ord("-") else 1.25)
             return True
         return False
+
+    def _focus_first(self) -> bool:
+        place = self._dialog or self.root
+        first = next((w for w in reversed(_walk(place)) if isinstance(w, FocusBehavior) and not w.disabled), None)
+        if first is not None:
+            first.focus = True
+        return first is not None
 
     def _dropped(self, _: object, name: bytes, *__: object) -> None:
         path = Path(name.decode())
@@ -375,10 +389,31 @@ class PulseDemo(Actions, App):
         self.open_dialog(dialog)
 
 
-def _typing() -> bool:
-    from kivy.uix.textinput import TextInput
+def _focused() -> Widget | None:
+    return next((w for w in _walk(Window) if isinstance(w, FocusBehavior) and w.focus), None)
 
-    return any(isinstance(widget, TextInput) and widget.focus for widget in _walk(Window))
+
+def _let_go() -> Widget | None:
+    """The widget that had the keyboard. It must lose it before it goes: it would go on listening unseen."""
+    held = _focused()
+    if held is not None:
+        held.focus = False
+    return held
+
+
+def _take_up(held: Widget | None, root: Widget) -> None:
+    """The keyboard goes to the widget of the same name on the new screen, the cursor to where it was."""
+    name = getattr(held, "name", "")
+    heir = next((w for w in _walk(root) if name and getattr(w, "name", "") == name), None)
+    if heir is None or not isinstance(heir, FocusBehavior) or heir.disabled:
+        return
+    heir.focus = True
+    if isinstance(held, TextInput) and isinstance(heir, TextInput):
+        heir.cursor = held.cursor
+
+
+def _typing() -> bool:
+    return isinstance(_focused(), TextInput)
 
 
 def _walk(widget: Widget) -> list[Widget]:
@@ -386,8 +421,6 @@ def _walk(widget: Widget) -> list[Widget]:
 
 
 def _scroll_view(body: Widget | None):  # type: ignore[no-untyped-def]
-    from kivy.uix.scrollview import ScrollView
-
     if body is None:
         return None
     return next((w for w in (body, *_walk(body)) if isinstance(w, ScrollView)), None)

@@ -171,6 +171,7 @@ class CropView(FocusBehavior, Widget):
         if not self.collide_point(*touch.pos) or touch.is_mouse_scrolling:
             return bool(super().on_touch_down(touch))
         self.focus = True
+        FocusBehavior.ignored_touch.append(touch)  # lifting the finger must not take the keyboard away again
         away = [_distance(touch.pos, self.place(i)) for i in range(4)]
         nearest = min(range(4), key=away.__getitem__)
         if away[nearest] > dp(self._REACH):

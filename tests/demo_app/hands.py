@@ -53,7 +53,7 @@ class Phone:
         self.socket.unlink(missing_ok=True)
         env = {k: v for k, v in os.environ.items() if k not in ("WAYLAND_DISPLAY", "LC_ALL", "LC_MESSAGES", "LANG")}
         env |= {"DISPLAY": screen.display, "PYTHONPATH": str(REPOSITORY), "LANG": "C.UTF-8", **(environ or {})}
-        self.log = open(self.data / "log.txt", "ab")
+        self.log = open(self.data / "log.txt", "ab")  # noqa: SIM115  # for as long as the app runs
         command = [sys.executable, str(Path(__file__).with_name("watched.py")), str(self.socket)]
         command += ["--data", str(self.data), "--size", size, *map(str, arguments)]
         self.process = subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log)
@@ -108,7 +108,9 @@ class Phone:
 
     def xdo(self, *words):
         env = {**os.environ, "DISPLAY": self.screen.display}
-        return subprocess.run(["xdotool", *words], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(
+            ["xdotool", *words], env=env, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
 
     def point(self, x, y):
         self.xdo("mousemove", "--window", self.window, str(round(x)), str(round(y)))
@@ -128,23 +130,26 @@ class Phone:
             if time.monotonic() > end:
                 raise AssertionError(f"no {name} on the screen; {self.state()}; {[w['name'] for w in self.widgets()]}")
             if widget is None or not widget["whole"]:
-                self.scroll(name)
+                self.scroll()
             time.sleep(0.1)
         x, y, width, height = widget["box"]
         self.click(x + width / 2, y + height / 2)
 
-    def scroll(self, name):
-        """A notch of the wheel over the middle of the screen's lower part; down, and from time to time all the way up."""
-        size = next(w["box"] for w in self.widgets() if w["name"] == "notice")
-        self.turns = getattr(self, "turns", 0) + 1
-        _, y, _, height = self._scrolled()
-        self.point(size[0] + size[2] * 0.6, y + height * 0.5)
-        self.xdo("click", "--repeat", "3", "5" if self.turns % 12 < 9 else "4")
+    def reads(self, text, seconds=20):
+        """Scroll until the text is on the screen."""
+        end = time.monotonic() + seconds
+        while text not in self.texts():
+            if time.monotonic() > end:
+                raise AssertionError(f"no {text!r} on the screen: {self.texts()}")
+            self.scroll()
+            time.sleep(0.1)
 
-    def _scrolled(self):
-        geometry = self.xdo("getwindowgeometry", "--shell", self.window)
-        height = int(geometry.split("HEIGHT=")[1].split()[0])
-        return 0, height * 0.4, 0, height * 0.4
+    def scroll(self):
+        """Some notches of the wheel over the screen's lower part: down, and from time to time all the way up."""
+        size = dict(line.split("=") for line in self.xdo("getwindowgeometry", "--shell", self.window).split())
+        self.turns = getattr(self, "turns", 0) + 1
+        self.point(int(size["WIDTH"]) * 0.6, int(size["HEIGHT"]) * 0.6)
+        self.xdo("click", "--repeat", "3", "5" if self.turns % 12 < 9 else "4")
 
     def drag(self, start, end, steps=12):
         self.point(*start)

@@ -23,7 +23,7 @@ def read_example(phone, name=NORMAL):
 
 
 def test_first_run_notice_then_an_example_is_answered(open_phone):
-    phone = open_phone(accepted=False)
+    phone = open_phone("900x700", accepted=False)
     assert phone.state()["dialog"]
     phone.key("Escape")
     assert phone.state()["dialog"]  # it must be answered
@@ -84,7 +84,7 @@ def test_follow_up_keeps_the_conversation_and_history_finds_it(open_phone):
     phone.wait(lambda: phone.find("entry"))
     phone.tap(next(w["name"] for w in phone.widgets() if w["name"].startswith("open.")))
     phone.wait(lambda: phone.find("page"))
-    assert "What is the rhythm?" in phone.texts()
+    phone.reads("What is the rhythm?")
     phone.tap("delete")
     phone.tap("confirm")
     phone.wait(lambda: phone.state()["screen"] == "history" and not phone.find("entry"))

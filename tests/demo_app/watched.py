@@ -164,7 +164,7 @@ def visible(window):
             found.append(
                 {
                     "name": name, "text": text or says, "box": [x, y, box[2] - box[0], box[3] - box[1]],
-                    "whole": abs((right - left) - (box[2] - box[0])) < 1 and abs((top - bottom) - (box[3] - box[1])) < 1,
+                    "whole": right - left - 1 < box[2] - box[0] and top - bottom - 1 < box[3] - box[1],
                     "class": type(widget).__name__, "focus": bool(getattr(widget, "focus", False)),
                     "disabled": bool(getattr(widget, "disabled", False)),
                     "texture": list(getattr(widget, "texture_size", ()) or ()), "size": list(widget.size),
