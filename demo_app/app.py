@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlparse
 from kivy.app import App
 from kivy.clock import Clock
 from kivy.core.window import Window
+from kivy.input import MotionEvent
 from kivy.metrics import dp
 from kivy.uix.behaviors import FocusBehavior
 from kivy.uix.floatlayout import FloatLayout
@@ -83,6 +84,8 @@ class PulseDemo(Actions, App):
         self._displays: dict[int, tuple[Image.Image, Image.Image]] = {}
         self._gaps = FrameGaps()
         self._shape = (0, 0)
+        self._touches: set[int] = set()
+        self._owed = False
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -91,7 +94,7 @@ class PulseDemo(Actions, App):
         self.root = FloatLayout()
         self.show()
         Window.bind(on_resize=self._resized, on_keyboard=self._key_down, on_drop_file=self._dropped)
-        Window.bind(on_request_close=self._closing)
+        Window.bind(on_touch_down=self._touched, on_touch_up=self._lifted)
         # Lifts the field being typed in above a phone's keyboard.
         Window.softinput_mode = "below_target"
         return self.root
@@ -118,14 +121,14 @@ class PulseDemo(Actions, App):
     def on_stop(self) -> None:
         self.close()
 
-    def _closing(self, *_: object, **__: object) -> bool:
-        return False
-
     # --- the screen -----------------------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Build the screen anew from the state; scrolled as far as it was."""
+        """Build the screen anew from the state; scrolled as far as it was, and not under a finger."""
         if self.root is None:
+            return
+        if self._touches:
+            self._owed = True
             return
         look.use(self._look())
         Window.clearcolor = look.now.colour("back")
@@ -238,6 +241,16 @@ class PulseDemo(Actions, App):
             self._shape = (width, height)
             Clock.unschedule(self._reshow)
             Clock.schedule_once(self._reshow, 0.05)
+
+    def _touched(self, _: object, touch: MotionEvent) -> None:
+        self._touches.add(touch.uid)
+
+    def _lifted(self, _: object, touch: MotionEvent) -> None:
+        """Called before the widgets hear of it: what a button does may show another screen at once."""
+        self._touches.discard(touch.uid)
+        if self._owed and not self._touches:
+            self._owed = False
+            Clock.schedule_once(self._reshow, 0)
 
     def _reshow(self, _: float) -> None:
         self.show()

@@ -124,9 +124,10 @@ class Phone:
         time.sleep(0.1)
 
     def tap(self, name, seconds=20):
-        """Touch the middle of a widget, scrolling to it if need be."""
-        end = time.monotonic() + seconds
-        while (widget := self.find(name)) is None or not widget["whole"] or widget["disabled"]:
+        """Touch the middle of a widget once it lies still, scrolling to it if need be."""
+        end, before = time.monotonic() + seconds, None
+        while (widget := self.find(name)) is None or not widget["whole"] or widget["disabled"] or widget != before:
+            before = widget
             if time.monotonic() > end:
                 raise AssertionError(f"no {name} on the screen; {self.state()}; {[w['name'] for w in self.widgets()]}")
             if widget is None or not widget["whole"]:
