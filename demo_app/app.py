@@ -23,6 +23,7 @@ from kivy.uix.widget import Widget
 from PIL import Image, ImageGrab
 
 from demo_app.actions import Actions
+from demo_app.themes import DARK, LIGHT
 from demo_app.ui import (
     browse,
     crop_screen,
@@ -38,7 +39,7 @@ from demo_app.ui import (
 from demo_app.ui.frames import FrameGaps
 from demo_app.ui.history_screen import Entries
 from demo_app.ui.kit import Dialog, PushButton, Text
-from demo_app.ui.look import DARK, LIGHT, Look, t
+from demo_app.ui.look import Look, t
 from demo_app.ui.picture import ZoomView, for_screen
 from demo_app.ui.result import ResultBody
 from demo_app.ui.shell import Shell

@@ -117,19 +117,24 @@ class _Sheets:
 def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Lines that fit; a word longer than a line is broken, so that nothing runs off the paper."""
     lines: list[str] = []
+    space = font.getlength(" ")
     for paragraph in text.splitlines() or [""]:
-        line = ""
-        for word in paragraph.split(" "):
-            joined = f"{line} {word}" if line else word
-            if font.getlength(joined) <= width:
-                line = joined
-                continue
-            if line:
+        line, used = "", 0.0
+        for word in (piece for whole in paragraph.split(" ") for piece in _broken(whole, font, width)):
+            needed = font.getlength(word)
+            if line and used + space + needed > width:
                 lines.append(line)
-            while font.getlength(word) > width:
-                cut = next(n for n in range(len(word) - 1, 0, -1) if font.getlength(word[:n]) <= width)
-                lines.append(word[:cut])
-                word = word[cut:]
-            line = word
+                line, used = word, needed
+            else:
+                line, used = (f"{line} {word}", used + space + needed) if line else (word, needed)
         lines.append(line)
     return lines
+
+
+def _broken(word: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """The word in pieces of at most `width`: nearly always one."""
+    widest = max((font.getlength(c) for c in set(word)), default=0.0)
+    if widest * len(word) <= width or font.getlength(word) <= width:
+        return [word]
+    most = max(1, int(width / widest))
+    return [word[i : i + most] for i in range(0, len(word), most)]
