@@ -10,7 +10,7 @@ from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
 from demo_app.ui import look
-from demo_app.ui.kit import Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Text, banner
+from demo_app.ui.kit import Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Text, banner, centre
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.result import Findings, share_dialog, turn_card
@@ -31,7 +31,9 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         return t("history.title"), body
     field = Field(t("history.search"), lambda words: app.search(words), "search", text=state.search)
     field.bind(text=lambda _, words: app.search(words))
-    body.add_widget(Column(field, pad=1))
+    head = Column(field, pad=1)
+    centre(head, body)
+    body.add_widget(head)
     body.add_widget(Entries(app))
     return t("history.title"), body
 

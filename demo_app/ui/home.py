@@ -43,7 +43,7 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
             resume = PushButton(t("home.resume", title=title), app.resume_draft, "pulse", "soft", "resume")
             parts.append(Card(Text(t("home.draft"), 14, "muted"), resume))
     parts.append(_examples(app))
-    return t("home.title"), Scroll(*parts, space=1.25, widest=980)
+    return t("home.title"), Scroll(*parts, space=1.25, widest=860)
 
 
 def model_state(app: PulseDemo) -> list[Widget]:
@@ -93,7 +93,7 @@ class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
         self.add_widget(picture)
         self.add_widget(words)
         self.add_widget(Widget())
-        lines = 2 if look.now.wide else 3
+        lines = 2
 
         def fit(*_: object) -> None:
             self.height = picture.height + max(words.height, lines * look.text_size(13) * 1.3) + gap(1.4)

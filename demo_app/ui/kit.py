@@ -83,7 +83,10 @@ class Column(BoxLayout):
     """Things one below the other; as high as they are together."""
 
     def __init__(self, *children: Widget, space: float = 1.0, pad: float = 0.0, **kwargs: object) -> None:
-        super().__init__(orientation="vertical", spacing=gap(space), padding=gap(pad), size_hint_y=None, **kwargs)
+        spacing, padding = gap(space), gap(pad)
+        super().__init__(
+            orientation="vertical", spacing=spacing, padding=padding, size_hint_y=None, height=2 * padding, **kwargs
+        )
         self.bind(minimum_height=self.setter("height"))
         for child in children:
             self.add_widget(child)
@@ -246,14 +249,19 @@ class Scroll(ScrollView):
             bar_inactive_color=look.now.colour("muted", 0.25), scroll_distance=dp(12), **kwargs,
         )  # fmt: skip
         self.column = Column(*children, space=space)
-        self._pad, self._widest = gap(pad), dp(widest)
         self.add_widget(self.column)
-        self.bind(width=self._centre)
-        self._centre()
+        centre(self.column, self, pad, widest)
 
-    def _centre(self, *_: object) -> None:
-        side = max(self._pad, (self.width - self._widest) / 2)
-        self.column.padding = (side, self._pad, side, self._pad * 2)
+
+def centre(column: Column, frame: Widget, pad: float = 1.0, widest: float = 760) -> None:
+    """Keep a column in the middle of a wide frame, at most `widest` dp wide."""
+
+    def follow(*_: object) -> None:
+        side = max(gap(pad), (frame.width - dp(widest)) / 2)
+        column.padding = (side, gap(pad), side, gap(pad))
+
+    frame.bind(width=follow)
+    follow()
 
 
 class Bar(Widget):

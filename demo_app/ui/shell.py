@@ -31,7 +31,8 @@ class Shell(BoxLayout):
         middle = BoxLayout(orientation="vertical")
         middle.add_widget(_head(app, title, back, tools))
         middle.add_widget(body)
-        here = _OF.get(app.state.screen, app.state.screen)
+        screen = app.state.back[-1] if app.state.screen == "browse" and app.state.back else app.state.screen
+        here = _OF.get(screen, screen)
         if look.now.wide:
             across = BoxLayout()
             across.add_widget(_places(app, here, upright=True))

@@ -149,7 +149,7 @@ def visible(window):
     """Every widget with a name or a text that can be seen, topmost last: [name, text, x, y, width, height, focus]."""
     found = []
 
-    def visit(widget, clip):
+    def visit(widget, clip, layer):
         from kivy.uix.scrollview import ScrollView
         from kivy.uix.stencilview import StencilView
 
@@ -165,7 +165,7 @@ def visible(window):
                 {
                     "name": name, "text": text or says, "box": [x, y, box[2] - box[0], box[3] - box[1]],
                     "whole": right - left - 1 < box[2] - box[0] and top - bottom - 1 < box[3] - box[1],
-                    "class": type(widget).__name__, "focus": bool(getattr(widget, "focus", False)),
+                    "class": type(widget).__name__, "layer": layer, "focus": bool(getattr(widget, "focus", False)),
                     "disabled": bool(getattr(widget, "disabled", False)),
                     "texture": list(getattr(widget, "texture_size", ()) or ()), "size": list(widget.size),
                 }
@@ -173,10 +173,10 @@ def visible(window):
         inner = box if isinstance(widget, (ScrollView, StencilView)) else clip
         for child in reversed(widget.children):
             if not isinstance(widget, (ScrollView, StencilView)) or shown:
-                visit(child, inner)
+                visit(child, inner, layer)
 
-    for child in reversed(window.children):
-        visit(child, (0, 0, window.width, window.height))
+    for layer, child in enumerate(reversed(window.children)):
+        visit(child, (0, 0, window.width, window.height), layer)
     return found
 
 
