@@ -10,7 +10,7 @@ BUNDLE := build/pulse-nano-onnx
 PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app test test-all lint format picture screenshots lock clean
+.PHONY: help demo app test test-all lint format picture screenshots phone lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -42,6 +42,9 @@ picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
 
 screenshots: $(BUNDLE)/manifest.json $(VENV)/.app screen  ## draw the pictures of the app anew: docs/screens, build/screens
 	$(BIN)/python scripts/screenshots.py build/screens docs/screens
+
+phone: $(BUNDLE)/manifest.json  ## lay out build/phone, what buildozer and kivy-ios build the phones' apps from
+	scripts/phone_sources.sh $(BUNDLE) build/phone
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv
