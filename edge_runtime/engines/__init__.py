@@ -19,9 +19,12 @@ ENGINES = {
     "coreml": "edge_runtime.engines.coreml",
 }
 
-# python-for-android sets this variable; there the runtime is a Java library.
+# python-for-android sets this variable; there the runtimes are Java libraries.
 _ANDROID = "ANDROID_ARGUMENT"
-_ON_ANDROID = {"onnx": "edge_runtime.engines.onnx_java"}
+_ON_ANDROID = {
+    "onnx": "edge_runtime.engines.onnx_java",
+    "executorch": "edge_runtime.engines.executorch_java",
+}
 
 
 class Cache(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores
 from edge_runtime.engines import Cache
+from edge_runtime.engines.bridge import java_class as _java
 from edge_runtime.engines.stateful import History, StatefulDecoder
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.generate import check_fits
@@ -23,15 +24,6 @@ from edge_runtime.generate import check_fits
 _CHUNK = 512
 _FIRST_CAPACITY = 256
 _TYPES = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64"}
-
-
-def _java(name: str) -> Any:
-    """A Java class by its name. Raises UserError where there is no bridge to Java."""
-    try:
-        from jnius import autoclass
-    except ImportError:
-        raise UserError("this bundle needs pyjnius, which is missing; build the app with buildozer.spec") from None
-    return autoclass(name)
 
 
 def _tensor(array: np.ndarray) -> Any:
