@@ -57,6 +57,12 @@ class Actions:
         self.state.bundles = self.bundles.installed()
         self._draft_title = self.draft.title()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being read, answered, imported or measured."""
+        jobs = (self._job, self._opening, self._importing)
+        return any(job is not None and not job.done.is_set() for job in jobs)
+
     # --- what a window adds ---------------------------------------------------------------------------------
 
     def show(self) -> None:
@@ -64,6 +70,13 @@ class Actions:
 
     def follow(self) -> None:
         """The case moved on: text, findings or stage."""
+
+    def prepare(self, picture: Image.Image) -> None:
+        """Called off the window's thread with each picture that will be shown: the place for slow resizing."""
+
+    def after_frame(self, call: Callable[[], object]) -> None:
+        """Call once what was shown last is on the screen."""
+        call()
 
     def frames(self, start: bool) -> float:
         """Start measuring the gaps between frames; or stop, and the longest in milliseconds. 0 without a window."""
@@ -258,6 +271,7 @@ class Actions:
                 with contextlib.suppress(UserError):  # a full storage keeps nobody from an answer
                     self.draft.save(picture, title, proposed)
             case = Case(picture, title, corners or proposed, proposed)
+            self.prepare(picture)
             job.post(lambda: opened(case))
 
         def opened(case: Case) -> None:
@@ -281,6 +295,7 @@ class Actions:
         def work(job: Job) -> None:
             picture = turned(case.picture, quarters)
             proposed = outline.propose(picture)
+            self.prepare(picture)
             job.post(lambda: done(picture, proposed))
 
         def done(picture: Image.Image, proposed: outline.Corners) -> None:
@@ -300,6 +315,7 @@ class Actions:
         def work(job: Job) -> None:
             page = straighten(case.picture, case.corners)
             quality = judge(page)
+            self.prepare(page)
             job.post(lambda: judged(page, quality))
 
         def judged(page: Image.Image, quality: object) -> None:
@@ -310,8 +326,14 @@ class Actions:
             case.page = page
             case.turns, case.findings, case.first, case.entry = [], [], None, None
             case.not_ecg, case.anyway, case.stopped = "", False, False
-            self._converse(case, None)
             self.go("result")
+            # The model's threads and the first drawing of a screen would be in each other's way.
+            self.after_frame(lambda: start(page))
+
+        def start(page: Image.Image) -> None:
+            if self.state.case is case and case.page is page and not case.busy and self.state.screen == "result":
+                self._converse(case, None)
+                self.follow()
 
         def failed(message: str) -> None:
             case.error = message

@@ -82,7 +82,7 @@ class PulseDemo(Actions, App):
         self._dialog: ModalView | None = None
         self._body: Widget | None = None
         self._tools: list[Widget] = []
-        self._displays: dict[int, tuple[Image.Image, Image.Image]] = {}
+        self._displays: deque[tuple[Image.Image, Image.Image]] = deque(maxlen=4)
         self._gaps = FrameGaps()
         self._shape = (0, 0)
         self._touches: set[int] = set()
@@ -142,19 +142,19 @@ class PulseDemo(Actions, App):
         shell = Shell(self, title, body, bool(self.state.back), *extra)
         self._tools = extra
         held = _let_go()
+        old = list(self.root.children)
         self.root.clear_widgets()
+        _take_apart(old)
         self.root.add_widget(shell)
         self._body = body
         _take_up(held, self.root)
         if same and scroll is not None and (view := _scroll_view(body)) is not None:
             Clock.schedule_once(lambda _: setattr(view, "scroll_y", scroll), 0)
-        self._forget_displays()
         self._sweep_soon()
 
     def _sweep(self, _: float) -> None:
-        """Free the widgets of the screen before, once nothing is being answered: it takes the time of a few frames."""
-        case = self.state.case
-        if (case is not None and case.busy) or self.state.bench.runs is not None:
+        """Free the widgets of the screen before, once nothing is at work: it takes the time of a few frames."""
+        if self.busy:
             self._sweep_soon()
         else:
             gc.collect()
@@ -202,16 +202,18 @@ class PulseDemo(Actions, App):
 
     def display(self, picture: Image.Image) -> Image.Image:
         """The picture at a size for the screen, made once."""
-        kept = self._displays.get(id(picture))
-        if kept is None or kept[0] is not picture:
-            kept = (picture, for_screen(picture))
-            self._displays[id(picture)] = kept
-        return kept[1]
+        kept = next((small for whole, small in list(self._displays) if whole is picture), None)
+        if kept is None:
+            kept = for_screen(picture)
+            self._displays.append((picture, kept))
+        return kept
 
-    def _forget_displays(self) -> None:
-        case = self.state.case
-        live = [case.picture, case.page] if case is not None else []
-        self._displays = {k: v for k, v in self._displays.items() if any(v[0] is picture for picture in live)}
+    def prepare(self, picture: Image.Image) -> None:
+        self.display(picture)
+
+    def after_frame(self, call: Callable[[], object]) -> None:
+        # The first of the two frames lays the screen out, and its end is when it has been drawn.
+        Clock.schedule_once(lambda _: Clock.schedule_once(lambda _: call(), 0), 0)
 
     def frames(self, start: bool) -> float:
         """The gaps between frames; see Actions."""
@@ -405,6 +407,14 @@ class PulseDemo(Actions, App):
 
 def _focused() -> Widget | None:
     return next((w for w in _walk(Window) if isinstance(w, FocusBehavior) and w.focus), None)
+
+
+def _take_apart(widgets: list[Widget]) -> None:
+    """Let go of a screen that is left: without its parents' hold most of it is freed at once, not by a later sweep."""
+    for widget in widgets:
+        inner = _walk(widget)
+        for one in inner:
+            one.parent = None
 
 
 def _let_go() -> Widget | None:

@@ -85,6 +85,7 @@ class History:
                 raise UserError(f"{path}: was written by a newer pulse-demo; upgrade pulse-edge")
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._encrypted = self._header() is not None
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"{path}: the history cannot be opened ({error}); move the file away and start again"
@@ -96,7 +97,8 @@ class History:
 
     @property
     def encrypted(self) -> bool:
-        return self._header() is not None
+        """Known without the file: the window asks, and must not wait for a thread that is writing."""
+        return self._encrypted
 
     @property
     def locked(self) -> bool:
@@ -147,7 +149,7 @@ class History:
                 else:
                     self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
             if id is None:
-                self._seal = None
+                self._seal, self._encrypted = None, False
                 self._db.execute("VACUUM")
 
     def _header(self) -> str | None:
@@ -160,17 +162,17 @@ class History:
         with self._lock:
             rows = self._db.execute("SELECT id, created, text, page FROM entries").fetchall()
             plain = [(i, c, self._plain(t, f"{i}/text"), self._plain(p, f"{i}/page")) for i, c, t, p in rows]
-            before = self._seal
+            before = self._seal, self._encrypted
             try:
                 with self._transaction():
-                    self._seal = seal
+                    self._seal, self._encrypted = seal, seal is not None
                     self._db.execute("DELETE FROM seal")
                     if seal is not None:
                         self._db.execute("INSERT INTO seal VALUES (?)", (seal.header(),))
                     for row in plain:
                         self._put(*row)
             except BaseException:
-                self._seal = before
+                self._seal, self._encrypted = before
                 raise
             self._db.execute("VACUUM")
 

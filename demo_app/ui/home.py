@@ -87,19 +87,19 @@ class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
         self.name, self._open = f"example.{path.stem}", lambda: app.open_picture(path, t(f"example.{path.stem}"))
         paint(self, "card", "line")
         picture = Shown(texture=_thumbnail(path), fit_mode="contain", size_hint_y=None)
-        picture.bind(width=lambda *_: setattr(picture, "height", picture.width * 680 / 964))
+        picture.bind(width=_keep_shape)
         words = Text(t(f"example.{path.stem}"), 13)
         paint_focus(self)
         self.add_widget(picture)
         self.add_widget(words)
         self.add_widget(Widget())
-        lines = 2
+        self._picture, self._words = picture, words
+        picture.bind(height=self._fit)
+        words.bind(height=self._fit)
 
-        def fit(*_: object) -> None:
-            self.height = picture.height + max(words.height, lines * look.text_size(13) * 1.3) + gap(1.4)
-
-        picture.bind(height=fit)
-        words.bind(height=fit)
+    def _fit(self, *_: object) -> None:
+        words = max(self._words.height, 2 * look.text_size(13) * 1.3)
+        self.height = self._picture.height + words + gap(1.4)
 
     def on_release(self) -> None:
         self._open()
@@ -119,6 +119,10 @@ def _thumbnail(path: Path) -> Texture:
         return texture_of(for_screen(picture, 420))
 
 
+def _keep_shape(picture: Widget, width: float) -> None:
+    picture.height = width * 680 / 964
+
+
 def paint_focus(widget: Widget) -> None:
     """A ring in the accent's colour while the widget has the keyboard."""
     from kivy.graphics import Color, SmoothLine
@@ -126,9 +130,11 @@ def paint_focus(widget: Widget) -> None:
     with widget.canvas.after:
         colour, line = Color(*look.now.colour("accent", 0)), SmoothLine(width=dp(1.5))
 
+    me = widget.proxy_ref
+
     def follow(*_: object) -> None:
-        colour.a = 1.0 if widget.focus else 0.0
-        line.rounded_rectangle = (widget.x + 1, widget.y + 1, widget.width - 2, widget.height - 2, dp(10))
+        colour.a = 1.0 if me.focus else 0.0
+        line.rounded_rectangle = (me.x + 1, me.y + 1, me.width - 2, me.height - 2, dp(10))
 
     widget.bind(pos=follow, size=follow, focus=follow)
 

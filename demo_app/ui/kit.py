@@ -46,12 +46,14 @@ def paint(widget: Widget, fill: str | None, border: str | None = None, radius: f
     # First of all: the colour that Kivy's own text field sets for its words must stay the last one.
     widget.canvas.before.insert(0, group)
 
+    me = widget.proxy_ref  # a cycle would leave the widget to the garbage collector, which stops the window
+
     def follow(*_: object) -> None:
         if fill is not None:
-            box.pos, box.size = widget.pos, widget.size
+            box.pos, box.size = me.pos, me.size
         if border is not None:
-            x, y = widget.pos
-            line.rounded_rectangle = (x + 0.5, y + 0.5, max(widget.width - 1, 0), max(widget.height - 1, 0), dp(radius))
+            x, y = me.pos
+            line.rounded_rectangle = (x + 0.5, y + 0.5, max(me.width - 1, 0), max(me.height - 1, 0), dp(radius))
 
     widget.bind(pos=follow, size=follow)
     follow()
@@ -145,7 +147,7 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
         self._words = _width_of(self.label) if self.label is not None and not stacked else 0.0
         self._arrange(stacked, text)
         for part in ("pos", "size", "state", "focus", "disabled"):
-            self.fbind(part, self._show)
+            self.bind(**{part: self._show})
         self._fit()
 
     def _arrange(self, stacked: bool, text: str) -> None:
@@ -256,9 +258,11 @@ class Scroll(ScrollView):
 def centre(column: Column, frame: Widget, pad: float = 1.0, widest: float = 760) -> None:
     """Keep a column in the middle of a wide frame, at most `widest` dp wide."""
 
+    inner, outer = column.proxy_ref, frame.proxy_ref
+
     def follow(*_: object) -> None:
-        side = max(gap(pad), (frame.width - dp(widest)) / 2)
-        column.padding = (side, gap(pad), side, gap(pad))
+        side = max(gap(pad), (outer.width - dp(widest)) / 2)
+        inner.padding = (side, gap(pad), side, gap(pad))
 
     frame.bind(width=follow)
     follow()

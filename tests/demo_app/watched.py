@@ -50,12 +50,28 @@ def slow_down(seconds):
 
 
 def serve(path):
+    from kivy.app import App
     from kivy.clock import Clock
 
     from demo_app.ui.frames import FrameGaps
 
+    class Gaps(FrameGaps):
+        """Remembers whether something was being answered meanwhile."""
+
+        def __init__(self):
+            super().__init__()
+            self.seen, self.was_busy = [], False
+
+        def _tick(self, dt):
+            super()._tick(dt)
+            case = App.get_running_app().state.case
+            busy = case is not None and case.busy
+            if self.gaps_ms:
+                self.seen.append((self.gaps_ms[-1], busy or self.was_busy))
+            self.was_busy = busy
+
     seen = {"first_frame_s": None, "ready_s": None}
-    gaps = FrameGaps()
+    gaps = Gaps()
 
     def first(_):
         seen["first_frame_s"] = time.perf_counter() - STARTED
@@ -63,8 +79,6 @@ def serve(path):
         Clock.schedule_interval(ready, 0)
 
     def ready(_):
-        from kivy.app import App
-
         app = App.get_running_app()
         if app is not None and app.state.model.stage == "ready" and seen["ready_s"] is None:
             seen["ready_s"] = time.perf_counter() - STARTED
@@ -116,6 +130,10 @@ def reply(question, gaps, seen):
     if question == "gaps":
         told = gaps.gaps_ms
         gaps.gaps_ms = []
+        return told
+    if question == "answering":
+        told = [gap for gap, busy in gaps.seen if busy]
+        gaps.seen = []
         return told
     if question == "memory":
         import gc
