@@ -87,6 +87,7 @@ class PulseDemo(Actions, App):
         self._shape = (0, 0)
         self._touches: set[int] = set()
         self._owed = False
+        self._calm = False
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -154,7 +155,8 @@ class PulseDemo(Actions, App):
 
     def _sweep(self, _: float) -> None:
         """Free the widgets of the screen before, once nothing is at work: it takes the time of a few frames."""
-        if self.busy:
+        was_calm, self._calm = self._calm, not self.busy
+        if not (was_calm and self._calm):
             self._sweep_soon()
         else:
             gc.collect()

@@ -61,7 +61,8 @@ class Phone:
         # Without a window manager nobody gives the window the keyboard.
         self.window = self.xdo("search", "--sync", "--pid", str(self.process.pid)).split()[-1]
         self.xdo("windowfocus", self.window)
-        self.wait(lambda: self.state()["first_frame_s"] is not None)
+        # The home screen is built once more when the model is there: a touch in that very moment meets neither.
+        self.wait(lambda: (s := self.state())["first_frame_s"] is not None and s["model"] != "loading")
 
     def _connect(self, seconds=60):
         end = time.monotonic() + seconds
