@@ -10,7 +10,7 @@ BUNDLE := build/pulse-nano-onnx
 PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format picture lock clean
+.PHONY: help demo app test test-all lint format picture screenshots phone lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -18,10 +18,13 @@ help:  ## say what the targets do
 demo: $(BUNDLE)/manifest.json  ## export pulse-nano to ONNX and ask it about a real ECG page
 	$(BIN)/pulse-ask $(BUNDLE) $(PAGE)
 
-test: $(VENV)/.dev  ## the tests but the slow ones; edge_runtime must be covered to 90 %
+app: $(BUNDLE)/manifest.json $(VENV)/.app  ## export pulse-nano to ONNX and open the app
+	$(BIN)/pulse-demo
+
+test: $(VENV)/.dev screen  ## the tests but the slow ones; edge_runtime must be covered to 90 %
 	$(BIN)/python -m pytest -m "not slow" --cov=edge_runtime --cov-fail-under=90
 
-test-all: $(VENV)/.dev  ## all tests
+test-all: $(VENV)/.dev screen  ## all tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## ruff, mypy, and the order of the folders
@@ -36,6 +39,12 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 
 picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
 	$(BIN)/python scripts/answer_picture.py $(BUNDLE) pulse/ecg/examples/c-infarction.png docs/answer.png
+
+screenshots: $(BUNDLE)/manifest.json $(VENV)/.app screen  ## draw the pictures of the app anew: docs/screens, build/screens
+	$(BIN)/python scripts/screenshots.py build/screens docs/screens
+
+phone: $(BUNDLE)/manifest.json  ## lay out build/phone, what buildozer and kivy-ios build the phones' apps from
+	scripts/phone_sources.sh $(BUNDLE) build/phone
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv
@@ -57,6 +66,15 @@ $(VENV)/.venv: scripts/venv.sh
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml requirements.lock
 	$(PIP) -e '.[export]'
 	@touch $@
+
+$(VENV)/.app: $(VENV)/.demo
+	$(PIP) -e '.[export,demo]'
+	@touch $@
+
+# An X server in memory for the tests that open windows; instant when it is there.
+.PHONY: screen
+screen:
+	@scripts/screen.sh
 
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml requirements.lock
 	$(PIP) -e '.[dev]'

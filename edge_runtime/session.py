@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +108,7 @@ class Observation:
         self.is_ecg = is_ecg
         self._prefix = prefix
         self._cost = cost
-        self._findings: list[Finding] | None = None
+        self._findings: list[Finding] = []
         # Where the next turn starts: a cache, and the ids it lacks. None pending: no turn is finished yet.
         self._cache = prefix
         self._pending: list[int] | None = None
@@ -163,10 +163,14 @@ class Observation:
 
     def findings(self) -> list[Finding]:
         """Every finding's probability, in the manifest's order; computed once, asked of the page alone."""
-        if self._findings is None:
-            scorer = self._session.scorer
-            self._findings = [scorer.score(self._prefix, spec) for spec in self._session.manifest.findings]
-        return self._findings
+        return list(self.each_finding())
+
+    def each_finding(self) -> Iterator[Finding]:
+        """The same one by one, as they are computed. Those computed before a reader stops are kept."""
+        for index, spec in enumerate(self._session.manifest.findings):
+            if index == len(self._findings):
+                self._findings.append(self._session.scorer.score(self._prefix, spec))
+            yield self._findings[index]
 
     def _answer(self, ids: list[int], sampler: Sampler, limit: int, findings: bool) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.manifest.model

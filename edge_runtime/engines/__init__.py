@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,6 +17,13 @@ ENGINES = {
     "onnx": "edge_runtime.engines.onnx",
     "executorch": "edge_runtime.engines.executorch",
     "coreml": "edge_runtime.engines.coreml",
+}
+
+# python-for-android sets this variable; there the runtimes are Java libraries.
+_ANDROID = "ANDROID_ARGUMENT"
+_ON_ANDROID = {
+    "onnx": "edge_runtime.engines.onnx_java",
+    "executorch": "edge_runtime.engines.executorch_java",
 }
 
 
@@ -60,5 +68,6 @@ def open_engine(bundle: Bundle, threads: int | None = None) -> Engine:
             f"{bundle.folder}: its target is {target}, which this version cannot run here (it runs {known}); "
             f"export again with --target {next(iter(ENGINES))}"
         )
-    engine: Engine = importlib.import_module(ENGINES[target]).open_engine(bundle, threads)
+    module = _ON_ANDROID.get(target, ENGINES[target]) if _ANDROID in os.environ else ENGINES[target]
+    engine: Engine = importlib.import_module(module).open_engine(bundle, threads)
     return engine

@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -244,4 +245,105 @@ def test_context_must_be_the_manifests(folder, program):
 def test_a_file_that_is_no_program_is_refused(folder):
     pytest.importorskip("executorch")
     with pytest.raises(UserError, match=r"model\.pte: ExecuTorch cannot load it"):
+        open_engine(Bundle.load(folder))
+
+
+class Direct:
+    """java.nio.ByteBuffer as far as it is used."""
+
+    def __init__(self, size):
+        self.size, self.raw = size, b""
+
+    def order(self, order):
+        assert order == "native"
+        return self
+
+    def put(self, raw):
+        assert isinstance(raw, bytes)
+        assert len(raw) == self.size
+        self.raw = raw
+
+    def rewind(self):
+        return self
+
+    def asFloatBuffer(self):
+        return np.frombuffer(self.raw, np.float32)
+
+    def asLongBuffer(self):
+        return np.frombuffer(self.raw, np.int64)
+
+
+@pytest.fixture
+def android(monkeypatch, program):
+    """org.pytorch.executorch by the signatures of its source, over the stand-in program."""
+    from edge_runtime.engines import executorch_java
+
+    class Value:
+        def __init__(self, held):
+            self.held = held
+
+        def toInt(self):
+            assert isinstance(self.held, int)
+            return self.held
+
+        def toTensor(self):
+            return self
+
+        def getDataAsFloatArray(self):
+            return self.held.reshape(-1).tolist()
+
+        def shape(self):
+            return list(self.held.shape)
+
+    class Module:
+        opened: ClassVar[list[tuple[int, ...]]] = []
+
+        @classmethod
+        def load(cls, path, *mode):
+            assert path.endswith("model.pte")
+            assert mode == () or (mode[0] == 0 and mode[1] >= 1)
+            cls.opened.append(mode)
+            return cls()
+
+        def execute(self, name, *values):
+            (result,) = program.load_method(name).call([torch.from_numpy(v.held.copy()) for v in values])
+            return [Value(result if isinstance(result, int) else result.numpy())]
+
+    evalue = type("EValue", (), {"from": staticmethod(Value)})
+    tensor = SimpleNamespace(fromBlob=lambda data, shape: data.reshape(shape))
+    classes = {
+        "java.nio.ByteBuffer": SimpleNamespace(allocateDirect=Direct),
+        "java.nio.ByteOrder": SimpleNamespace(nativeOrder=lambda: "native"),
+        "org.pytorch.executorch.Module": Module,
+        "org.pytorch.executorch.Tensor": tensor,
+        "org.pytorch.executorch.EValue": evalue,
+    }
+    monkeypatch.setenv("ANDROID_ARGUMENT", "")
+    monkeypatch.setattr(executorch_java, "_java", classes.__getitem__)
+    return Module
+
+
+def test_android_answers_like_the_desktop(android, tiny, folder, page):
+    session = Session.open(folder, threads=2)
+    assert type(session.engine).__name__ == "JavaExecutorchEngine"
+    assert android.opened[-1] == (0, 2)
+    seen = session.look(page)
+    answer = seen.ask("a").finish()
+    assert answer.token_ids == tiny.twin.greedy(tiny.prompt(page, "a"), 8)
+    assert len(seen.findings()) == 2
+
+
+def test_android_says_in_a_line_what_java_threw(android, folder, program, monkeypatch):
+    with pytest.raises(UserError, match="threads"):
+        open_engine(Bundle.load(folder), threads=0)
+    program.context = 95
+    with pytest.raises(UserError, match="holds 95 positions"):
+        open_engine(Bundle.load(folder))
+    program.context = CONTEXT
+    engine = open_engine(Bundle.load(folder))
+    program.fail_at = 0
+    with pytest.raises(UserError, match="ExecuTorch stopped"):
+        engine.decode(np.zeros((1, 16), np.float32), engine.empty_cache())
+    monkeypatch.setattr(android, "load", classmethod(lambda cls, *args: 1 / 0))
+    with pytest.raises(UserError, match="cannot load it"):
         open_engine(Bundle.load(folder))

@@ -168,7 +168,16 @@ def test_timing_adds_up(session, page):
 
 def test_findings_are_scored_once_per_page(session, page):
     seen = session.look(page)
-    assert seen.ask("a").finish().findings is seen.ask("b").finish().findings
+    first, second = seen.ask("a").finish().findings, seen.ask("b").finish().findings
+    assert len(first) == 2
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_findings_come_one_by_one_and_those_computed_are_kept(session, page):
+    seen, other = session.look(page), session.look(page)
+    first = next(seen.each_finding())  # the reader stops here
+    assert seen.findings()[0] is first
+    assert seen.findings() == other.findings()
 
 
 def test_tokenizer_larger_than_the_model_is_refused(variant):

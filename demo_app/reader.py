@@ -1,0 +1,134 @@
+"""The model's side of the app: a loaded bundle, the page it has looked at, and the conversation about it.
+
+Used by one worker thread only. Every step of the model passes `Interruptible`, which is where a job that was cancelled
+stops: at the model's next step (a token, a finding, the vision tower), not at the end of an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from demo_app.worker import Job
+from edge_runtime.answer import Answer
+from edge_runtime.bundle import Bundle
+from edge_runtime.engines import Cache, Engine, open_engine
+from edge_runtime.findings import Finding
+from edge_runtime.manifest import MANIFEST
+from edge_runtime.session import Observation, Session
+from edge_runtime.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the app shows about the bundle that runs. digest: SHA-256 of its manifest, which covers every file."""
+
+    folder: Path
+    name: str
+    target: str
+    weights: str
+    digest: str
+    notice: str
+    question: str
+    load_ms: float
+
+
+class Interruptible:
+    """An engine that asks before each step whether it is still wanted; see engines.Engine for the shapes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.check: Callable[[], None] = lambda: None
+
+    def vision(self, pixels: np.ndarray) -> np.ndarray:
+        self.check()
+        return self._engine.vision(pixels)
+
+    def embed(self, ids: Sequence[int]) -> np.ndarray:
+        return self._engine.embed(ids)
+
+    def empty_cache(self) -> Cache:
+        return self._engine.empty_cache()
+
+    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, Cache]:
+        self.check()
+        return self._engine.decode(embeds, cache)
+
+
+class Reader:
+    """One bundle and one page at a time."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._engine: Interruptible | None = None
+        self._page: Observation | None = None
+        self.loaded: Loaded | None = None
+
+    def load(self, folder: Path, key: Path | None, job: Job) -> Loaded:
+        """Check and load a bundle; the one before is let go first. key: who must have signed it. Raises UserError."""
+        self._session = self._engine = self._page = self.loaded = None
+        started = time.perf_counter()
+        bundle = Bundle.load(folder, key)
+        job.check()
+        engine = Interruptible(open_engine(bundle))
+        session = Session(bundle, engine, Tokenizer(bundle.path("tokenizer")))
+        manifest = bundle.manifest
+        self._session, self._engine = session, engine
+        self.loaded = Loaded(
+            folder,
+            manifest.name,
+            manifest.target,
+            manifest.weights,
+            hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            manifest.notice,
+            manifest.default_question,
+            1e3 * (time.perf_counter() - started),
+        )
+        return self.loaded
+
+    def look(self, page: Image.Image, job: Job) -> Observation:
+        """Read a page; the conversation starts anew."""
+        session = self._ready(job)
+        self._page = None
+        self._page = session.look(page)
+        return self._page
+
+    @property
+    def page(self) -> Observation | None:
+        """The page of the conversation, None before look() has ended."""
+        return self._page
+
+    def ask(self, question: str | None, job: Job, on_text: Callable[[str], None], anyway: bool = False) -> Answer:
+        """Answer, or go on with the conversation after the last whole answer: its keys and values are still there.
+
+        An answer that is cut off by Cancelled leaves the conversation where it was before the question.
+        """
+        self._ready(job)
+        if self._page is None:
+            raise RuntimeError("no page was looked at")
+        reply = self._page.ask(question, findings=False, anyway=anyway)
+        for piece in reply:
+            job.check()
+            on_text(piece)
+        return reply.finish()
+
+    def findings(self, job: Job, on_finding: Callable[[Finding], None]) -> None:
+        """Every finding of the page, one by one as it is computed."""
+        self._ready(job)
+        if self._page is None:
+            raise RuntimeError("no page was looked at")
+        for finding in self._page.each_finding():
+            job.check()
+            on_finding(finding)
+
+    def _ready(self, job: Job) -> Session:
+        if self._session is None or self._engine is None:
+            raise RuntimeError("no bundle is loaded")
+        self._engine.check = job.check
+        return self._session

@@ -1,0 +1,144 @@
+"""Where a reading begins: a picture of one's own, or an example."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kivy.graphics.texture import Texture
+from kivy.metrics import dp
+from kivy.uix.behaviors import ButtonBehavior, FocusBehavior
+from kivy.uix.boxlayout import BoxLayout
+from kivy.uix.gridlayout import GridLayout
+from kivy.uix.image import Image as Shown
+from kivy.uix.widget import Widget
+from kivy.utils import platform
+from PIL import Image
+
+from demo_app.paths import EXAMPLES
+from demo_app.ui import look
+from demo_app.ui.kit import Bar, Busy, Card, Column, PushButton, Row, Scroll, Text, banner, paint
+from demo_app.ui.look import gap, t
+from demo_app.ui.picture import for_screen, texture_of
+
+if TYPE_CHECKING:
+    from demo_app.app import PulseDemo
+
+PHONE = platform in ("android", "ios")
+
+
+def build(app: PulseDemo) -> tuple[str, Widget]:
+    """Title and body."""
+    parts: list[Widget] = []
+    if app.state.error:
+        parts.append(banner(app.state.error, name="error"))
+    parts += model_state(app)
+    if app.state.opening:
+        waiting = Column(Text(t("home.opening", name=app.state.opening)), Busy(), space=0.5)
+        parts.append(Card(waiting, PushButton(t("cancel"), app.cancel_opening, "close", name="cancel")))
+    else:
+        parts.append(_choose(app))
+        if (title := app.draft_title()) is not None:
+            resume = PushButton(t("home.resume", title=title), app.resume_draft, "pulse", "soft", "resume")
+            parts.append(Card(Text(t("home.draft"), 14, "muted"), resume))
+    parts.append(_examples(app))
+    return t("home.title"), Scroll(*parts, space=1.25, widest=860)
+
+
+def model_state(app: PulseDemo) -> list[Widget]:
+    """Nothing when a model is ready; otherwise what is the matter and the mend."""
+    model, mend = (
+        app.state.model,
+        PushButton(t("model.import"), lambda: app.go_place("models"), "model", name="to-models"),
+    )
+    if model.stage == "none":
+        return [banner(t("model.none"), mend, name="no-model")]
+    if model.stage == "failed":
+        return [banner(model.error, mend, name="no-model")]
+    if model.stage == "loading":
+        return [Column(Text(t("model.loading"), 13, "muted"), Busy(), space=0.5)]
+    return []
+
+
+def _choose(app: PulseDemo) -> Widget:
+    first = PushButton(t("home.choose"), app.choose_picture, "image", "primary", "choose")
+    others = [PushButton(t("home.paste"), app.paste, "paste", name="paste")]
+    if PHONE:
+        others.insert(0, PushButton(t("home.camera"), app.take_photo, "camera", name="camera"))
+    hint = t("home.hint") if PHONE else f"{t('home.hint')} {t('home.drop')}"
+    return Card(Text(hint, 14, "muted"), first, Row(*others))
+
+
+def _examples(app: PulseDemo) -> Widget:
+    grid = GridLayout(cols=4 if look.now.wide else 2, spacing=gap(0.75), size_hint_y=None)
+    grid.bind(minimum_height=grid.setter("height"))
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        grid.add_widget(_Example(app, path))
+    head = Column(Text(t("home.examples"), 17, bold=True), Text(t("home.examples.from"), 13, "muted"), space=0.25)
+    return Column(head, grid, space=0.75)
+
+
+class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
+    """A thumbnail with its name beneath; the names keep all tiles of a row equally high."""
+
+    def __init__(self, app: PulseDemo, path: Path) -> None:
+        super().__init__(orientation="vertical", size_hint_y=None, padding=gap(0.5), spacing=gap(0.4))
+        self.name, self._open = f"example.{path.stem}", lambda: app.open_picture(path, t(f"example.{path.stem}"))
+        paint(self, "card", "line")
+        picture = Shown(texture=_thumbnail(path), fit_mode="contain", size_hint_y=None)
+        picture.bind(width=_keep_shape)
+        words = Text(t(f"example.{path.stem}"), 13)
+        paint_focus(self)
+        self.add_widget(picture)
+        self.add_widget(words)
+        self.add_widget(Widget())
+        self._picture, self._words = picture, words
+        picture.bind(height=self._fit)
+        words.bind(height=self._fit)
+
+    def _fit(self, *_: object) -> None:
+        words = max(self._words.height, 2 * look.text_size(13) * 1.3)
+        self.height = self._picture.height + words + gap(1.4)
+
+    def on_release(self) -> None:
+        self._open()
+
+    def keyboard_on_key_down(self, window: object, keycode: tuple[int, str], text: str, modifiers: list[str]) -> bool:
+        if keycode[1] in ("enter", "numpadenter", "spacebar"):
+            self._open()
+            return True
+        return bool(super().keyboard_on_key_down(window, keycode, text, modifiers))
+
+
+@cache
+def _thumbnail(path: Path) -> Texture:
+    """A JPEG decoded at half its size: 5 ms, and no coarser than a tile."""
+    with Image.open(path) as picture:
+        picture.draft("RGB", (400, 280))
+        return texture_of(for_screen(picture, 420))
+
+
+def _keep_shape(picture: Widget, width: float) -> None:
+    picture.height = width * 680 / 964
+
+
+def paint_focus(widget: Widget) -> None:
+    """A ring in the accent's colour while the widget has the keyboard."""
+    from kivy.graphics import Color, SmoothLine
+
+    with widget.canvas.after:
+        colour, line = Color(*look.now.colour("accent", 0)), SmoothLine(width=dp(1.5))
+
+    me = widget.proxy_ref
+
+    def follow(*_: object) -> None:
+        colour.a = 1.0 if me.focus else 0.0
+        line.rounded_rectangle = (me.x + 1, me.y + 1, me.width - 2, me.height - 2, dp(10))
+
+    widget.bind(pos=follow, size=follow, focus=follow)
+
+
+def progress(title: str, share: float, *below: Widget) -> Card:
+    """A card with a bar, for work whose end is known."""
+    return Card(Text(title), Bar(share, thickness=6), *below)

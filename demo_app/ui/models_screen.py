@@ -1,0 +1,135 @@
+"""Which bundles are on the device, which one runs and on which engine; import, switch, remove; the benchmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kivy.uix.gridlayout import GridLayout
+from kivy.uix.widget import Widget
+
+from demo_app.benchmark import ROWS, RUNS
+from demo_app.bundles import Installed
+from demo_app.ui import look
+from demo_app.ui.home import model_state, progress
+from demo_app.ui.kit import Bar, Card, Column, Dialog, PushButton, Row, Scroll, Text, banner
+from demo_app.ui.look import gap, t
+
+if TYPE_CHECKING:
+    from demo_app.app import PulseDemo
+
+
+def build(app: PulseDemo) -> tuple[str, Widget]:
+    """Title and body."""
+    state = app.state
+    parts: list[Widget] = [banner(state.error, name="error")] if state.error else []
+    if state.model.stage == "failed":
+        parts.append(banner(state.model.error, name="model-error"))
+    elif state.model.stage == "loading":
+        parts += model_state(app)
+    elif state.model.stage == "none":
+        parts.append(banner(t("model.none"), name="no-model"))
+    parts += [_bundle(app, bundle) for bundle in state.bundles]
+    if state.importing is not None:
+        stop = PushButton(t("cancel"), app.cancel_import, "close", name="cancel-import")
+        parts.append(progress(t("models.importing", name=state.importing.name), state.importing.share, stop))
+    else:
+        zipped = PushButton(t("models.import.zip"), lambda: app.choose_bundle("zip"), "file", name="import.zip")
+        folder = PushButton(
+            t("models.import.folder"), lambda: app.choose_bundle("folder"), "folder", name="import.folder"
+        )
+        parts.append(Row(zipped, folder) if look.now.wide else Column(zipped, folder, space=0.75))
+    bench = PushButton(t("models.bench"), lambda: app.go("bench"), "gauge", "soft", "bench")
+    bench.disabled = state.model.stage != "ready"
+    parts.append(bench)
+    return t("models.title"), Scroll(*parts)
+
+
+def _bundle(app: PulseDemo, bundle: Installed) -> Widget:
+    loaded = app.state.model.loaded
+    in_use = loaded is not None and loaded.digest == bundle.digest and loaded.folder == bundle.folder
+    origin = t("models.own") if bundle.own else t("models.built_in")
+    head: Widget = Text(bundle.name, 17, bold=True)
+    if in_use:
+        head = Column(head, Text(t("models.using"), 13, "accent", bold=True), space=0.15)
+    signature = "not" if not bundle.signed else "checked" if in_use and app.settings.key else "unchecked"
+    facts = (
+        ("models.engine", t(f"engine.{bundle.target}")),
+        ("models.weights", f"{bundle.weights} · {origin}"),
+        ("models.size", f"{bundle.bytes / 1e6:.1f} MB"),
+        ("models.digest", f"{bundle.digest[:16]}…"),
+        ("models.signature", t(f"models.signed.{signature}")),
+    )
+    card = Card(head, _facts(facts))
+    card.name = "bundle"
+    name = bundle.digest[:8]
+    actions = []
+    if not in_use:
+        actions.append(PushButton(t("models.use"), lambda: app.use_bundle(bundle), "check", "soft", f"use.{name}"))
+    if bundle.own:
+        actions.append(
+            PushButton(t("models.remove"), lambda: _ask_remove(app, bundle), "trash", "danger", f"remove.{name}")
+        )
+    if actions:
+        card.add_widget(Row(*actions))
+    return card
+
+
+def _facts(facts: tuple[tuple[str, str], ...]) -> Widget:
+    grid = Column(space=0.3)
+    for key, value in facts:
+        name = Text(t(key), 13, "muted")
+        name.size_hint_x = 0.45
+        grid.add_widget(Row(name, Text(value, 13)))
+    return grid
+
+
+def _ask_remove(app: PulseDemo, bundle: Installed) -> None:
+    def go() -> None:
+        dialog.dismiss()
+        app.remove_bundle(bundle)
+
+    yes = PushButton(t("models.remove"), go, "trash", "danger", "confirm")
+    no = PushButton(t("cancel"), lambda: dialog.dismiss(), name="refuse")
+    dialog = Dialog(t("models.remove.ask", name=bundle.name), [Text(t("models.remove.body"), 14, "muted")], [yes, no])
+    app.open_dialog(dialog)
+
+
+def build_bench(app: PulseDemo) -> tuple[str, Widget]:
+    """Title and body of the benchmark."""
+    bench = app.state.bench
+    parts: list[Widget] = [banner(app.state.error, name="error")] if app.state.error else []
+    parts.append(Text(t("bench.body", runs=RUNS), 14, "muted"))
+    if bench.runs is not None:
+        done = Text(t("bench.running", run=min(bench.runs + 1, RUNS), runs=RUNS))
+        stop = PushButton(t("result.stop"), app.cancel, "stop", name="stop")
+        parts.append(Card(done, Bar(bench.runs / RUNS, thickness=6), stop))
+    else:
+        start = PushButton(t("bench.start"), app.benchmark, "gauge", "primary", "bench.start")
+        start.disabled = app.state.model.stage != "ready"
+        parts.append(start)
+    if bench.result is not None:
+        parts.append(_figures(bench.result))
+        parts.append(Text(t("bench.saved", path=bench.saved), 12, "muted"))
+    return t("bench.title"), Scroll(*parts)
+
+
+def _figures(result: dict) -> Widget:
+    grid = GridLayout(cols=3, spacing=(gap(0.5), gap(0.6)), size_hint_y=None)
+    grid.bind(minimum_height=grid.setter("height"))
+
+    def line(name: str, *values: str, role: str = "text") -> None:
+        grid.add_widget(Text(name, 14, role))
+        for value in values:
+            cell = Text(value, 14, role, halign="right")
+            cell.size_hint_x, cell.width = None, look.text_size(14) * 5.6
+            grid.add_widget(cell)
+
+    line(" ", t("bench.p50"), t("bench.p90"), role="muted")
+    for row, unit in ROWS:
+        figure = result["figures"][row]
+        short = "/s" if unit == "tokens/s" else f" {unit}"
+        line(t(f"bench.{row}"), *(f"{figure[p]:.0f}{short}" for p in ("p50", "p90")))
+    line(t("bench.frame"), " ", f"{result['longest_frame_ms']:.0f} ms")
+    card = Card(grid)
+    card.name = "figures"
+    return card

@@ -1,0 +1,239 @@
+"""The answer while it is written, the findings as they come, and the conversation that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from kivy.uix.boxlayout import BoxLayout
+from kivy.uix.widget import Widget
+
+from demo_app.history import Entry
+from demo_app.strings import finding_name
+from demo_app.ui import look
+from demo_app.ui.home import model_state
+from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Space, Text, banner
+from demo_app.ui.look import gap, t
+from demo_app.ui.picture import ZoomView
+
+if TYPE_CHECKING:
+    from demo_app.app import PulseDemo
+    from demo_app.state import Case
+
+
+class ResultBody(BoxLayout):
+    """Page and answer, beside each other or one above the other; refresh() follows the case without a rebuild."""
+
+    def __init__(self, app: PulseDemo, case: Case) -> None:
+        super().__init__(orientation="horizontal" if look.now.wide else "vertical")
+        self._app, self.case = app, case
+        page = ZoomView(app.display(case.page or case.picture))
+        # Each part of the column is built anew only when what it shows has changed.
+        self._slots = {name: Column(space=1) for name in ("problem", "state", "talk", "stopped")}
+        self._keys: dict[str, object] = {}
+        self._cards: list[Card] = []
+        self._findings: Findings | None = None
+        self._scroll = Scroll(*self._slots.values(), pad=1, space=0)
+        self._ask_box = BoxLayout(size_hint_y=None)
+        right = BoxLayout(orientation="vertical")
+        right.add_widget(self._scroll)
+        right.add_widget(self._ask_box)
+        if look.now.wide:
+            frame = BoxLayout(padding=(gap(1), 0, 0, gap(1)), size_hint_x=1.15)
+            frame.add_widget(page)
+            self.add_widget(frame)
+        else:
+            ratio = (case.page or case.picture).height / (case.page or case.picture).width
+            page.size_hint_y = None
+            page.height = min(app.body_width * ratio, 0.36 * app.body_height)
+            self.add_widget(page)
+        self.add_widget(right)
+        self.page = page
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the case as it is now. While text streams in only its label changes."""
+        case, model = self.case, self._app.state.model.stage
+        self._slot("problem", (case.error, model, case.not_ecg), self._problems)
+        self._slot("state", case.stage, self._state)
+        self._talk()
+        self._slot("stopped", (case.stopped, bool(case.turns)), self._stopped)
+        self._slot("ask", (case.busy, bool(case.turns), case.not_ecg), self._ask)
+        if case.turns and case.asked is not None:
+            self._scroll.scroll_y = 0  # a follow-up is written at the foot: stay there
+
+    def _slot(self, name: str, key: object, build: Callable[[], Sequence[Widget]]) -> None:
+        if name in self._keys and self._keys[name] == key:
+            return
+        self._keys[name] = key
+        slot, parts = self._slots.get(name), build()
+        if slot is not None:
+            slot.clear_widgets()
+            for part in parts:
+                slot.add_widget(part)
+            slot.padding = (0, 0, 0, gap(1) if parts else 0)
+
+    def _problems(self) -> Sequence[Widget]:
+        case, app = self.case, self._app
+        parts: list[Widget] = []
+        if case.error:
+            again = PushButton(t("result.again"), app.ask_again, "pulse", name="again")
+            parts.append(banner(case.error, again, name="error"))
+        if app.state.model.stage in ("none", "failed"):
+            parts += model_state(app)
+        if case.not_ecg:
+            anyway = PushButton(t("result.anyway"), app.answer_anyway, name="anyway")
+            parts.append(banner(case.not_ecg, anyway, name="not-ecg"))
+        return parts
+
+    def _state(self) -> Sequence[Widget]:
+        if not self.case.busy:
+            return []
+        return [Column(Text(t(f"result.{self.case.stage}"), 13, "muted"), Busy(), space=0.5)]
+
+    def _stopped(self) -> Sequence[Widget]:
+        if not self.case.stopped:
+            return []
+        words = Text(t("result.stopped"), 14, "muted")
+        if self.case.turns:
+            return [words]
+        return [words, PushButton(t("result.again"), self._app.ask_again, "pulse", "primary", "again")]
+
+    def _talk(self) -> None:
+        """Cards of the whole turns, the one being written last; the findings and figures stand after the first."""
+        case, column = self.case, self._slots["talk"]
+        wanted = len(case.turns) + (case.asked is not None)
+        if len(self._cards) > wanted or (case.findings == [] and self._findings is not None):
+            column.clear_widgets()
+            self._cards, self._findings = [], None
+            self._keys.pop("figures", None)
+        while len(self._cards) < wanted:
+            index = len(self._cards)
+            question = case.turns[index].question if index < len(case.turns) else case.asked or ""
+            card = turn_card(question if index else t("result.asked.first"), " ", f"answer.{index}")
+            self._cards.append(card)
+            column.add_widget(card)
+        for index, card in enumerate(self._cards):
+            whole = index < len(case.turns)
+            words = case.turns[index].answer if whole else case.partial or " "
+            card.answer.name = f"answer.{index}" if whole else "answer.partial"
+            if card.answer.text != words:
+                card.answer.text = words
+        if case.findings:
+            self._bars()
+        column.padding = (0, 0, 0, gap(1) if wanted else 0)
+
+    def _bars(self) -> None:
+        case, column = self.case, self._slots["talk"]
+        if self._findings is None:
+            self._findings = Findings()
+            column.add_widget(self._findings, len(self._cards) - 1)
+        self._findings.show([(f.label, f.name, f.probability) for f in case.findings])
+        if not case.busy and "figures" not in self._keys and case.first is not None and case.first.timing.tokens:
+            self._keys["figures"] = True
+            column.add_widget(Text(figures(case), 12, "muted"), len(self._cards) - 1)
+
+    def _ask(self) -> Sequence[Widget]:
+        """The foot: stop while it works, the next question when it does not."""
+        case, app, box = self.case, self._app, self._ask_box
+        box.clear_widgets()
+        if case.busy:
+            foot: Widget = PushButton(t("result.stop"), app.cancel, "stop", "plain", "stop")
+        elif case.turns and not case.not_ecg:
+            field = Field(t("result.follow"), app.follow_up, "question", text=case.draft)
+            field.bind(text=lambda _, text: setattr(case, "draft", text))
+            send = PushButton("", lambda: app.follow_up(field.text), "send", "primary", "send", says=t("result.send"))
+            foot = Row(field, send)
+        else:
+            box.height = 0
+            return []
+        box.padding = (gap(1), gap(0.5), gap(1), gap(0.75))
+        box.add_widget(foot)
+        box.height = foot.height + gap(1.25)
+        foot.bind(height=lambda *_: setattr(box, "height", foot.height + gap(1.25)))
+        return []
+
+
+def figures(case: Case) -> str:
+    """How long it took, and who answered."""
+    assert case.first is not None
+    timing, by = case.first.timing, case.by
+    first, speed = round(timing.first_token_ms), round(timing.decode_tokens_per_s)
+    words = t("result.timing", tokens=timing.tokens, first=first, speed=speed)
+    return f"{words}\n{by.name} ({by.weights}, {t(f'engine.{by.target}')})" if by else words
+
+
+def build(app: PulseDemo) -> tuple[str, Widget]:
+    """Title and body."""
+    assert app.state.case is not None
+    return app.state.case.title, ResultBody(app, app.state.case)
+
+
+def tools(app: PulseDemo) -> list[Widget]:
+    """What stands beside the title."""
+    case = app.state.case
+    share = PushButton("", lambda: _share(app), "share", "bare", "share", says=t("result.share"))
+    share.disabled = case is None or case.entry is None
+    return [share]
+
+
+def _share(app: PulseDemo) -> None:
+    case = app.state.case
+    if case is not None and case.entry is not None:
+        share_dialog(app, case.entry)
+
+
+def turn_card(question: str, answer: str, name: str) -> Card:
+    """A question over its answer."""
+    words = Text(answer, 16)
+    words.name = name
+    card = Card(Text(question, 13, "accent", bold=True), words, space=0.5)
+    card.answer = words
+    return card
+
+
+class Findings(Card):
+    """Bars, the likeliest first; each finds its place as it comes."""
+
+    def __init__(self, findings: Sequence[tuple[str, str, float]] = ()) -> None:
+        title, hint = Text(t("result.finding.title"), 15, bold=True), Text(t("result.finding.hint"), 12, "muted")
+        self._rows: list[tuple[float, str]] = []
+        super().__init__(title, hint, Space(0.1))
+        self.name = "findings"
+        self.show(findings)
+
+    def show(self, findings: Sequence[tuple[str, str, float]]) -> None:
+        """Add those that are not there yet."""
+        there = {label for _, label in self._rows}
+        for label, name, probability in findings:
+            if label in there:
+                continue
+            rank = (-probability, label)
+            self._rows = sorted([*self._rows, rank])
+            # Kivy counts children from the foot.
+            self.add_widget(_row(label, name, probability), len(self._rows) - 1 - self._rows.index(rank))
+
+
+def _row(label: str, name: str, probability: float) -> Widget:
+    strong = probability >= 0.5
+    share = Text(f"{100 * probability:.0f} %", 14, "text" if strong else "muted", halign="right", bold=strong)
+    share.size_hint_x, share.width = None, look.text_size(14) * 3.2
+    words = Text(finding_name(look.now.language, label, name), 14, "text" if strong else "muted", bold=strong)
+    return Column(Row(words, share), Bar(probability, strong, 6), space=0.3)
+
+
+def share_dialog(app: PulseDemo, entry: Entry) -> None:
+    """PDF or PNG."""
+    dialog: Dialog
+
+    def save(suffix: str) -> None:
+        dialog.dismiss()
+        app.share(entry, suffix)
+
+    buttons = [
+        PushButton(t("share.pdf"), lambda: save(".pdf"), "file", "primary", "share.pdf"),
+        PushButton(t("share.png"), lambda: save(".png"), "image", name="share.png"),
+        PushButton(t("cancel"), lambda: dialog.dismiss(), kind="bare", name="share.cancel"),
+    ]
+    dialog = Dialog(t("share.title"), [Text(t("share.body"), 14, "muted")], buttons)
+    app.open_dialog(dialog)

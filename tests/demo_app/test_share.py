@@ -1,0 +1,50 @@
+"""What is handed on: everything of the answer, nothing cut off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pypdfium2
+import pytest
+from PIL import Image
+
+from demo_app import share
+from demo_app.history import Entry, Turn
+
+
+@pytest.fixture
+def entry():
+    turns = (Turn("Write a report.", "Sinus rhythm. " * 12), Turn("Warum?", "Größe, Übermaß, Straße. " * 8))
+    findings = tuple((f"L{i}", f"finding number {i}", i / 12) for i in range(12))
+    return Entry(turns, findings, "nano", "onnx", "ab" * 32, "stop", {}, "Bett 7", created=1.7e9)
+
+
+def test_pdf_has_every_sheet(entry, clean, tmp_path):
+    sheets = share.sheets(entry, clean, "en")
+    share.save(entry, clean, tmp_path / "a.pdf", "en")
+    document = pypdfium2.PdfDocument(tmp_path / "a.pdf")
+    assert len(document) == len(sheets) >= 1
+    assert document[0].get_size() == pytest.approx((595, 842), abs=1)
+    drawn = np.asarray(document[0].render(scale=150 / 72).to_pil().convert("L"), float)
+    truth = np.asarray(sheets[0].convert("L").resize(drawn.shape[::-1]), float)
+    assert np.abs(drawn - truth).mean() < 4
+
+
+def test_png_is_the_sheets_one_below_the_other(entry, clean, tmp_path):
+    share.save(entry, clean, tmp_path / "a.png", "de")
+    assert Image.open(tmp_path / "a.png").size == (1240, 1754 * len(share.sheets(entry, clean, "de")))
+
+
+def test_margins_stay_empty_and_long_answers_go_on(entry, clean):
+    long = Entry(**{**vars(entry), "turns": (Turn("?", "word " * 3000), Turn("?", "x" * 2000))})
+    sheets = share.sheets(long, clean, "en")
+    assert len(sheets) > 3
+    for sheet in sheets:
+        pixels = np.asarray(sheet.convert("L"))
+        assert pixels[:, -60:].min() == 255
+        assert pixels[:, :60].min() == 255
+        assert pixels[-30:].min() == 255
+
+
+def test_file_name_tells_the_time_and_no_name(entry):
+    assert share.file_name(entry, ".pdf").startswith("ecg-2023111")
+    assert "Bett" not in share.file_name(entry, ".pdf")
