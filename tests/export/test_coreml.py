@@ -416,7 +416,7 @@ def test_session_on_a_bundle_asks_again_from_one_image(bundle: Path, reference: 
         page = Session(loaded, engine, Tokenizer(loaded.path("tokenizer"))).look(pages[0])
         before = page.findings()[0].probability
         first = page.ask("Report?", max_new_tokens=3, findings=False, anyway=True).finish()
-        page._findings = None
+        page._findings.clear()
         assert page.findings()[0].probability == pytest.approx(before, rel=1e-3)
         second = page.ask("Sure?", max_new_tokens=3, findings=False, anyway=True).finish()
         probabilities.append([before, *first.token_ids, *second.token_ids])
