@@ -19,6 +19,7 @@ from distill.pack import build_pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import END_ID, PROMPT, preprocess_spec, ship
 from distill.targets import build_targets
+from distill.teachers.signal import SignalRun, teach
 from distill.tokens import train_tokenizer
 from distill.tower import TowerRun, train_tower
 from edge_runtime.errors import UserError
@@ -48,10 +49,12 @@ SCHEME = "int4-g32"
 class Recipe:
     """limit: use only so many records of the training folds and of the chosen-on fold, for a trial; 0 is all.
 
+    signal: the teacher that reads the leads themselves; None trains on the data's labels alone.
     views: how many differently drawn pages of each record the decoder sees; workers draw pages beside the training and
     change nothing but the speed.
     """
 
+    signal: SignalRun | None = field(default_factory=SignalRun)
     tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
     vision: ConvVision = VISION
@@ -78,8 +81,9 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
     if len(train) < (batch := max(recipe.tower.batch, recipe.decoder.batch)):
         raise UserError(f"{len(train)} records to train on do not fill one batch of {batch}; give more")
     spec, seed = preprocess_spec(), recipe.tower.seed
-    targets = build_targets(pack, train)
-    tower = train_tower(pack, targets, (train, chosen_on), recipe.vision, spec, recipe.tower, out, device).tower
+    targets, rows = build_targets(pack, train), (train, chosen_on)
+    told = None if recipe.signal is None else teach(pack, targets, rows, recipe.signal, out, device)
+    tower = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, device, told).tower
 
     path = out / "tokenizer.json"
     if not path.exists():

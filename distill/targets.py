@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from distill.pack import Pack
 from pulse.ecg.labels import AXES
@@ -23,6 +26,26 @@ class Targets:
     names: list[str]
     values: np.ndarray
     rate: np.ndarray
+
+
+def label_loss(logits: Tensor, values: Tensor, names: list[str]) -> Tensor:
+    """Mean cross-entropy [] of logits [N, k] over the known targets, the superclasses and "is_ecg" counted threefold;
+    values may be probabilities."""
+    weight = torch.isfinite(values).float()
+    weight[:, : len(SUPERCLASSES)] *= 3
+    weight[:, names.index("is_ecg")] *= 3
+    each = F.binary_cross_entropy_with_logits(logits.float(), torch.nan_to_num(values), reduction="none")
+    return (each * weight).sum() / weight.sum()
+
+
+def softened(targets: Targets, told: np.ndarray, share: float) -> Targets:
+    """The same with a teacher's probabilities `told` [n, k] mixed in; the teacher alone where a label is unknown, the
+    label alone where the teacher says nothing (NaN). "is_ecg" is no matter of opinion and stays."""
+    mixed = (1 - share) * targets.values + share * told
+    mixed = np.where(np.isnan(targets.values), told, np.where(np.isnan(told), targets.values, mixed))
+    at = targets.names.index("is_ecg")
+    mixed[:, at] = targets.values[:, at]
+    return Targets(targets.names, mixed.astype(np.float32), targets.rate)
 
 
 def build_targets(pack: Pack, train: np.ndarray) -> Targets:

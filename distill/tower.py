@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,23 @@ from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
 from distill.pack import Pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.score import multilabel
-from distill.targets import Targets
+from distill.targets import Targets, label_loss, softened
+from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision
-from pulse.model.conv import ConvTower
+from pulse.model.conv import ConvTower, unfold_norms
+from quantize.load import load_model
 
 
 @dataclass(frozen=True)
 class TowerRun:
     """cycles of so many epochs over the training folds, each with its own warm-up and cosine (warm restarts, Loshchilov
-    and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training."""
+    and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training.
+
+    start: a checkpoint whose tower the training begins with, instead of random weights. teacher_share: how much of each
+    target is the teacher's probability, where there is a teacher.
+    """
 
     cycles: tuple[int, ...] = (3, 4)
     batch: int = 32
@@ -37,6 +43,8 @@ class TowerRun:
     seed: int = 1
     workers: int = 1
     save_every_s: float = 120
+    start: str | None = None
+    teacher_share: float = 0.5
 
     @property
     def epochs(self) -> int:
@@ -65,15 +73,11 @@ class TowerWithHead(nn.Module):
 
 
 def loss(model: TowerWithHead, pixels: Tensor, values: Tensor, rate: Tensor, names: list[str]) -> Tensor:
-    """Cross-entropy over the known targets, the superclasses counted threefold, plus the error of the rate."""
+    """Cross-entropy over the known targets, plus the error of the rate."""
     logits, rate_hat = model(pixels)
-    weight = torch.isfinite(values).float()
-    weight[:, : len(SUPERCLASSES)] *= 3
-    weight[:, names.index("is_ecg")] *= 3
-    each = F.binary_cross_entropy_with_logits(logits.float(), torch.nan_to_num(values), reduction="none")
     known = torch.isfinite(rate)
     rate_loss = F.smooth_l1_loss(rate_hat.float()[known], rate[known], beta=0.2) if known.any() else logits.sum() * 0
-    return (each * weight).sum() / weight.sum() + 0.1 * rate_loss
+    return label_loss(logits, values, names) + 0.1 * rate_loss
 
 
 def train_tower(
@@ -85,15 +89,22 @@ def train_tower(
     run: TowerRun,
     out: Path,
     device: torch.device,
+    told: np.ndarray | None = None,
 ) -> TowerWithHead:
     """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
+    told: a teacher's probabilities [n, k] of the targets, mixed into them for training alone.
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone.
+    Raises UserError when run.start is no checkpoint with such a tower.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     layout = torch.channels_last
     model = TowerWithHead(vision, len(targets.names)).to(device).to(memory_format=layout)
+    train, chosen_on = rows
+    if run.start and not (out / "tower.pt").exists():
+        some = Pages(pack, shuffled(train, run.seed, 0)[:256], spec, PageMix(negative=0), run.seed)
+        begin_with(model.tower, vision, Path(run.start), torch.stack([some[k][0] for k in range(len(some))]).to(device))
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
     average, log = Average(model), Log(out / "tower.csv")
     step = 0
@@ -101,10 +112,10 @@ def train_tower(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
-    values, rate = torch.from_numpy(targets.values), torch.from_numpy(targets.rate)
+    wished = targets if told is None else softened(targets, told, run.teacher_share)
+    values, rate = torch.from_numpy(wished.values), torch.from_numpy(targets.rate)
     no_ecg = torch.full((len(targets.names),), float("nan"))
     no_ecg[targets.names.index("is_ecg")] = 0
-    train, chosen_on = rows
     per_epoch = len(train) // run.batch
     saved = time.monotonic()
 
@@ -143,6 +154,14 @@ def train_tower(
         log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
         tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
     return averaged(model, average)
+
+
+def begin_with(tower: ConvTower, vision: ConvVision, checkpoint: Path, pixels: Tensor) -> None:
+    """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on."""
+    model, config = load_model(checkpoint)
+    if config.vision != replace(vision, batch_norm=False):
+        raise UserError(f"{checkpoint}: its vision tower has other sizes than the student's; leave out --start")
+    unfold_norms(tower, model.vision_tower.state_dict(), pixels)
 
 
 def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,3 +72,34 @@ def fold_norms(tower: ConvTower) -> dict[str, Tensor]:
         state[f"{name}.conv.weight"] = weight * scale[:, None, None, None]
         state[f"{name}.conv.bias"] = norm.bias - norm.running_mean * scale
     return state
+
+
+@torch.no_grad()
+def unfold_norms(tower: ConvTower, folded: Mapping[str, Tensor], pixels: Tensor) -> None:
+    """Give a tower with batch norms the weights of a folded one, so that training can go on: each norm takes the
+    statistics that its convolution has on `pixels` [N, C, H, W], and the scale and shift that undo them.
+
+    Raises KeyError when `folded` lacks a layer of the tower and RuntimeError when a shape differs.
+    """
+
+    def adopt(module: nn.Module, inputs: tuple[Tensor, ...], name: str) -> None:
+        assert isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d)
+        module.conv.load_state_dict({"weight": folded[f"{name}.conv.weight"]})
+        seen, norm = module.conv(inputs[0]), module.norm
+        norm.load_state_dict(
+            {
+                **norm.state_dict(),
+                "running_mean": (mean := seen.mean((0, 2, 3))),
+                "running_var": (variance := seen.var((0, 2, 3))),
+                "weight": torch.sqrt(variance + norm.eps),
+                "bias": mean + folded[f"{name}.conv.bias"],
+            }
+        )
+
+    convolutions = [(name, module) for name, module in tower.named_modules() if isinstance(module, ConvNorm)]
+    hooks = [module.register_forward_pre_hook(partial(adopt, name=name)) for name, module in convolutions]
+    training = tower.training
+    tower.eval()(pixels)
+    tower.train(training)
+    for hook in hooks:
+        hook.remove()

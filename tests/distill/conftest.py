@@ -10,6 +10,7 @@ import pytest
 from distill.decoder import DecoderRun
 from distill.nano import Recipe
 from distill.pack import Pack, build_pack
+from distill.teachers.signal import SignalRun
 from distill.tower import TowerRun
 from pulse.model.config import ConvVision, Decoder
 
@@ -47,6 +48,7 @@ def pack(data: Path) -> Pack:
 def tiny() -> Recipe:
     """Two epochs of two steps in each stage, two views, saved after every step."""
     return Recipe(
+        signal=SignalRun(epochs=2, batch=4, channels=(4, 8)),
         tower=TowerRun(cycles=(1, 1), batch=8, workers=0, save_every_s=0),
         decoder=DecoderRun(epochs=2, batch=8, save_every_s=0),
         vision=ConvVision(channels=(4, 8, 16), blocks=(0, 0, 1), batch_norm=True, pool=8),

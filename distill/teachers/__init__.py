@@ -1,0 +1,1 @@
+"""Who else tells the student what a record shows, besides the data's own labels."""
