@@ -9,6 +9,7 @@ al. 2020 (arXiv 2004.13701) do: ECGBench's gold answer always names one.
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -54,7 +55,9 @@ def named(answer: str) -> tuple[str, ...]:
 
 def answers(bundle: Path, data: Path, ids: list[int], pages: Pages, workers: int) -> Iterator[dict[str, Any]]:
     """One row a record, in the order of ids: ecg_id, patient_id, answer, is_ecg, probabilities by finding label."""
-    with ProcessPoolExecutor(workers, initializer=_open, initargs=(bundle, data, pages)) as pool:
+    # spawn: a fork of a process whose ONNX Runtime threads hold a lock never ends
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(bundle, data, pages)) as pool:
         yield from pool.map(_answer, ids, chunksize=4)
 
 
