@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     judged.add_argument("--fold", type=int, choices=range(1, 11), required=True, metavar="N", help="fold, 1 to 10")
     judged.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
     judged.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
+    judged.add_argument("--free", action="store_true", help="any words in answer, not only the classes listed")
     judged.add_argument("--limit", type=_count, default=0, metavar="N", help="only the fold's first N records")
     judged.add_argument("--workers", type=_count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
     judged.set_defaults(run=_accuracy)
@@ -139,7 +140,7 @@ def _peers(args: argparse.Namespace) -> tuple[dict[str, object], str]:
 def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     bundle, data = Path(args.bundle), Path(args.data)
     session = Session.open(bundle)  # a bundle that does not load is one line here, not one a worker
-    how = ptbxl_super.Pages(args.layout, args.photo)
+    how = ptbxl_super.Pages(args.layout, args.photo, args.free)
     gold = ptbxl_super.gold_of(PtbXl(data), args.fold, args.limit)
     if not gold:
         raise UserError(f"{data}: fold {args.fold} holds no record with a diagnostic superclass; give another --fold")
@@ -165,6 +166,7 @@ def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
         "fold": args.fold,
         "layout": args.layout,
         "photo_seed": args.photo,
+        "free": args.free,
         "seconds": round(seconds, 1),
         "workers": args.workers,
     }

@@ -31,10 +31,12 @@ from pulse.instruct.questions import SUPERCLASS
 
 @dataclass(frozen=True)
 class Pages:
-    """How the records are drawn: layout, and the seed of the photo effects (None: a clean page)."""
+    """How the records are drawn: layout, and the seed of the photo effects (None: a clean page). free: the answer may be
+    any words, not only the classes that the question lists."""
 
     layout: str = "3x4+rhythm"
     photo: int | None = None
+    free: bool = False
 
 
 def gold_of(database: PtbXl, fold: int, limit: int = 0) -> dict[int, tuple[str, ...]]:
@@ -80,7 +82,7 @@ def _answer(ecg_id: int) -> dict[str, Any]:
         page = photograph(page, np.random.default_rng([_pages.photo, ecg_id]))
     seen = _session.look(page)
     # The model is scored on its answer even where it doubts that this is an ECG: the doubt is counted on its own.
-    answer = seen.ask(SUPERCLASS[0], temperature=0, findings=True, anyway=True).finish()
+    answer = seen.ask(SUPERCLASS[0], temperature=0, findings=True, anyway=True, free=_pages.free).finish()
     return {
         "ecg_id": ecg_id,
         "patient_id": record.patient_id,

@@ -35,6 +35,7 @@ class Answer:
     text: without white space at its ends. token_ids: without the end token. finish_reason: "stop", "length" or
     "not_ecg" (nothing was generated; text says why). findings: in the manifest's order, empty if not asked for.
     is_ecg: probability that the picture is an ECG page, None if the model cannot tell.
+    likelihood: of this answer among the options that the question lists, 0 to 1; None for a free answer.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Answer:
     findings: list[Finding]
     is_ecg: float | None
     timing: Timing
+    likelihood: float | None = None
 
 
 class Reply:

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="default: every physical core")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
     parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
+    parser.add_argument("--free", action="store_true", help="any words, even where the question lists options")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
@@ -73,6 +74,7 @@ def _run(args: argparse.Namespace) -> None:
         seed=args.seed,
         findings=not args.no_findings,
         anyway=args.anyway,
+        free=args.free,
     )
     print(session.manifest.notice, file=sys.stderr)
     if args.anyway and not page.looks_like_ecg:
@@ -94,6 +96,7 @@ def _as_json(answer: Answer, session: Session) -> dict[str, object]:
         "finish_reason": answer.finish_reason,
         "findings": [{"label": f.label, "probability": f.probability} for f in answer.findings],
         "is_ecg": answer.is_ecg,
+        "likelihood": answer.likelihood,
         "timing": {key: round(value, 3) for key, value in timing.items()},
         "model": session.manifest.name,
         "target": session.manifest.target,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_runtime.constrain import Constraint
 from edge_runtime.engines import Cache, Engine
 from edge_runtime.errors import UserError
 from edge_runtime.sampling import Sampler
@@ -47,10 +48,12 @@ def stream(
     eos_token_ids: Sequence[int],
     max_new_tokens: int,
     context_length: int,
+    constraint: Constraint | None = None,
 ) -> Generator[int, None, Ending]:
     """Yield the answer's token ids as they are chosen, and return its Ending.
 
-    logits [V] and cache are those after the prompt, which check_fits has passed.
+    logits [V] and cache are those after the prompt, which check_fits has passed. constraint: what the answer
+    must be one of; its log_likelihood is complete at the end.
     """
     ids: list[int] = []
     steps, seconds = 0, 0.0
@@ -60,7 +63,11 @@ def stream(
         if ids:
             logits, cache = engine.decode(engine.embed(ids[-1:]), cache)
             steps += 1
+        if constraint:
+            logits = constraint.mask(logits)
         token = sampler(logits)
+        if constraint:
+            constraint.push(token, logits)
         if ids:
             # The reader's own time between two tokens is not the model's.
             seconds += time.perf_counter() - started

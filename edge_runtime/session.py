@@ -7,6 +7,7 @@ for piece in page.ask("What is the rhythm?"): ...
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -18,6 +19,7 @@ from PIL import Image
 from edge_runtime import image as pictures
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
+from edge_runtime.constrain import Constraint, choices
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
@@ -134,11 +136,13 @@ class Observation:
         seed: int | None = None,
         findings: bool = True,
         anyway: bool = False,
+        free: bool = False,
     ) -> Reply:
         """Ask about the page, or go on with the conversation after the last answer that was read to its end.
 
         None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
         A picture that does not look like an ECG page gets one sentence saying so instead, unless `anyway`.
+        A question that lists options or classes (constrain.choices) is answered with those alone, unless `free`.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.manifest.generation
@@ -159,7 +163,10 @@ class Observation:
         if not self.looks_like_ecg and not anyway:
             return Reply(self._refuse())
         check_fits(self._cache.length + len(ids), session.manifest.model.context_length)
-        return Reply(self._answer(ids, sampler, limit, findings))
+        listed = None if free else choices(question)
+        eos = session.manifest.model.eos_token_ids
+        constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)
+        return Reply(self._answer(ids, sampler, limit, findings, constraint))
 
     def findings(self) -> list[Finding]:
         """Every finding's probability, in the manifest's order; computed once, asked of the page alone."""
@@ -172,13 +179,17 @@ class Observation:
                 self._findings.append(self._session.scorer.score(self._prefix, spec))
             yield self._findings[index]
 
-    def _answer(self, ids: list[int], sampler: Sampler, limit: int, findings: bool) -> Generator[str, None, Answer]:
+    def _answer(
+        self, ids: list[int], sampler: Sampler, limit: int, findings: bool, constraint: Constraint | None
+    ) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.manifest.model
         cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0)
         started = time.perf_counter()
         logits, cache = session.engine.decode(session.engine.embed(ids), self._cache)
         prefilled = time.perf_counter()
-        tokens = stream(session.engine, logits, cache, sampler, model.eos_token_ids, limit, model.context_length)
+        tokens = stream(
+            session.engine, logits, cache, sampler, model.eos_token_ids, limit, model.context_length, constraint
+        )
         decoder = StreamDecoder(session.tokenizer)
         text, first = "", 0.0
         while True:
@@ -205,7 +216,8 @@ class Observation:
             tokens=len(ending.token_ids),
             findings_ms=1e3 * (time.perf_counter() - scoring),
         )
-        return Answer(text, ending.token_ids, ending.finish_reason, found, self.is_ecg, timing)
+        likelihood = None if constraint is None else math.exp(constraint.log_likelihood)
+        return Answer(text, ending.token_ids, ending.finish_reason, found, self.is_ecg, timing, likelihood)
 
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice

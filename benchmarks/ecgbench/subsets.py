@@ -1,0 +1,42 @@
+"""The nine subsets of ECGBench: what each holds and by which rule its answers are scored (arXiv 2410.19008)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Subset:
+    """rows: as published. kind: "labels" (several of classes), "letter" (multiple choice), "options" (a set out of the
+    prompt's own), "report" or "arena" (free text, judged). classes: codes, or the letters. exact: PULSE's evaluation
+    skips a file that has not exactly `rows` rows."""
+
+    name: str
+    rows: int
+    kind: str
+    classes: tuple[str, ...] = ()
+    exact: bool = False
+
+
+SUBSETS = {
+    subset.name: subset
+    for subset in (
+        Subset("ptb-test", 2082, "labels", ("NORM", "MI", "STTC", "CD", "HYP")),
+        Subset("ptb-test-report", 500, "report"),
+        Subset("code15-test", 1400, "labels", ("NORM", "ABNORMAL", "1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")),
+        Subset("ecgqa-test", 1317, "options"),
+        Subset("cpsc-test", 2061, "labels", ("NORM", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")),
+        Subset("csn-test-no-cot", 1611, "letter", tuple("ABCDEFGH"), exact=True),
+        Subset("g12-test-no-cot", 2026, "letter", tuple("ABCDEFGH"), exact=True),
+        Subset("mmmu-ecg", 200, "letter", tuple("ABCD"), exact=True),
+        Subset("arena", 50, "arena"),
+    )
+}
+
+
+def check_rows(subset: Subset, rows: int) -> None:
+    """Raises UserError where PULSE's evaluation would skip the file: another count than the published one."""
+    if subset.exact and rows != subset.rows:
+        raise UserError(f"{subset.name}: {rows} answers, but it is scored on exactly {subset.rows}; answer every row")
