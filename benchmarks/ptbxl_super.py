@@ -31,8 +31,8 @@ from pulse.instruct.questions import SUPERCLASS
 
 @dataclass(frozen=True)
 class Pages:
-    """How the records are drawn: layout, and the seed of the photo effects (None: a clean page). free: the answer may be
-    any words, not only the classes that the question lists."""
+    """How the records are drawn: layout, and the seed of the photo effects (None: a clean page); and whether the answer
+    is free to be any words, not only the classes that the question lists."""
 
     layout: str = "3x4+rhythm"
     photo: int | None = None

@@ -83,7 +83,8 @@ def unfold_norms(tower: ConvTower, folded: Mapping[str, Tensor], pixels: Tensor)
     """
 
     def adopt(module: nn.Module, inputs: tuple[Tensor, ...], name: str) -> None:
-        assert isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d)
+        assert isinstance(module, ConvNorm)
+        assert isinstance(module.norm, nn.BatchNorm2d)
         module.conv.load_state_dict({"weight": folded[f"{name}.conv.weight"]})
         seen, norm = module.conv(inputs[0]), module.norm
         norm.load_state_dict(
