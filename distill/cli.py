@@ -15,7 +15,7 @@ from edge_runtime.errors import UserError
 from quantize.integers import Scheme
 from quantize.precision import SCHEMES
 
-TEACHERS = ("labels",)
+TEACHERS = ("signal", "labels")
 STUDENTS = ("nano",)
 QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme))
 
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         base = Recipe()
         recipe = replace(
             base,
-            tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers),
+            signal=base.signal if args.teacher == "signal" else None,
+            tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers, start=args.start),
             decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat),
             limit=args.limit,
         )
@@ -52,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     base = Recipe()
     parser = _Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
-    parser.add_argument("--teacher", choices=TEACHERS, default=TEACHERS[0], help="labels: the data's own (%(default)s)")
+    parser.add_argument(
+        "--teacher",
+        choices=TEACHERS,
+        default=TEACHERS[0],
+        help="signal: besides the labels a network that reads the leads (%(default)s)",
+    )
+    parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
     parser.add_argument("--student", choices=STUDENTS, default=STUDENTS[0], help="which model (%(default)s)")
     parser.add_argument("--out", metavar="DIR", default="out/pulse-nano", help="run folder (%(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")

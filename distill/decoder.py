@@ -17,6 +17,7 @@ from tqdm import tqdm
 from distill.dialogues import Batch, Packer, collate
 from distill.features import Features
 from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
+from distill.opinions import Opinions
 from distill.pack import Pack
 from distill.score import multilabel
 from distill.tokens import facts_of
@@ -68,6 +69,7 @@ class Speaker(nn.Module):
 def train_decoder(
     pack: Pack,
     views: Sequence[Features],
+    opinions: Sequence[Opinions] | None,
     chosen_on: Features,
     packer: Packer,
     text: Decoder,
@@ -77,7 +79,8 @@ def train_decoder(
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
-    views: features of the same records, drawn and photographed differently; the epochs take them in turn.
+    views: features of the same records, drawn and photographed differently; the epochs take them in turn. opinions: of
+    each view's pages, None to answer by the labels alone.
     With run.qat the loss and the figures are those of rounded weights; the model returned is in float all the same.
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one.
     """
@@ -102,7 +105,9 @@ def train_decoder(
     for epoch in range(step // per_epoch, run.epochs):
         model.train()
         losses: list[float] = []
-        batches = _batches(pack, views[epoch % len(views)], packer, run, epoch, step % per_epoch)
+        view = epoch % len(views)
+        told = None if opinions is None else opinions[view]
+        batches = _batches(pack, views[view], told, packer, run, epoch, step % per_epoch)
         bar = tqdm(batches, f"decoder epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
         for tokens, batch in bar:
             optimizer.param_groups[0]["lr"] = learning_rate(step / total, run.peak)
@@ -148,7 +153,13 @@ def _on(batch: Batch, device: torch.device) -> Batch:
 
 
 def _batches(
-    pack: Pack, features: Features, packer: Packer, run: DecoderRun, epoch: int, skip: int
+    pack: Pack,
+    features: Features,
+    opinions: Opinions | None,
+    packer: Packer,
+    run: DecoderRun,
+    epoch: int,
+    skip: int,
 ) -> Iterator[tuple[Tensor, Batch]]:
     order = np.random.default_rng([run.seed, epoch]).permutation(len(features.rows))
     for first in range(skip * run.batch, len(order) - run.batch + 1, run.batch):
@@ -157,7 +168,8 @@ def _batches(
         for item in items:
             row, rng = int(features.rows[item]), np.random.default_rng([run.seed, epoch, int(item)])
             facts = facts_of(pack.labels[row], True) if row >= 0 else facts_of({}, False)
-            sequences.append(packer.pack(training_turns(facts, rng)))
+            opinion = None if opinions is None or row < 0 else opinions[int(item)]
+            sequences.append(packer.pack(training_turns(facts, rng, opinion)))
         yield torch.from_numpy(features.tokens[items].astype(np.float32)), collate(sequences)
 
 

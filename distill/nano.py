@@ -15,10 +15,11 @@ from distill.card import write_card
 from distill.decoder import DecoderRun, train_decoder
 from distill.dialogues import Packer
 from distill.features import cache_features
+from distill.opinions import opinions_of
 from distill.pack import build_pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import END_ID, PROMPT, preprocess_spec, ship
-from distill.targets import build_targets
+from distill.targets import build_targets, softened
 from distill.teachers.signal import SignalRun, teach
 from distill.tokens import train_tokenizer
 from distill.tower import TowerRun, train_tower
@@ -29,6 +30,7 @@ from edge_runtime.tokenizer import Tokenizer
 from pulse.model.config import ConvVision, Decoder
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
+from quantize.source import checkpoint_folder
 
 TRAIN_FOLDS, CHOSEN_ON = (1, 2, 3, 4, 5, 6, 7, 8), 9
 VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 1, 1), batch_norm=True, pool=3)
@@ -71,6 +73,8 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
     """
     settings = json.loads(json.dumps(asdict(recipe)))
     _check_recipe(out / "recipe.json", settings)
+    if recipe.tower.start:
+        checkpoint_folder(recipe.tower.start)  # refused now, not after the hours before it is read
     try:
         pack = build_pack(data, out / "pack")
         (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
@@ -83,7 +87,8 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
     spec, seed = preprocess_spec(), recipe.tower.seed
     targets, rows = build_targets(pack, train), (train, chosen_on)
     told = None if recipe.signal is None else teach(pack, targets, rows, recipe.signal, out, device)
-    tower = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, device, told).tower
+    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, device, told)
+    tower = seeing.tower
 
     path = out / "tokenizer.json"
     if not path.exists():
@@ -96,11 +101,15 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
         views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
     plain = Pages(pack, chosen_on, spec, None)
     judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
+    opinions = None
+    if told is not None:
+        mixed = softened(targets, told, recipe.tower.teacher_share)
+        opinions = opinions_of(views, judged, seeing.head, targets, mixed, out)
     tokenizer = Tokenizer(path)
     prompt = Prompt(PromptSpec(**PROMPT), tokenizer, None)
     packer = Packer(prompt, tokenizer, judged.tokens.shape[1], END_ID, recipe.decoder.max_length)
     text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
-    speaker = train_decoder(pack, views, judged, packer, text, recipe.decoder, out, device)
+    speaker = train_decoder(pack, views, opinions, judged, packer, text, recipe.decoder, out, device)
 
     whole, small = out / "pulse-nano-float16", out / "pulse-nano"
     ship(tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)

@@ -25,7 +25,7 @@ from pulse.ecg.variety import varied_page
 class PageMix:
     """Shares of the pages that are photographed, and that are no ECG at all."""
 
-    photo: float = 0.4
+    photo: float = 0.25
     negative: float = 0.03
 
 

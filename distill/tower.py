@@ -25,6 +25,7 @@ from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision
 from pulse.model.conv import ConvTower, unfold_norms
 from quantize.load import load_model
+from quantize.source import checkpoint_folder
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class TowerRun:
     target is the teacher's probability, where there is a teacher.
     """
 
-    cycles: tuple[int, ...] = (3, 4)
+    cycles: tuple[int, ...] = (12,)
     batch: int = 32
     peak: float = 2e-3
     weight_decay: float = 0.02
@@ -104,7 +105,12 @@ def train_tower(
     train, chosen_on = rows
     if run.start and not (out / "tower.pt").exists():
         some = Pages(pack, shuffled(train, run.seed, 0)[:256], spec, PageMix(negative=0), run.seed)
-        begin_with(model.tower, vision, Path(run.start), torch.stack([some[k][0] for k in range(len(some))]).to(device))
+        begin_with(
+            model.tower,
+            vision,
+            checkpoint_folder(run.start),
+            torch.stack([some[k][0] for k in range(len(some))]).to(device),
+        )
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
     average, log = Average(model), Log(out / "tower.csv")
     step = 0

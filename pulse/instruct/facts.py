@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pulse.ecg.labels import AXES
@@ -40,6 +41,10 @@ def statement_words(code: str) -> str:
     return _WORDS.get(code) or scp_statements()[code].description
 
 
+def classes_text(classes: Sequence[str]) -> str:
+    return "; ".join(classes) or "None of these"
+
+
 @dataclass(frozen=True)
 class Facts:
     """Labels of one page; axis is PTB-XL's code or "", rate is beats a minute or None where it is not known."""
@@ -55,7 +60,7 @@ class Facts:
         return tuple(name for name in SUPERCLASSES if name in found)
 
     def classes_text(self) -> str:
-        return "; ".join(self.classes()) or "None of these"
+        return classes_text(self.classes())
 
     def rhythm_text(self) -> str:
         """One sentence, "" when no statement names the rhythm."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pulse.ecg.labels import SUPERCLASS_NAMES
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.instruct.facts import NOT_AN_ECG, Facts, statement_words
+from pulse.instruct.facts import NOT_AN_ECG, Facts, classes_text, statement_words
 
 REPORT = (
     "Write a diagnostic report for this ECG image.",
@@ -53,16 +54,30 @@ def has_finding(facts: Facts, label: str) -> bool:
     return label in (facts.classes() if label in SUPERCLASSES else facts.scp_codes)
 
 
-def yes_no(facts: Facts, label: str) -> Turn:
-    return Turn(finding_question(label), YES if has_finding(facts, label) else NO)
+@dataclass(frozen=True)
+class Opinion:
+    """What a teacher thinks of a page: classes to name when asked which apply, and the chance of yes by label."""
+
+    classes: tuple[str, ...]
+    chances: Mapping[str, float]
+
+
+def yes_no(facts: Facts, label: str, rng: np.random.Generator | None = None, opinion: Opinion | None = None) -> Turn:
+    """The label's answer, or one drawn with the opinion's chance: on average that teaches the chance itself."""
+    if opinion is None or rng is None or label not in opinion.chances:
+        yes = has_finding(facts, label)
+    else:
+        yes = rng.random() < opinion.chances[label]
+    return Turn(finding_question(label), YES if yes else NO)
 
 
 def report_turn(facts: Facts, rng: np.random.Generator) -> Turn:
     return Turn(_one(REPORT, rng), facts.report())
 
 
-def superclass_turn(facts: Facts, rng: np.random.Generator) -> Turn:
-    return Turn(_one(SUPERCLASS, rng), facts.classes_text() if facts.is_ecg else NOT_AN_ECG)
+def superclass_turn(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> Turn:
+    listed = facts.classes_text() if opinion is None else classes_text(opinion.classes)
+    return Turn(_one(SUPERCLASS, rng), listed if facts.is_ecg else NOT_AN_ECG)
 
 
 def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
@@ -71,21 +86,23 @@ def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
     return [Turn(_one(questions, rng), answer) for questions, answer in answers if answer]
 
 
-def training_turns(facts: Facts, rng: np.random.Generator) -> list[list[Turn]]:
+def training_turns(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> list[list[Turn]]:
     """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes, yes/no
     for every superclass at its natural share (so that likelihoods are probabilities), two further statements, and one
-    measurement."""
+    measurement. With an opinion the classes and the yes/no are the teacher's, the rest stays the labels'."""
     is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
     if not facts.is_ecg:
         return [is_ecg, [report_turn(facts, rng)], [superclass_turn(facts, rng)]]
     known = known_turns(facts, rng)
-    follow_ups = [*known, *(yes_no(facts, label) for label in (*SUPERCLASSES, *STATEMENTS))]
+    asked = (*SUPERCLASSES, *STATEMENTS)
+    follow_ups = [*known, *(yes_no(facts, label, rng, opinion) for label in asked)]
     dialogue = [report_turn(facts, rng)]
     if rng.random() < 0.3:
         dialogue.append(follow_ups[int(rng.integers(len(follow_ups)))])
-    dialogues = [dialogue, [superclass_turn(facts, rng)]]
-    dialogues += [[yes_no(facts, label)] for label in SUPERCLASSES]
-    dialogues += [[yes_no(facts, str(label))] for label in rng.choice(STATEMENTS, 2, replace=False)]
+    dialogues = [dialogue, [superclass_turn(facts, rng, opinion)]]
+    dialogues += [[yes_no(facts, label, rng, opinion)] for label in SUPERCLASSES]
+    further = rng.choice(STATEMENTS, 2, replace=False)
+    dialogues += [[yes_no(facts, str(label), rng, opinion)] for label in further]
     if known:
         dialogues.append([known[int(rng.integers(len(known)))]])
     if rng.random() < 0.2:

@@ -17,6 +17,7 @@ from edge_runtime.errors import UserError
 from quantize.load import load_model
 
 CPU = torch.device("cpu")
+FIXTURE = Path(__file__).parents[1] / "data" / "ptbxl"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,8 @@ def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
         (["--data", "x", "--tower-cycles", "3,0"], "'0' is not a number from 1"),
         (["--data", "x", "--student", "huge"], "invalid choice"),
         (["--data", "x", "--limit", "-1"], "must be 0 or more"),
+        (["--data", str(FIXTURE), "--start", "nowhere", "--teacher", "labels"], "nowhere"),
+        (["--data", "x", "--teacher", "me"], "invalid choice"),
         ([], "--data"),
     ],
 )

@@ -1,0 +1,77 @@
+"""What the decoder is told to say of a page: chances from labels and signal teacher, and the classes that the trained
+tower sees there, each at its own operating point.
+
+Naming a class when it is likelier than not misses most of the rare ones; F1 wants them named earlier (Lipton et al.
+2014, arXiv 1402.1892). The tower's choice is a plain function of what the decoder is shown, so the decoder can learn to
+say it (sequence-level distillation, Kim and Rush 2016, arXiv 1606.07947).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+
+from distill.features import Features
+from distill.targets import Targets
+from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.instruct.questions import STATEMENTS, Opinion
+
+GRID = np.linspace(0.1, 0.9, 81)
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Of the pages of one Features: classes bool [n, 5] to be named; chances float [n, k] of the labels."""
+
+    classes: np.ndarray
+    chances: np.ndarray
+    labels: tuple[str, ...]
+
+    def __getitem__(self, item: int) -> Opinion:
+        named = tuple(name for name, yes in zip(SUPERCLASSES, self.classes[item], strict=True) if yes)
+        return Opinion(named, dict(zip(self.labels, self.chances[item].tolist(), strict=True)))
+
+
+def opinions_of(
+    views: Sequence[Features], judged: Features, head: torch.nn.Linear, targets: Targets, softened: Targets, out: Path
+) -> list[Opinions]:
+    """For each view's pages; the operating points are chosen on the pages `judged`, and written to out."""
+    truth = targets.values[judged.rows, : len(SUPERCLASSES)].astype(int)
+    points = operating_points(truth, seen_classes(head, judged))
+    said = dict(zip(SUPERCLASSES, points.tolist(), strict=True))
+    (out / "operating_points.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    columns = {name.removeprefix("scp:"): k for k, name in enumerate(targets.names)}
+    labels = tuple(name for name in (*SUPERCLASSES, *STATEMENTS) if name in columns)
+    chances = softened.values[:, [columns[name] for name in labels]]
+    return [Opinions(chosen(seen_classes(head, view), points), chances[view.rows], labels) for view in views]
+
+
+@torch.no_grad()
+def seen_classes(head: torch.nn.Linear, features: Features) -> np.ndarray:
+    """Probabilities float32 [n, 5] of the superclasses, by the tower's head from the whole-page token."""
+    weight, bias = (part[: len(SUPERCLASSES)].float().cpu() for part in (head.weight, head.bias))
+    whole = torch.from_numpy(np.asarray(features.tokens[:, 0], np.float32))
+    return torch.nn.functional.linear(whole, weight, bias).sigmoid().numpy()
+
+
+def operating_points(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The probability [k] from which naming each class gives its best F1; truth 0/1 and probability [n, k]."""
+    best = []
+    for k in range(truth.shape[1]):
+        scores = [f1_score(truth[:, k], probability[:, k] >= point, zero_division=0) for point in GRID]
+        best.append(round(float(np.mean(GRID[np.flatnonzero(np.isclose(scores, max(scores)))])), 3))
+    return np.array(best)
+
+
+def chosen(probability: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """bool [n, k]: the classes at or above their points, and where there is none the one closest to it."""
+    yes = probability >= points
+    nearest = (probability / points).argmax(1)
+    yes[np.arange(len(yes)), nearest] |= ~yes.any(1)
+    return yes
