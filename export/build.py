@@ -43,13 +43,14 @@ def build_bundle(
     pages: Sequence[Path] | None = None,
     delegate: str | None = None,
     key: Path | None = None,
+    style: str | None = None,
 ) -> tuple[Certificate, Path]:
     """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
 
     weights: None for a quantized checkpoint's own, and otherwise "int4" (a float checkpoint is quantized on the way, in
     groups of 32); "float16" (stored so, computed in float32) or "float32", for which a quantized one is dequantized.
     pages: golden pages, by default the project's examples. delegate: one of executorch.DELEGATES, by default "xnnpack";
-    only for target "executorch".
+    only for target "executorch". style: one of onnx.STYLES, only for target "onnx".
     key: the Ed25519 private key (PEM) to sign the bundle with.
     The bundle is written even if its certificate fails, so that the failure can be looked into; a certificate of
     stages that were not run is what a bundle gets that cannot run on this machine.
@@ -57,7 +58,11 @@ def build_bundle(
     """
     if target not in TARGETS:
         raise UserError(f"target {target} is not available; this version exports {', '.join(TARGETS)}")
-    options = {}
+    options: dict[str, str] = {}
+    if style is not None:
+        if target != "onnx":
+            raise UserError(f"--onnx-style {style} goes with --target onnx, not {target}; leave it out")
+        options = {"style": style}
     if target == "executorch":
         options = {"delegate": delegate or "xnnpack"}
         executorch.check_delegate(options["delegate"])

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from edge_runtime.errors import UserError
 from export.build import TARGETS, build_bundle
 from export.executorch import DELEGATES, DELEGATION, read_shares
+from export.onnx import STYLES
 from export.verify import Certificate
 from quantize.load import WEIGHTS
 from quantize.source import NANO, checkpoint_folder
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _quiet()
         if not args.json:
             print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
-        certificate, _ = build_bundle(source, args.target, args.weights, out, delegate=args.delegate, key=args.sign)
+        certificate, _ = build_bundle(
+            source, args.target, args.weights, out, delegate=args.delegate, key=args.sign, style=args.onnx_style
+        )
         print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
         return 1 if certificate.status == "fail" else 0
     except UserError as error:
@@ -51,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", choices=WEIGHTS, help="how weights are stored (default: as in a quantized checkpoint, or int4)"
     )
     parser.add_argument("--delegate", choices=DELEGATES, help="what runs an executorch program (default: xnnpack)")
+    parser.add_argument(
+        "--onnx-style",
+        choices=STYLES,
+        help="nbits: ONNX Runtime's own operators, the fastest there; qdq: standard ones, for TensorRT and QNN (nbits)",
+    )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

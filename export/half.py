@@ -20,6 +20,8 @@ def store_as_half(graph: ir.Graph) -> int:
         tensor = value.const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size < _MIN_ELEMENTS:
             continue
+        if any(node.op_type == "DequantizeLinear" for node in value.consumers()):
+            continue  # its scale is a constant to every compiler, or it is not recognised
         exact = tensor.numpy()
         with np.errstate(over="ignore"):
             half = exact.astype(np.float16)

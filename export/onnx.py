@@ -1,27 +1,32 @@
 """Target "onnx": a model as three ONNX graphs, vision, embed and decoder, for ONNX Runtime on any CPU.
 
-4-bit layers become com.microsoft.MatMulNBits nodes with the checkpoint's integers; everything else computes in
-float32, stored as float16 where that is exact and was asked for.
+4-bit layers become com.microsoft.MatMulNBits nodes with the checkpoint's integers, and attention writes into a bound
+cache; or, in style "qdq", all is standard operators that other execution providers compile. Everything else computes
+in float32, stored as float16 where that is exact and was asked for.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from export.graphs import EmbedGraph, VisionGraph
+from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
 from export.half import store_as_half
 from export.nbits import EXACT, INT8, use_runtime_operators
 from export.onnx_decoder import CachedDecoderGraph
+from export.qdq import OPSET as QDQ_OPSET
+from export.qdq import store_as_int4, use_standard_operators
 from export.verify import EIGHT_BIT_ACTIVATIONS, Limits
 from export.verify import EXACT as FLOAT32
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 OPSET = 20
+STYLES = ("nbits", "qdq")
 # A protobuf ends at 2 GiB; larger graphs keep their weights in NAME.onnx.data.
 _EXTERNAL_ABOVE = 1 << 30
 _LARGE = 1024  # hidden size from which speed is bound by the weights
@@ -44,36 +49,41 @@ def limits(config: Config, weights: str) -> Limits:
     return EIGHT_BIT_ACTIVATIONS if rounded else FLOAT32
 
 
-def write_graphs(model: Llava, config: Config, weights: str, folder: Path) -> dict[str, str]:
+def write_graphs(model: Llava, config: Config, weights: str, folder: Path, style: str | None = None) -> dict[str, str]:
     """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
 
-    weights: "float32" stores float32, anything else float16 where exact. Changes the layers of `model`.
-    Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity.
+    weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
+    Changes the layers of `model`. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
+    in style "qdq", its length. Raises UserError when the weights have no form in that style.
     """
-    half = weights != "float32"
-    use_runtime_operators(model, accuracy_level(config))
+    half, standard = weights != "float32", style == "qdq"
+    if standard:
+        use_standard_operators(model)
+    else:
+        use_runtime_operators(model, accuracy_level(config))
+    write = partial(_write, half=half, opset=QDQ_OPSET if standard else OPSET)
     vision, text = config.vision, config.text
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
-    _write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx", half)
+    write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx")
     # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
     embeds, last, total = torch.zeros(1, 5, text.hidden_size), torch.zeros(1).int(), torch.tensor(0).int()
     past = [torch.zeros(1, text.num_key_value_heads, 7, text.head_dim) for _ in range(2 * text.num_hidden_layers)]
     names = [f"{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
     inputs, outputs = [f"past_{n}" for n in names], ["logits", *(f"present_{n}" for n in names)]
-    _write(
-        CachedDecoderGraph(model, text),
-        (embeds, last, total, *past),
-        ["embeds", "last", "total", *inputs],
-        outputs,
-        ({1: _ANY}, None, None, tuple({2: _ANY} for _ in past)),
-        folder / "decoder.onnx",
-        half,
-    )
+    lengths = tuple({2: _ANY} for _ in past)
+    path = folder / "decoder.onnx"
+    if standard:
+        graph: nn.Module = DecoderGraph(model)
+        write(graph, (embeds, *past), ["embeds", *inputs], outputs, ({1: _ANY}, lengths), path)
+    else:
+        graph = CachedDecoderGraph(model, text)
+        where = ["embeds", "last", "total"]
+        write(graph, (embeds, last, total, *past), [*where, *inputs], outputs, ({1: _ANY}, None, None, lengths), path)
     embed = EmbedGraph(model)
     if half:
         embed.half()
     ids = torch.zeros(2, 5, dtype=torch.long)
-    _write(embed, (ids,), ["input_ids"], ["embeds"], ({0: _ANY, 1: _ANY},), folder / "embed.onnx", half=False)
+    write(embed, (ids,), ["input_ids"], ["embeds"], ({0: _ANY, 1: _ANY},), folder / "embed.onnx", half=False)
     return {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
 
 
@@ -85,6 +95,7 @@ def _write(
     shapes: Any,
     path: Path,
     half: bool,
+    opset: int,
 ) -> None:
     program = torch.onnx.export(
         graph.eval(),
@@ -93,11 +104,12 @@ def _write(
         input_names=inputs,
         output_names=outputs,
         dynamic_shapes=shapes,
-        opset_version=OPSET,
+        opset_version=opset,
         verbose=False,
     )
     assert program is not None  # only the older exporter, which writes a file itself, returns None
     if half:
         store_as_half(program.model.graph)
+    store_as_int4(program.model.graph)
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
     program.save(str(path), external_data=size > _EXTERNAL_ABOVE)

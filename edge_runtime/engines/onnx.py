@@ -117,6 +117,8 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     # Each session has its own threads; those of an idle one would wait busily in the way of the one that works.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Standard 4-bit graphs are fused into the runtime's own product, which would round activations to 8 bits unasked.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
     options.log_severity_level = _ERRORS_ONLY
     # The cache grows by one position a step, so no two steps have equal shapes: an arena would keep every size it saw.
     options.enable_cpu_mem_arena = False

@@ -240,6 +240,7 @@ def test_an_interrupted_export_leaves_no_folder(
         (["PULSE-ECG/PULSE-7B", "--target", "onnx"], "hub ids"),
         (["CHECKPOINT", "--target", "tensorrt"], "invalid choice: 'tensorrt'"),
         (["CHECKPOINT", "--target", "onnx", "--weights", "int3"], "invalid choice: 'int3'"),
+        (["CHECKPOINT", "--target", "coreml", "--onnx-style", "qdq"], "goes with --target onnx"),
         (["EMPTY", "--target", "onnx"], "no tokenizer.json"),
         (["BROKEN", "--target", "onnx"], "do not match"),
         (["CHECKPOINT", "--target", "onnx", "--out", "CHECKPOINT"], "already exists"),
@@ -294,6 +295,17 @@ def test_weights_that_a_format_has_no_operator_for(
     assert reason in error.splitlines()[-1]
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_of_standard_operators_is_certified_as_exact(
+    checkpoint: Path, pages: list[Path], tmp_path: Path
+) -> None:
+    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "qdq", pages, style="qdq")
+    assert certificate.status == "pass"
+    errors = {stage.stage: stage.error for stage in certificate.stages}
+    assert errors["vision_features"] < 1e-5
+    assert errors["first_logits"] < 1e-5
+    assert Session.open(folder).look(pages[0]).ask(anyway=True).finish().token_ids
 
 
 def test_weights_that_a_checkpoint_does_not_have(checkpoint: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 
 from edge_runtime.engines import onnx_decoders
-from edge_runtime.engines.onnx_decoders import BoundDecoder, decoder_kind
+from edge_runtime.engines.onnx import session_options
+from edge_runtime.engines.onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import ModelSpec
 from export.bundle import manifest_of
@@ -24,6 +25,7 @@ from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint
 from quantize.integers import unpack
 from quantize.load import load_model
+from quantize.precision import Precision
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -141,6 +143,49 @@ def test_integers_in_the_graphs_are_those_of_the_checkpoint(
     packed = [t for n, t in stored.items() if n.endswith("weight_packed")]
     assert len(packed) == 2 * 7 + 2  # q k v o gate up down in two layers, and the projector's two
     assert found == {unpack(t, 4).numpy().tobytes() for t in packed}
+
+
+@pytest.mark.parametrize("scheme", ["int4-g32", "int4-g32-asym", "int8"])
+def test_qdq_is_standard_operators_with_the_checkpoints_integers(scheme: str, checkpoint: Path, tmp_path: Path) -> None:
+    quantize_checkpoint(checkpoint, tmp_path / "small", Precision(scheme, {"vision": 8}))
+    stored = load_file(tmp_path / "small" / "model.safetensors")
+    artifacts = write_graphs(*load_model(tmp_path / "small"), "int4", tmp_path, style="qdq")
+    found, types = set(), set()
+    for name in artifacts.values():
+        graph = onnx.load(tmp_path / name)
+        onnx.checker.check_model(graph, full_check=True)
+        assert [(o.domain, o.version) for o in graph.opset_import] == [("", 21)]
+        weights = {t.name: t for t in graph.graph.initializer}
+        for node in graph.graph.node:
+            if node.op_type == "DequantizeLinear" and len((codes := weights[node.input[0]]).dims) == 2:
+                types.add(codes.data_type)
+                found.add(numpy_helper.to_array(codes).T.astype(np.int8).tobytes())
+    packed = {n: t for n, t in stored.items() if n.endswith("weight_packed") and not n.startswith("vision")}
+    bits = {n: t.shape[1] * 32 // int(stored[n.replace("_packed", "_shape")][1]) for n, t in packed.items()}
+    assert len(packed) == 2 * 7 + 2
+    assert types == {onnx.TensorProto.INT4 if b == 4 else onnx.TensorProto.INT8 for b in bits.values()}
+    assert found == {unpack(t, bits[n]).numpy().tobytes() for n, t in packed.items()}
+
+    model, config = load_model(tmp_path / "small")
+    pixels = torch.randn(2, config.vision.in_channels, config.vision.height, config.vision.width)
+    see = ort.InferenceSession(tmp_path / "vision.onnx", session_options(1))
+    (features,) = see.run(None, {"pixels": pixels.numpy()})
+    np.testing.assert_allclose(features, VisionGraph(model)(pixels).numpy(), **CLOSE)
+    runtime = ort.InferenceSession(tmp_path / "decoder.onnx", session_options(1))
+    spec = manifest_of(config, checkpoint, "onnx", "int4", {})["model"]
+    assert decoder_kind(runtime) is JoiningDecoder
+    joined = JoiningDecoder(runtime, ModelSpec(**{**spec, "eos_token_ids": ()}))
+    embeds, end, cache = torch.randn(12, config.text.hidden_size), 0, joined.empty_cache()
+    for size in (5, 1, 6):
+        logits, cache = joined.decode(embeds[end : end + size].numpy(), cache)
+        end += size
+        np.testing.assert_allclose(logits, want(model, config.text, embeds[:end]), **CLOSE)
+
+
+def test_nf4_has_no_standard_operators(checkpoint: Path, tmp_path: Path) -> None:
+    quantize_checkpoint(checkpoint, tmp_path / "nf4", Precision("nf4"))
+    with pytest.raises(UserError, match="nf4 weights have no DequantizeLinear; leave out --onnx-style qdq"):
+        write_graphs(*load_model(tmp_path / "nf4"), "nf4", tmp_path, style="qdq")
 
 
 def test_quantizing_on_the_way_gives_the_integers_of_pulse_quantize(checkpoint: Path, tmp_path: Path) -> None:
