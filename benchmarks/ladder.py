@@ -20,12 +20,12 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.bundle import manifest_of
 from export.reference import TorchEngine
+from pulse.model.weights import iter_tensors
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
 from quantize.methods import METHODS, calibrate
 from quantize.precision import Precision
-from quantize.shards import iter_tensors
 
 FLOAT16, RTN = "float16", "rtn"
 EIGHT = "+vision=8+embeddings=8+head=8"

@@ -1,7 +1,7 @@
 """Page image to the vision tower's input. The only copy: training, export, verification and the device all call it.
 
-How an image is laid out on the tower's canvas is a *mode*; `_MODES` maps its name to a function, and a new one
-(LLaVA-1.6's "anyres" tiles, say) is one more entry.
+How an image is laid out on the tower's canvas is a *mode*; `_MODES` maps its name to a function, and a new one is one
+more entry.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from edge_runtime import anyres
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.fields import Fields
 
@@ -28,7 +29,11 @@ _MAX_SIDE = 8192
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """The manifest's `preprocess`: how a page becomes pixels. Sizes in pixels, mean and std for values in 0..1."""
+    """The manifest's `preprocess`: how a page becomes pixels. Sizes in pixels, mean and std for values in 0..1.
+
+    pinpoints and merge belong to mode "anyres": the canvases (width, height) to choose from, and whether the tiles'
+    tokens follow each other ("flat") or form one grid without the fill ("spatial_unpad").
+    """
 
     mode: str
     width: int
@@ -38,6 +43,8 @@ class PreprocessSpec:
     fill: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pinpoints: tuple[tuple[int, int], ...] = ()
+    merge: str = "flat"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], where: str = "preprocess") -> PreprocessSpec:
@@ -54,16 +61,33 @@ class PreprocessSpec:
         std = fields.numbers("std", count)
         if min(std) <= 0:
             raise UserError(f"{where}: std must be above 0 but is {list(std)}; export the bundle again")
+        width, height = fields.integer("width", 1, _MAX_SIDE), fields.integer("height", 1, _MAX_SIDE)
         return cls(
             mode=mode,
-            width=fields.integer("width", 1, _MAX_SIDE),
-            height=fields.integer("height", 1, _MAX_SIDE),
+            width=width,
+            height=height,
             channels=channels,
             resample=fields.text("resample", choices=_RESAMPLE),
             fill=fields.integer("fill", 0, 255),
             mean=fields.numbers("mean", count),
             std=std,
+            pinpoints=_pinpoints(fields, width, height) if mode == "anyres" else (),
+            merge=fields.text("merge", choices=MERGES) if mode == "anyres" else MERGES[0],
         )
+
+
+def _pinpoints(fields: Fields, width: int, height: int) -> tuple[tuple[int, int], ...]:
+    """Canvases of whole tiles."""
+    listed, found = fields.data.get("pinpoints"), []
+    for value in listed if isinstance(listed, list | tuple) and listed else [None]:
+        pair = Fields({"pinpoints": value}, fields.where).integers("pinpoints", 1, _MAX_SIDE)
+        if len(pair) != 2 or pair[0] % width or pair[1] % height:
+            raise UserError(
+                f"{fields.where}: pinpoints must be pairs of width and height in tiles of {width}x{height}, "
+                f"not {list(pair)}; export the bundle again"
+            )
+        found.append((pair[0], pair[1]))
+    return tuple(found)
 
 
 def pixels(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> np.ndarray:
@@ -80,18 +104,21 @@ def canvas(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> np.ndarray:
 
 
 def normalize(tiles: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
-    """uint8 [N, H, W, C] to float32 [N, C, H, W]: (value / 255 - mean) / std per channel."""
-    levels = np.arange(256, dtype=np.float64) / 255.0
+    """uint8 [N, H, W, C] to float32 [N, C, H, W]: (value / 255 - mean) / std per channel, rounded to float32 after each
+    step as transformers' CLIPImageProcessor does."""
+    levels = (np.arange(256) * (1 / 255)).astype(np.float32)
     result = np.empty((tiles.shape[0], tiles.shape[3], *tiles.shape[1:3]), np.float32)
     for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         # 256 possible values: a table look-up is faster than the arithmetic and rounds once.
-        table = ((levels - mean) / std).astype(np.float32)
+        table = (levels - np.float32(mean)) / np.float32(std)
         np.take(table, tiles[..., channel], out=result[:, channel])
     return result
 
 
 def draft_size(spec: PreprocessSpec) -> tuple[int, int]:
     """Width and height, in pixels, below which a decoder must not shrink the picture for us (see image.load)."""
+    if spec.mode == "anyres":
+        return _MAX_SIDE, _MAX_SIDE  # its tokens depend on the picture's own size
     # Twice the canvas, either way up: what is thrown away could not have been seen.
     side = 2 * max(spec.width, spec.height)
     return side, side
@@ -120,4 +147,31 @@ def _fit(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
     return page
 
 
-_MODES: dict[str, Callable[[Image.Image, PreprocessSpec], np.ndarray]] = {"fit": _fit}
+def _crop(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
+    """CLIP's own way, LLaVA-1.5's: the shorter side touches, the middle is kept. One tile, which is square."""
+    side, short = spec.width, min(image.size)
+    width, height = (side if n == short else int(side * n / short) for n in image.size)
+    resized = np.asarray(image.resize((width, height), _RESAMPLE[spec.resample])).reshape(height, width, -1)
+    top, left = (height - side) // 2, (width - side) // 2
+    return resized[None, top : top + side, left : left + side]
+
+
+def _anyres(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
+    tile = spec.width, spec.height
+    return anyres.tiles(image, tile, spec.pinpoints, _RESAMPLE[spec.resample], spec.fill)
+
+
+def arranged(
+    features: np.ndarray, size: tuple[int, int], spec: PreprocessSpec, newline: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Image tokens [T, D] in the decoder's order, of the features [N * t, D] of a picture of this width and height.
+
+    newline: gives the embedding [D] that ends a row of patches, where the layout has such.
+    """
+    if spec.merge == "flat":
+        return features
+    return anyres.unpadded(features, newline(), size, (spec.width, spec.height), spec.pinpoints)
+
+
+MERGES = ("flat", "spatial_unpad")
+_MODES: dict[str, Callable[[Image.Image, PreprocessSpec], np.ndarray]] = {"fit": _fit, "crop": _crop, "anyres": _anyres}

@@ -13,13 +13,20 @@ IMAGE_TOKEN = -200
 class Prompt:
     """Encodes turns as PULSE does: text is split at the image and each piece is tokenized on its own.
 
-    bos_token_id opens the first turn if the spec says add_bos.
+    bos_token_id opens the first turn if the spec says add_bos; end_token_id ends the answers.
     """
 
-    def __init__(self, spec: PromptSpec, tokenizer: Tokenizer, bos_token_id: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: PromptSpec,
+        tokenizer: Tokenizer,
+        bos_token_id: int | None = None,
+        end_token_id: int | None = None,
+    ) -> None:
         self._spec = spec
         self._tokenizer = tokenizer
         self._bos = [bos_token_id] if spec.add_bos and bos_token_id is not None else []
+        self._end = end_token_id
         self._before, self._after = (spec.system + spec.first_turn).split(IMAGE)
 
     def before_image(self) -> list[int]:
@@ -36,7 +43,8 @@ class Prompt:
 
     def next_turn(self, question: str) -> list[int]:
         """Ids of a later turn; they come straight after the end-of-answer token."""
-        return self._tokenizer.encode(self._spec.next_turn.replace(QUESTION, check_question(question)))
+        text = self._spec.next_turn.replace(QUESTION, check_question(question))
+        return self._tokenizer.encode(text) if self._end is None else self._tokenizer.encode_after(self._end, text)
 
 
 def check_question(question: str) -> str:

@@ -24,7 +24,7 @@ from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
-from edge_runtime.preprocess import draft_size, pixels
+from edge_runtime.preprocess import arranged, draft_size, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
@@ -45,7 +45,7 @@ class Session:
             )
         self.engine = engine
         self.tokenizer = tokenizer
-        self.prompt = Prompt(bundle.manifest.prompt, tokenizer, model.bos_token_id)
+        self.prompt = Prompt(bundle.manifest.prompt, tokenizer, model.bos_token_id, model.eos_token_ids[0])
         self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
 
     @classmethod
@@ -77,7 +77,8 @@ class Session:
             picture = pictures.to_rgb(picture)
         tiles = pixels(picture, spec)
         prepared = time.perf_counter()
-        features = self.engine.vision(tiles)
+        size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
+        features = arranged(self.engine.vision(tiles), size, spec, self._newline)
         seen = time.perf_counter()
         ids = self.prompt.before_image()
         check_fits(len(ids) + len(features), self.manifest.model.context_length)
@@ -89,6 +90,10 @@ class Session:
         ended = time.perf_counter()
         cost = Cost(1e3 * (prepared - started), 1e3 * (seen - prepared), 1e3 * (ended - seen))
         return Observation(self, prefix, is_ecg, cost)
+
+    def _newline(self) -> np.ndarray:
+        """The embedding [D] of the row past the vocabulary."""
+        return self.engine.embed([self.manifest.model.vocab_size])[0]
 
 
 class Cost(NamedTuple):

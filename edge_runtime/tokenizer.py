@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer as _Tokenizer
@@ -12,6 +14,16 @@ from edge_runtime.errors import UserError, shorten
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 # A character is at most 4 bytes, so a real one is whole after at most 4 tokens; twice that is never worth the wait.
 _MOST_PENDING = 8
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return _BROKEN, error.start + 1
+
+
+codecs.register_error("each_byte", _each_byte)
 
 
 class Tokenizer:
@@ -23,6 +35,10 @@ class Tokenizer:
         # The library raises bare Exception for every kind of bad file.
         except Exception as error:
             raise UserError(f"{path}: is no tokenizer.json ({shorten(str(error))}); export the bundle again") from None
+        # A converted SentencePiece model: its bytes are pieces of their own.
+        self._of_pieces = self._tokenizer.token_to_id("<0x00>") is not None
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._special = {i for i, token in added.items() if token.special}
 
     @property
     def vocab_size(self) -> int:
@@ -37,9 +53,24 @@ class Tokenizer:
             raise UserError(f"{shorten(text)}: is not valid Unicode text; type it in UTF-8") from None
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def encode_after(self, special: int, text: str) -> list[int]:
+        """Token ids of text that follows a special token: some tokenizers open a text differently from what follows."""
+        before = self._tokenizer.id_to_token(special)
+        ids = self.encode(before + text) if before else []
+        return ids[1:] if ids[:1] == [special] else self.encode(text)
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens left out."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Text of the ids, special tokens left out. A byte that belongs to no character is U+FFFD."""
+        if not self._of_pieces:
+            return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        # As SentencePiece does it; `tokenizers` gives up a whole run of bytes where one of them is wrong.
+        pieces = [self._tokenizer.id_to_token(i) for i in ids if i not in self._special]
+        joined = b""
+        for piece in pieces:
+            byte = _BYTE.fullmatch(piece)
+            joined += bytes([int(byte[1], 16)]) if byte else piece.replace(_SPACE, " ").encode()
+        text = joined.decode(errors="each_byte")
+        return text[1:] if pieces and pieces[0].startswith(_SPACE) else text
 
 
 class StreamDecoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from export.reference import TorchEngine
 from export.sign import signer
 from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.config import Config
+from pulse.model.tokenizer import check_tokenizer, write_tokenizer
 from quantize.folder import new_folder
 from quantize.load import WEIGHTS, load_model, weights_of
 
@@ -70,14 +70,13 @@ def build_bundle(
         raise UserError(f"--delegate {delegate} goes with --target executorch, not {target}; leave it out")
     if weights not in (None, *WEIGHTS):
         raise UserError(f"weights {weights} are not available; this version writes {', '.join(WEIGHTS)}")
-    if not (source / TOKENIZER).is_file():
-        raise UserError(f"{source}: no {TOKENIZER}; give a whole checkpoint folder")
+    check_tokenizer(source)
     weights = weights or weights_of(source)
     sign = None if key is None else signer(key)
     with new_folder(out) as part:
         model, config = load_model(source, weights)
         artifacts = TARGETS[target](model, config, weights, part, **options)
-        shutil.copyfile(source / TOKENIZER, part / TOKENIZER)
+        write_tokenizer(source, part / TOKENIZER)
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER})
         write_manifest(part, manifest)
         bundle = Bundle.load(part)

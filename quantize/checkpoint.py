@@ -19,14 +19,18 @@ import torch
 from torch import Tensor
 
 from edge_runtime.errors import UserError
+from pulse.model.checkpoint import read_source
+from pulse.model.published import KINDS
+from pulse.model.tokenizer import write_tokenizer
+from pulse.model.weights import iter_tensors
 from quantize import layers, nf4
 from quantize.folder import new_folder
 from quantize.integers import IntWeight, Scheme, quantize
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
-from quantize.shards import ShardWriter, iter_tensors
+from quantize.shards import ShardWriter
 
-CONFIG = "config.json"
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 
@@ -56,13 +60,19 @@ def quantize_checkpoint(
     """
     precision, calibrated = precision or Precision(), calibrated or {}
     config = read_config(source)
+    published = None
+    if config.get("model_type") in KINDS:  # what others publish leaves here in our own layout
+        ours, published = read_source(source)
+        config = {**ours.to_json(), "name": source.name}
     if kind_of(config, source / CONFIG) is not None:
         raise UserError(f"{source}: is quantized already; give the float checkpoint it was made from")
     with new_folder(out) as part:
         copy_side_files(source, part)
+        if published is not None:
+            write_tokenizer(source, part / TOKENIZER)
         writer = ShardWriter(part)
         quantized, kept, before = [], [], 0
-        for name, tensor in iter_tensors(source):
+        for name, tensor in iter_tensors(source, published):
             progress(name)
             before += tensor.nbytes
             found = calibrated.get(name, tensor)
@@ -104,7 +114,7 @@ def copy_side_files(source: Path, out: Path) -> None:
     """Tokenizer, licence and card come along; weights, their index and config.json are written anew."""
     for pattern in COPIED:
         for path in source.glob(pattern):
-            if path.is_file() and path.name != CONFIG and not path.name.endswith(".safetensors.index.json"):
+            if path.is_file() and path.name != CONFIG and not path.name.endswith(".index.json"):
                 shutil.copyfile(path, out / path.name)
 
 

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from pulse.model.config import Config, read_config
+from pulse.model.checkpoint import load_state, read_source
+from pulse.model.config import Config
 from pulse.model.llava import Llava
+from pulse.model.weights import iter_tensors
 from quantize import nf4
 from quantize.integers import GROUP_SIZES, Scheme
 from quantize.layers import PACKED, SCALE, SHAPE, ZERO, IntLayer, int_layer, quantized
 from quantize.nf4 import Nf4Linear
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
-from quantize.shards import iter_tensors
 
 # What an exporter can be asked for; a quantized checkpoint gives its own kind or floats.
 WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
@@ -30,10 +31,10 @@ def load_model(folder: Path, weights: str | None = None) -> tuple[Llava, Config]
     float16 has. "float32" dequantizes. Raises UserError for a folder that is no checkpoint of ours, whose tensors do
     not match its config, or that does not have the weights that were asked for.
     """
-    config = read_config(folder)
+    config, published = read_source(folder)
     kind = kind_of(config.extra, folder / "config.json")
     check_weights(kind, weights, folder)
-    model, tensors = Llava(config), dict(iter_tensors(folder))
+    model, tensors = Llava(config), dict(iter_tensors(folder, published))
     if kind is not None:
         tensors = _insert_quantized(model, tensors, folder)
     # Scales stay what they are on disk; everything else that is float computes in float32.
@@ -41,11 +42,7 @@ def load_model(folder: Path, weights: str | None = None) -> tuple[Llava, Config]
         name: tensor.float() if tensor.is_floating_point() and not name.endswith(f".{SCALE}") else tensor
         for name, tensor in tensors.items()
     }
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise UserError(f"{folder}: the weights do not match {folder / 'config.json'} ({reason})") from None
+    load_state(model, state, str(folder))
     if weights == "int4" and kind is None:
         quantize_model(model)
     if weights in ("float16", "float32"):
@@ -57,7 +54,7 @@ def load_model(folder: Path, weights: str | None = None) -> tuple[Llava, Config]
 
 def weights_of(folder: Path) -> str:
     """The weights a bundle gets unless it is asked for others: a quantized checkpoint's own, otherwise "int4"."""
-    return kind_of(read_config(folder).extra, folder / "config.json") or "int4"
+    return kind_of(read_source(folder)[0].extra, folder / "config.json") or "int4"
 
 
 def check_weights(kind: str | None, weights: str | None, folder: Path) -> None:

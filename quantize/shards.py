@@ -1,61 +1,14 @@
-"""Safetensors folders read and written a tensor at a time: a 14 GB checkpoint is handled in little memory.
-
-Layout of transformers: `model.safetensors` alone, or `model-00001-of-00003.safetensors` ... with
-`model.safetensors.index.json`, whose `weight_map` names the shard of each tensor.
-"""
+"""Safetensors folders written a tensor at a time, in the layout that pulse.model.weights reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edge_runtime.errors import UserError
-
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-
-
-def iter_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, tensor) of every tensor in a checkpoint folder, shard by shard; one tensor in memory at a time.
-
-    Raises UserError when there are no weights, a shard is missing, or a file is damaged.
-    """
-    for shard, names in _shards(folder).items():
-        path = folder / shard
-        try:
-            with safe_open(path, framework="pt") as file:
-                missing = sorted(set(names) - set(file.keys())) if names else []
-                if missing:
-                    raise UserError(f"{path}: tensor {missing[0]} is missing; download the checkpoint again")
-                for name in names or file.keys():
-                    yield name, file.get_tensor(name)
-        except FileNotFoundError:
-            raise UserError(f"{path}: is missing; download the checkpoint again") from None
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path}: not a readable safetensors file ({error}); download it again") from None
-
-
-def _shards(folder: Path) -> dict[str, list[str]]:
-    """Shard file -> the tensors it holds; an empty list means all that are in it."""
-    if (folder / SINGLE).is_file():
-        return {SINGLE: []}
-    if not (folder / INDEX).is_file():
-        raise UserError(f"{folder}: no {SINGLE} and no {INDEX}; give a checkpoint folder with safetensors weights")
-    try:
-        weight_map: dict[str, str] = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        shards: dict[str, list[str]] = {}
-        for name, shard in weight_map.items():
-            if Path(shard).name != shard:
-                raise ValueError(f"shard {shard!r} is not a plain file name")
-            shards.setdefault(shard, []).append(name)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(f"{folder / INDEX}: damaged ({error}); download the checkpoint again") from None
-    return shards
+from pulse.model.weights import INDEX, SINGLE
 
 
 class ShardWriter:

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: config.json, model.safetensors, tokenizer.json."""
+"""Checkpoints on disk: config.json, weights, tokenizer; ours and those that others publish."""
 
 from __future__ import annotations
 
@@ -7,14 +7,38 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_runtime.errors import UserError
-from pulse.model.config import Config, read_config
+from pulse.model.config import MODEL_TYPE, Config, parse_config
 from pulse.model.llava import Llava
+from pulse.model.published import KINDS, Published, read_published
+from pulse.model.weights import iter_tensors
 
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+
+
+def read_source(folder: Path) -> tuple[Config, Published | None]:
+    """A checkpoint folder's config, and how it was published if it is not in our own layout.
+
+    Raises UserError when config.json is missing, no JSON or another model's.
+    """
+    path = Path(folder) / "config.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no config.json; give a checkpoint folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
+    kind = data.get("model_type") if isinstance(data, dict) else None
+    if kind in KINDS:
+        published = read_published(Path(folder), data)
+        return published.config, published
+    if kind != MODEL_TYPE:
+        known = ", ".join((MODEL_TYPE, *KINDS))
+        raise UserError(f"{path} describes a model of type {kind!r}; this version reads {known} checkpoints")
+    return parse_config(data, path), None
 
 
 def load_checkpoint(folder: Path) -> Llava:
@@ -22,12 +46,9 @@ def load_checkpoint(folder: Path) -> Llava:
 
     Raises UserError when a file is missing or the tensors are not those of the config, listing them.
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    if not (folder / WEIGHTS).exists():
-        raise UserError(f"{folder} holds no {WEIGHTS}; copy the checkpoint again")
+    config, published = read_source(folder)
     model = Llava(config)
-    load_state(model, load_file(folder / WEIGHTS), str(folder))
+    load_state(model, dict(iter_tensors(Path(folder), published)), str(folder))
     return model.eval()
 
 

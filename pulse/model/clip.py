@@ -71,11 +71,9 @@ class ClipEmbeddings(nn.Module):
 class ClipTransformer(nn.Module):
     def __init__(self, config: ClipVision):
         super().__init__()
-        total, select = config.num_hidden_layers, config.select_layer
-        depth = total + 1 + select if select < 0 else select  # hidden state 0 is the embeddings
         self.embeddings = ClipEmbeddings(config)
         self.pre_layrnorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)  # sic: the checkpoints' spelling
-        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(ClipLayer(config) for _ in range(depth))})
+        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(ClipLayer(config) for _ in range(config.depth))})
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.pre_layrnorm(self.embeddings(pixels))

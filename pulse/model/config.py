@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,18 @@ class ClipVision:
     layer_norm_eps: float = 1e-5
     select_layer: int = -2
 
+    @property
+    def depth(self) -> int:
+        """Layers up to the one that is read; hidden state 0 is the embeddings."""
+        return self.num_hidden_layers + 1 + self.select_layer if self.select_layer < 0 else self.select_layer
+
 
 @dataclass(frozen=True)
 class Decoder:
-    """Llama; the names are those of its config.json."""
+    """Llama; the names are those of its config.json.
+
+    extra_embeddings: rows of the token table past the vocabulary, which no token has: LLaVA's image_newline.
+    """
 
     vocab_size: int = 32000
     hidden_size: int = 4096
@@ -69,6 +76,7 @@ class Decoder:
     rms_norm_eps: float = 1e-5
     rope_theta: float = 1e4
     max_position_embeddings: int = 4096
+    extra_embeddings: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,18 +105,9 @@ MODEL_TYPE = "pulse_llava"
 _VISION = {"conv": ConvVision, "clip": ClipVision}
 
 
-def read_config(folder: Path) -> Config:
-    """Config of a checkpoint folder. Raises UserError when config.json is missing, no JSON or another model's."""
-    path = Path(folder) / "config.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no config.json; give a checkpoint folder") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
-    kind = data.pop("model_type", None) if isinstance(data, dict) else None
-    if kind != MODEL_TYPE:
-        raise UserError(f"{path} describes a model of type {kind!r}; this version reads {MODEL_TYPE!r} checkpoints")
+def parse_config(data: dict[str, Any], path: Path) -> Config:
+    """Config of our own config.json's content. Raises UserError when it lacks a field."""
+    data = {key: value for key, value in data.items() if key != "model_type"}
     try:
         vision = dict(data.pop("vision_config"))
         vision_class = _VISION[vision["kind"]]

@@ -237,7 +237,7 @@ def test_an_interrupted_export_leaves_no_folder(
     ("arguments", "reason"),
     [
         (["absent", "--target", "onnx"], "no such folder"),
-        (["PULSE-ECG/PULSE-7B", "--target", "onnx"], "hub ids"),
+        (["PULSE-ECG/PULSE-7B", "--target", "onnx"], "the hub does not give it"),
         (["CHECKPOINT", "--target", "tensorrt"], "invalid choice: 'tensorrt'"),
         (["CHECKPOINT", "--target", "onnx", "--weights", "int3"], "invalid choice: 'int3'"),
         (["CHECKPOINT", "--target", "coreml", "--onnx-style", "qdq"], "goes with --target onnx"),

@@ -12,12 +12,13 @@ from compressed_tensors.quantization import QuantizationConfig
 from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
+from pulse.model.weights import iter_tensors
 from quantize.checkpoint import quantize_checkpoint, read_config
 from quantize.cli import main
 from quantize.integers import Scheme, dequantize, quantize
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
-from quantize.shards import ShardWriter, iter_tensors
+from quantize.shards import ShardWriter
 
 LAYER = "language_model.model.layers.0"
 Q_PROJ = f"{LAYER}.self_attn.q_proj"
@@ -151,7 +152,7 @@ def test_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("change", "reason"),
     [
         ("no folder", "no such folder"),
-        ("hub id", "hub ids"),
+        ("hub id", "the hub does not give it"),
         ("no config", "no config.json"),
         ("no weights", "no model.safetensors"),
         ("damaged", "not a readable safetensors"),

@@ -1,0 +1,178 @@
+"""Checkpoints as others publish them: shards and pickles, the tower inside or beside, transformers' own layouts; and
+one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from edge_runtime.errors import UserError
+from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
+from export.reference import TorchEngine
+from pulse.model.checkpoint import load_checkpoint, read_source
+from tests.golden import GOLDEN
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    """A copy of the flat golden checkpoint with its tower beside it."""
+    shutil.copytree(GOLDEN / "a", tmp_path / "a", ignore=shutil.ignore_patterns("cases"))
+    return tmp_path / "a" / "checkpoint"
+
+
+def stored(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: t for path in sorted(folder.glob("*.safetensors")) for name, t in load_file(path).items()}
+
+
+def rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    for path in folder.glob("model*"):
+        path.unlink()
+    save_file(tensors, folder / "model.safetensors")
+
+
+def change(folder: Path, **fields: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(t, b.state_dict()[name]) for name, t in a.state_dict().items())
+
+
+def test_pickled_shards_hold_the_same_model(original: Path) -> None:
+    whole = load_checkpoint(original)
+    tensors = stored(original)
+    for path in original.glob("model*"):
+        path.unlink()
+    names = sorted(tensors)
+    shards = {"pytorch_model-1.bin": names[::2], "pytorch_model-2.bin": names[1::2]}
+    for shard, held in shards.items():
+        torch.save({name: tensors[name] for name in held}, original / shard)
+    index = {"weight_map": {name: shard for shard, held in shards.items() for name in held}}
+    (original / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    assert same(load_checkpoint(original), whole)
+
+
+class _Surprise:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def test_a_pickle_of_more_than_tensors_is_not_run(original: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in original.glob("model*"):
+        path.unlink()
+    torch.save({"x": _Surprise()}, original / "pytorch_model.bin")
+    with pytest.raises(UserError, match="pickle of more than tensors, which could run anything; convert it"):
+        load_checkpoint(original)
+    assert "run" not in capsys.readouterr().out
+
+
+def test_the_tower_is_read_from_its_folder_unless_it_was_trained_along(original: Path) -> None:
+    whole = load_checkpoint(original)
+    rewrite(original, {name: t for name, t in stored(original).items() if "vision_tower" not in name})
+    with pytest.raises(UserError, match=r"missing: vision_tower\.vision_model\.embeddings\.class_embedding, .*fc2"):
+        load_checkpoint(original)
+    change(original, unfreeze_mm_vision_tower=False)
+    assert same(load_checkpoint(original), whole)
+    shutil.rmtree(original.parent / "vision_tower")
+    with pytest.raises(UserError, match=r"vision tower './vision_tower' is not here; put that folder beside"):
+        load_checkpoint(original)
+    change(original, mm_vision_tower="openai/clip-vit-large-patch14-336")
+    assert read_source(original)[0].vision.hidden_size == 1024  # a name that everybody knows needs no folder
+
+
+def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> None:
+    tensors = stored(original)
+    del tensors["model.norm.weight"], tensors["model.layers.1.mlp.up_proj.weight"]
+    tensors["lm_head.weight"] = torch.zeros(3, 3)
+    tensors["model.resampler.weight"] = torch.zeros(1)
+    rewrite(original, tensors)
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(original)
+    said = str(caught.value)
+    assert "missing: language_model.model.layers.1.mlp.up_proj.weight, language_model.model.norm.weight" in said
+    assert "unknown: language_model.model.resampler.weight" in said
+    assert "of another shape: language_model.lm_head.weight" in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"mm_projector_type": "linear"},
+            "mm_projector_type 'linear' is not supported; this version reads 'mlp2x_gelu'",
+        ),
+        ({"image_aspect_ratio": "pad"}, "image_aspect_ratio 'pad' is not supported"),
+        ({"mm_patch_merge_type": "spatial"}, "use flat or spatial_unpad"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling"),
+        ({"image_grid_pinpoints": None}, "lacks or misnames a field"),
+        (
+            {"model_type": "qwen2_vl"},
+            "of type 'qwen2_vl'; this version reads pulse_llava, llava_llama, llava, llava_next",
+        ),
+    ],
+)
+def test_what_this_version_cannot_read_is_named(original: Path, fields: dict, said: str) -> None:
+    change(original, **fields)
+    with pytest.raises(UserError, match=said):
+        load_checkpoint(original)
+
+
+@pytest.mark.parametrize("kind", ["llava_next", "llava"])
+def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> None:
+    vision = transformers.CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=56, patch_size=14
+    )
+    text = transformers.LlamaConfig(
+        vocab_size=120,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+    )
+    torch.manual_seed(0)
+    common = {"vision_config": vision, "text_config": text, "image_token_index": 100, "tie_word_embeddings": False}
+    if kind == "llava_next":
+        pinpoints = [[56, 112], [112, 56], [112, 112], [168, 56]]
+        config = transformers.LlavaNextConfig(**common, image_grid_pinpoints=pinpoints)
+        theirs = transformers.LlavaNextForConditionalGeneration(config)
+        process = transformers.LlavaNextImageProcessor(
+            size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}, image_grid_pinpoints=pinpoints
+        )
+        torch.nn.init.normal_(theirs.model.image_newline)
+    else:
+        theirs = transformers.LlavaForConditionalGeneration(transformers.LlavaConfig(**common))
+        process = transformers.CLIPImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
+    theirs = theirs.eval()
+    for parameter in theirs.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+    theirs.save_pretrained(tmp_path / "model")
+
+    model = load_checkpoint(tmp_path / "model").requires_grad_(False)
+    engine = TorchEngine(model, model.config)
+    spec = PreprocessSpec.from_dict(model.config.runtime["preprocess"])
+    page = Image.effect_noise((190, 75), 90).convert("RGB")
+    seen = process(page, return_tensors="pt")
+    tiles = pixels(page, spec)
+    np.testing.assert_allclose(tiles, seen["pixel_values"].numpy().reshape(tiles.shape), atol=1e-5)
+    features = arranged(engine.vision(tiles), page.size, spec, lambda: engine.embed([120])[0])
+    before, after = [1, 5, 9], [7, 8]
+    embeds = np.concatenate([engine.embed(before), features, engine.embed(after)])
+    logits, _ = engine.decode(embeds, engine.empty_cache())
+    ids = torch.tensor([[*before, *[100] * len(features), *after]])
+    with torch.no_grad():
+        want = theirs(input_ids=ids, attention_mask=torch.ones_like(ids), **seen).logits[0, -1]
+    assert want.std() > 0.1
+    np.testing.assert_allclose(logits, want.numpy(), atol=1e-3)
