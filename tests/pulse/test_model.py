@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from edge_runtime.errors import UserError
-from pulse.model.checkpoint import load_checkpoint, save_checkpoint
+from pulse.model.checkpoint import load_checkpoint, read_source, save_checkpoint
 from pulse.model.clip import ClipTower
-from pulse.model.config import ClipVision, Config, ConvVision, Decoder, read_config
+from pulse.model.config import ClipVision, Config, ConvVision, Decoder
 from pulse.model.conv import ConvTower, fold_norms, unfold_norms
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
@@ -139,4 +139,4 @@ def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
 def test_config_of_another_model_is_refused(tmp_path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="'bert'"):
-        read_config(tmp_path)
+        read_source(tmp_path)
