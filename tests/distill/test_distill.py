@@ -38,6 +38,8 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
     card = (small / "README.md").read_text()
     assert "16 records of folds 1 to 8" in card
     assert "8 records as plain" in card
+    assert "signal\n  teacher" in card
+    assert set(json.loads((small / "operating_points.json").read_text())) == {"NORM", "MI", "STTC", "CD", "HYP"}
     assert json.loads((small / "recipe.json").read_text())["decoder"]["epochs"] == 2
     assert len((small / "tower.csv").read_text().splitlines()) == 3
     assert len((small / "decoder.csv").read_text().splitlines()) == 3
