@@ -20,7 +20,7 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.model.checkpoint import read_source
-from pulse.model.published import KINDS
+from pulse.model.published import ORIGINAL
 from pulse.model.tokenizer import write_tokenizer
 from pulse.model.weights import iter_tensors
 from quantize import layers, nf4
@@ -61,7 +61,7 @@ def quantize_checkpoint(
     precision, calibrated = precision or Precision(), calibrated or {}
     config = read_config(source)
     published = None
-    if config.get("model_type") in KINDS:  # what others publish leaves here in our own layout
+    if config.get("model_type") == ORIGINAL:  # transformers' layouts stay, so that it can read the result
         ours, published = read_source(source)
         config = {**ours.to_json(), "name": source.name}
     if kind_of(config, source / CONFIG) is not None:

@@ -113,7 +113,8 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     runtime = _runtime(
         vision, pinpoints, "spatial_unpad" if following else "flat", {**text, **data}, _generation(folder)
     )
-    return Published(Config(vision, _llama(text, following), runtime, folder.name))
+    kept = {key: data[key] for key in ("quantization_config",) if key in data}
+    return Published(Config(vision, _llama(text, following), runtime, folder.name, kept))
 
 
 def _only(path: Path, data: Mapping[str, Any], key: str, value: str) -> None:

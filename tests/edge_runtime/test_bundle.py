@@ -158,7 +158,7 @@ WRONG = [
     ("model.bos_token_id", None, "add_bos is true but model has no bos_token_id"),
     ("model.eos_token_ids", [], "eos_token_ids must be a list of at least one"),
     ("model.eos_token_ids", [-1], "eos_token_ids must be a whole number from 0"),
-    ("preprocess.mode", "anyres", "mode 'anyres' is not one this version knows .fit.; upgrade"),
+    ("preprocess.mode", "pad", "mode 'pad' is not one this version knows .fit, crop, anyres.; upgrade"),
     ("preprocess.channels", "red", "channels must be one of grey, rgb"),
     ("preprocess.mean", [0.5, 0.5, 0.5], r"mean must be a list of 1 number"),
     ("preprocess.std", [0], "std must be above 0"),

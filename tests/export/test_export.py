@@ -242,7 +242,7 @@ def test_an_interrupted_export_leaves_no_folder(
         (["CHECKPOINT", "--target", "onnx", "--weights", "int3"], "invalid choice: 'int3'"),
         (["CHECKPOINT", "--target", "coreml", "--onnx-style", "qdq"], "goes with --target onnx"),
         (["EMPTY", "--target", "onnx"], "no tokenizer.json"),
-        (["BROKEN", "--target", "onnx"], "do not match"),
+        (["BROKEN", "--target", "onnx"], "are not those of its config.json"),
         (["CHECKPOINT", "--target", "onnx", "--out", "CHECKPOINT"], "already exists"),
         (["CHECKPOINT"], "--target"),
     ],

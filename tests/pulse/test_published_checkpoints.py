@@ -17,6 +17,8 @@ from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
 from export.reference import TorchEngine
 from pulse.model.checkpoint import load_checkpoint, read_source
+from quantize.checkpoint import quantize_checkpoint
+from quantize.load import load_model
 from tests.golden import GOLDEN
 
 transformers = pytest.importorskip("transformers")
@@ -176,3 +178,10 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
         want = theirs(input_ids=ids, attention_mask=torch.ones_like(ids), **seen).logits[0, -1]
     assert want.std() > 0.1
     np.testing.assert_allclose(logits, want.numpy(), atol=1e-3)
+
+    quantize_checkpoint(tmp_path / "model", tmp_path / "small")  # in the layout that it has, and read as such again
+    small, config = load_model(tmp_path / "small")
+    assert json.loads((tmp_path / "small" / "config.json").read_text())["model_type"] == kind
+    assert config.runtime == model.config.runtime
+    before, after = (m.language_model.model.layers[0].mlp.up_proj for m in (model, small))
+    assert 0 < (after.float_weight - before.weight).norm() < 0.2 * before.weight.norm()
