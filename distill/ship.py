@@ -7,13 +7,11 @@ from typing import Any
 
 from distill.decoder import Speaker
 from edge_runtime.preprocess import PreprocessSpec
-from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.instruct.questions import IS_ECG, NO, REPORT, STATEMENTS, YES, finding_name, finding_question
+from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
 from pulse.model.checkpoint import save_checkpoint
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.conv import ConvTower, fold_norms
 
-NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
 PROMPT: dict[str, Any] = {
     "system": "",
     "first_turn": "USER: <image>\n{question}\nASSISTANT:",
@@ -40,16 +38,12 @@ def preprocess_spec() -> PreprocessSpec:
 
 def runtime_section() -> dict[str, Any]:
     """What the bundle's manifest says besides the weights."""
-    findings = [
-        {"label": label, "name": finding_name(label), "question": finding_question(label), "yes": YES, "no": NO}
-        for label in (*SUPERCLASSES, *STATEMENTS)
-    ]
     return {
         "preprocess": PREPROCESS,
         "prompt": PROMPT,
         "generation": {"max_new_tokens": 160, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
         "default_question": REPORT[0],
-        "findings": findings,
+        "findings": finding_specs(),
         "is_ecg": {"question": IS_ECG, "yes": YES, "no": NO, "threshold": 0.5},
         "notice": NOTICE,
         "bos_token_id": None,

@@ -15,7 +15,7 @@ from export.reference import TorchEngine
 from export.sign import signer
 from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.config import Config
-from pulse.model.tokenizer import check_tokenizer, write_tokenizer
+from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
 from quantize.folder import new_folder
 from quantize.load import WEIGHTS, load_model, weights_of
 
@@ -32,7 +32,6 @@ LIMITS: dict[str, Callable[[Config, str], Limits]] = {
     "coreml": coreml.limits,
 }
 WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings}
-TOKENIZER = "tokenizer.json"
 
 
 def build_bundle(

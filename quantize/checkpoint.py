@@ -21,7 +21,7 @@ from torch import Tensor
 from edge_runtime.errors import UserError
 from pulse.model.checkpoint import read_source
 from pulse.model.published import ORIGINAL
-from pulse.model.tokenizer import write_tokenizer
+from pulse.model.tokenizer import TOKENIZER, write_tokenizer
 from pulse.model.weights import iter_tensors
 from quantize import layers, nf4
 from quantize.folder import new_folder
@@ -30,7 +30,7 @@ from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
 from quantize.shards import ShardWriter
 
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+CONFIG = "config.json"
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 

@@ -30,6 +30,7 @@ AXIS = ("What is the electrical axis?", "How is the heart axis?")
 RHYTHM = ("What is the rhythm?", "Which rhythm does this ECG show?")
 IS_ECG = "Is this a picture of an ECG?"
 YES, NO = "Yes", "No"
+NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
 
 # Findings shown as bars on the device: the superclasses, then statements that are common enough to be learned.
 STATEMENTS = ("AFIB", "PACE", "CLBBB", "CRBBB", "1AVB", "LVH", "PVC")
@@ -42,6 +43,14 @@ def finding_name(label: str) -> str:
 def finding_question(label: str) -> str:
     """The yes/no question whose likelihood of "Yes" is the finding's probability."""
     return f"Is this a {finding_name(label)}?" if label == "NORM" else f"Does this ECG show {finding_name(label)}?"
+
+
+def finding_specs() -> list[dict[str, str]]:
+    """The findings of a bundle's manifest: the same for every model that reads ECGs."""
+    return [
+        {"label": label, "name": finding_name(label), "question": finding_question(label), "yes": YES, "no": NO}
+        for label in (*SUPERCLASSES, *STATEMENTS)
+    ]
 
 
 @dataclass(frozen=True)

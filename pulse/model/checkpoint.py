@@ -14,9 +14,8 @@ from edge_runtime.errors import UserError
 from pulse.model.config import MODEL_TYPE, Config, parse_config
 from pulse.model.llava import Llava
 from pulse.model.published import KINDS, Published, read_published
-from pulse.model.weights import iter_tensors
-
-WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+from pulse.model.tokenizer import TOKENIZER
+from pulse.model.weights import SINGLE, iter_tensors
 
 
 def read_source(folder: Path) -> tuple[Config, Published | None]:
@@ -72,7 +71,7 @@ def save_checkpoint(folder: Path, config: Config, state: dict[str, Tensor], toke
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     half = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
-    save_file(half, partial / WEIGHTS, metadata={"format": "pt"})
+    save_file(half, partial / SINGLE, metadata={"format": "pt"})
     (partial / "config.json").write_text(json.dumps(config.to_json(), indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(tokenizer, partial / TOKENIZER)
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import UserError
-from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.instruct.questions import NO, REPORT, STATEMENTS, YES, finding_name, finding_question
+from pulse.instruct.questions import NOTICE, REPORT, finding_specs
 from pulse.model.config import ClipVision, Config, Decoder
 
 ORIGINAL, LLAVA, LLAVA_NEXT = KINDS = ("llava_llama", "llava", "llava_next")
-NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
 # llava_v1 of PULSE's conversation.py: "human" where Vicuna's own says "user"; a later turn follows </s> with no space.
 PROMPT = {
     "system": "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
@@ -187,10 +185,7 @@ def _runtime(
         # PULSE's evaluation decodes greedily, up to 1024 tokens.
         "generation": {"max_new_tokens": 1024, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
         "default_question": REPORT[0],
-        "findings": [
-            {"label": label, "name": finding_name(label), "question": finding_question(label), "yes": YES, "no": NO}
-            for label in (*SUPERCLASSES, *STATEMENTS)
-        ],
+        "findings": finding_specs(),
         "is_ecg": None,  # it was never taught to tell
         "notice": NOTICE,
         "bos_token_id": said.get("bos_token_id", data.get("bos_token_id", 1)),
