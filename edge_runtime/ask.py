@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest words that sum to P")
     parser.add_argument("--seed", type=int, metavar="N", help="makes a temperature above 0 repeatable")
     parser.add_argument("--threads", type=int, metavar="N", help="default: every physical core")
+    parser.add_argument("--provider", metavar="P", help="ONNX Runtime's: cpu, cuda, tensorrt ... (default: cpu)")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
     parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
     parser.add_argument("--free", action="store_true", help="any words, even where the question lists options")
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> None:
-    session = Session.open(args.bundle, args.threads, args.require_signature)
+    session = Session.open(args.bundle, args.threads, args.require_signature, args.provider)
     page = session.look(args.image)
     reply = page.ask(
         args.question,

@@ -54,15 +54,17 @@ class Session:
         path: str | os.PathLike[str],
         threads: int | None = None,
         public_key: str | os.PathLike[str] | None = None,
+        provider: str | None = None,
     ) -> Session:
         """Check and load the bundle folder at `path`; threads None uses every physical core this process may.
 
         public_key: the PEM file of whom the bundle must be signed by (None: a signature is not looked at).
+        provider: ONNX Runtime's execution provider, see engines.open_engine.
 
         Raises UserError.
         """
         bundle = Bundle.load(path, public_key)
-        return cls(bundle, open_engine(bundle, threads), Tokenizer(bundle.path("tokenizer")))
+        return cls(bundle, open_engine(bundle, threads, provider), Tokenizer(bundle.path("tokenizer")))
 
     def look(self, picture: Picture, page: int | None = None) -> Observation:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
@@ -119,6 +121,11 @@ class Observation:
         # Where the next turn starts: a cache, and the ids it lacks. None pending: no turn is finished yet.
         self._cache = prefix
         self._pending: list[int] | None = None
+
+    @property
+    def positions(self) -> int:
+        """Positions that the page and the words before it take."""
+        return self._prefix.length
 
     @property
     def looks_like_ecg(self) -> bool:

@@ -56,10 +56,11 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(bundle: Bundle, threads: int | None = None) -> Engine:
+def open_engine(bundle: Bundle, threads: int | None = None, provider: str | None = None) -> Engine:
     """The engine for the bundle's target, computing with `threads` threads (None: one per usable physical core).
 
-    Raises UserError when the target cannot be run here, or threads is below 1.
+    provider: which of ONNX Runtime's execution providers runs an onnx bundle (None: its CPU's). Raises UserError when
+    the target cannot be run here, or threads is below 1.
     """
     target = bundle.manifest.target
     if target not in ENGINES:
@@ -69,5 +70,10 @@ def open_engine(bundle: Bundle, threads: int | None = None) -> Engine:
             f"export again with --target {next(iter(ENGINES))}"
         )
     module = _ON_ANDROID.get(target, ENGINES[target]) if _ANDROID in os.environ else ENGINES[target]
-    engine: Engine = importlib.import_module(module).open_engine(bundle, threads)
+    choice = () if provider is None else (provider,)
+    if choice and module != ENGINES["onnx"]:
+        raise UserError(
+            f"{bundle.folder}: execution providers are ONNX Runtime's, and its target is {target}; give none"
+        )
+    engine: Engine = importlib.import_module(module).open_engine(bundle, threads, *choice)
     return engine

@@ -1,4 +1,4 @@
-"""Runs a bundle's three ONNX graphs with ONNX Runtime, on the CPU."""
+"""Runs a bundle's three ONNX graphs with ONNX Runtime, on the CPU or what another execution provider drives."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ except ImportError:
 # A vision tower above this many bytes is loaded for each image and let go: it idles while the answer is written.
 _KEEP_VISION = 64 << 20
 _ERRORS_ONLY = 3
+# What users call them, and their names in ONNX Runtime. Nodes that one does not take run on the CPU.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+}
 
 
 class OnnxEngine:
@@ -29,10 +37,11 @@ class OnnxEngine:
     Raises UserError when a graph cannot be loaded or does not have the inputs and outputs that the format asks for.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, provider: str = "cpu") -> None:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be 1 or more, not {threads}")
         self._bundle = bundle
+        self._providers = list(dict.fromkeys((provider_name(provider), PROVIDERS["cpu"])))
         self._threads = threads or usable_cores()
         # Looking up rows is no work to share; a second pool of threads would only be in the decoder's way.
         self._embed = self._load("embed", ["input_ids"], ["embeds"], threads=1)
@@ -87,7 +96,7 @@ class OnnxEngine:
     def _open(self, artifact: str, threads: int) -> ort.InferenceSession:
         path = self._bundle.path(artifact)
         try:
-            return ort.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(str(path), session_options(threads), providers=self._providers)
         # The runtime's exceptions share no base class but Exception.
         except Exception as error:
             reason = shorten(str(error), 120)
@@ -105,9 +114,20 @@ class OnnxEngine:
                 raise UserError(f"{path}: its {kind} are not the format's ({differing}); export the bundle again")
 
 
-def open_engine(bundle: Bundle, threads: int | None = None) -> OnnxEngine:
+def open_engine(bundle: Bundle, threads: int | None = None, provider: str = "cpu") -> OnnxEngine:
     """What the registry calls."""
-    return OnnxEngine(bundle, threads)
+    return OnnxEngine(bundle, threads, provider)
+
+
+def provider_name(provider: str) -> str:
+    """ONNX Runtime's name of an execution provider. Raises UserError for one that this installation does not have."""
+    have = [name for name, long in PROVIDERS.items() if long in ort.get_available_providers()]
+    if provider not in have:
+        raise UserError(
+            f"provider {provider} is not in this ONNX Runtime, which has {', '.join(have)}; install a build that has it "
+            "(onnxruntime-gpu; on a Jetson the vendor's own wheel) or choose another"
+        )
+    return PROVIDERS[provider]
 
 
 def session_options(threads: int) -> ort.SessionOptions:
