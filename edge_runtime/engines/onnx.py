@@ -124,7 +124,7 @@ def provider_name(provider: str) -> str:
     have = [name for name, long in PROVIDERS.items() if long in ort.get_available_providers()]
     if provider not in have:
         raise UserError(
-            f"provider {provider} is not in this ONNX Runtime, which has {', '.join(have)}; install a build that has it "
+            f"provider {provider} is not here; this ONNX Runtime has {', '.join(have)}; install a build with it "
             "(onnxruntime-gpu; on a Jetson the vendor's own wheel) or choose another"
         )
     return PROVIDERS[provider]

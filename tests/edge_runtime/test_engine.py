@@ -83,6 +83,16 @@ def test_threads_below_one_are_refused(tiny):
         open_engine(Bundle.load(tiny.folder), threads=0)
 
 
+def test_provider_must_be_one_that_this_runtime_has(tiny):
+    assert open_engine(Bundle.load(tiny.folder), provider="cpu").embed([1]).shape == (
+        1,
+        tiny.manifest["model"]["hidden_size"],
+    )
+    for unknown in ("cuda", "gpu"):
+        with pytest.raises(UserError, match=f"provider {unknown} is not here; this ONNX Runtime has cpu"):
+            open_engine(Bundle.load(tiny.folder), provider=unknown)
+
+
 def test_graph_that_is_not_onnx_is_refused(tiny, variant):
     folder = variant()
     (folder / "decoder.onnx").write_bytes(b"not a graph")

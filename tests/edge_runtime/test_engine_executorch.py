@@ -214,6 +214,8 @@ def test_threads_are_handed_on_and_those_below_one_refused(folder, runtime):
     assert runtime.threads == 3
     with pytest.raises(UserError, match="threads must be 1 or more, not 0"):
         open_engine(Bundle.load(folder), threads=0)
+    with pytest.raises(UserError, match="execution providers are ONNX Runtime's, and its target is executorch"):
+        open_engine(Bundle.load(folder), provider="cpu")
 
 
 def test_missing_runtime_says_what_to_install(folder, monkeypatch):
