@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from benchmarks import ask, ladder, pages, peers, ptbxl_super
+from benchmarks import ladder, latency, pages, peers, ptbxl_super, retention
+from benchmarks.arguments import count, counts
 from benchmarks.environment import bundle_digest, environment
 from benchmarks.output import check_writable, write_json
 from edge_runtime.cpus import usable_cores
@@ -57,15 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="benchmark", required=True, parser_class=_Parser)
 
     drawn = verbs.add_parser("pages", help="pages drawn a second and core, beside matplotlib")
-    drawn.add_argument("--rounds", type=_count, default=5, metavar="N", help="rounds of 16 pages a kind (%(default)s)")
+    drawn.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds of 16 pages a kind (%(default)s)")
     drawn.set_defaults(run=_pages)
 
-    asked = verbs.add_parser("ask", help="latency and peak memory of one question, each run in a fresh interpreter")
-    asked.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
-    asked.add_argument("image", metavar="IMAGE", help="picture of an ECG page")
-    asked.add_argument("--runs", type=_count, default=10, metavar="N", help="fresh interpreters (%(default)s)")
-    asked.add_argument("--threads", type=_count, default=0, metavar="N", help="(default: every physical core)")
-    asked.set_defaults(run=_ask)
+    timed, kept = latency.add_verb(verbs), retention.add_verb(verbs)
 
     judged = verbs.add_parser("accuracy", help="answers in words against a data set's labels, scored as PULSE does")
     judged.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
@@ -75,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     judged.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
     judged.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
     judged.add_argument("--free", action="store_true", help="any words in answer, not only the classes listed")
-    judged.add_argument("--limit", type=_count, default=0, metavar="N", help="only the fold's first N records")
-    judged.add_argument("--workers", type=_count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
+    judged.add_argument("--limit", type=count, default=0, metavar="N", help="only the fold's first N records")
+    judged.add_argument("--workers", type=count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
     judged.set_defaults(run=_accuracy)
 
     climbed = verbs.add_parser("ladder", help="what each way to quantize a float checkpoint costs, in bytes and error")
@@ -84,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     climbed.add_argument(
         "--pages", default=EXAMPLES, metavar="PAGES", help="examples, folder, ptbxl:FOLDER for fold 9 (%(default)s)"
     )
-    climbed.add_argument("--records", type=_count, default=64, metavar="N", help="so many of fold 9 (%(default)s)")
+    climbed.add_argument("--records", type=count, default=64, metavar="N", help="so many of fold 9 (%(default)s)")
     climbed.add_argument(
         "--calibration", default=EXAMPLES, metavar="PAGES", help="for gptq and awq, as in pulse-quantize (%(default)s)"
     )
@@ -95,16 +91,16 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = peers.Plan()
     raced = verbs.add_parser("peers", help="our 4-bit decoder beside llama.cpp's, the same integers in both, in turn")
-    raced.add_argument("--layers", type=_count, default=plan.layers, metavar="N", help="of the 7B's 32 (%(default)s)")
+    raced.add_argument("--layers", type=count, default=plan.layers, metavar="N", help="of the 7B's 32 (%(default)s)")
     raced.add_argument(
-        "--prefill", type=_counts, default=plan.prefill, metavar="N,N", help="prompt lengths, below 4,000 (256,2880)"
+        "--prefill", type=counts, default=plan.prefill, metavar="N,N", help="prompt lengths, below 4,000 (256,2880)"
     )
-    raced.add_argument("--decode", type=_count, default=plan.decode, metavar="N", help="tokens after it (%(default)s)")
-    raced.add_argument("--threads", type=_count, default=usable_cores(), metavar="N", help="(%(default)s)")
-    raced.add_argument("--rounds", type=_count, default=plan.rounds, metavar="N", help="of everything (%(default)s)")
+    raced.add_argument("--decode", type=count, default=plan.decode, metavar="N", help="tokens after it (%(default)s)")
+    raced.add_argument("--threads", type=count, default=usable_cores(), metavar="N", help="(%(default)s)")
+    raced.add_argument("--rounds", type=count, default=plan.rounds, metavar="N", help="of everything (%(default)s)")
     raced.set_defaults(run=_peers)
 
-    for verb in (drawn, asked, judged, climbed, raced):
+    for verb in (drawn, timed, kept, judged, climbed, raced):
         verb.add_argument("--out", metavar="FILE", help="write the result there as JSON")
         verb.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
@@ -113,13 +109,6 @@ def _parser() -> argparse.ArgumentParser:
 def _pages(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     figures = pages.measure(args.rounds)
     return {"pages_per_second": figures}, pages.as_text(figures)
-
-
-def _ask(args: argparse.Namespace) -> tuple[dict[str, object], str]:
-    bundle, image = Path(args.bundle), Path(args.image)
-    figures = ask.measure(bundle, image, args.runs, args.threads)
-    about = {"bundle": {"name": bundle.name, "sha256": bundle_digest(bundle)}, "image": image.name, "runs": args.runs}
-    return {**about, "threads": args.threads or usable_cores(), "figures": figures}, ask.as_text(figures)
 
 
 def _ladder(args: argparse.Namespace) -> tuple[dict[str, object], str]:
@@ -172,16 +161,6 @@ def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     }
     text = f"{ptbxl_super.as_text(figures)}\n  {len(rows) / seconds:.1f} pages a second with {args.workers} processes"
     return {**about, "figures": figures, "answers": rows}, text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
 
 
 if __name__ == "__main__":

@@ -13,17 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.bundle import Bundle, write_manifest
+from benchmarks.subjects import torch_session
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
-from edge_runtime.tokenizer import Tokenizer
-from export.bundle import manifest_of
-from export.reference import TorchEngine
 from pulse.model.weights import iter_tensors
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import quantize_checkpoint
-from quantize.load import load_model
 from quantize.methods import METHODS, calibrate
 from quantize.precision import Precision
 
@@ -109,15 +105,7 @@ def climb(source: Path, rungs: Sequence[str], pages: Sequence[np.ndarray], calib
 
 
 def _read(checkpoint: Path, weights: str | None, pages: Sequence[np.ndarray]) -> list[_Reading]:
-    model, config = load_model(checkpoint, weights)
-    with tempfile.TemporaryDirectory() as name:
-        # A bundle without graphs: what the session needs to know is in its manifest.
-        folder = Path(name)
-        artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), "tokenizer.json")
-        (folder / "tokenizer.json").write_bytes((checkpoint / "tokenizer.json").read_bytes())
-        write_manifest(folder, manifest_of(config, checkpoint, "onnx", "float32", artifacts))
-        bundle = Bundle.load(folder)
-        session = Session(bundle, TorchEngine(model, config), Tokenizer(bundle.path("tokenizer")))
+    session = torch_session(checkpoint, weights)
     return [_reading(session, page) for page in pages]
 
 

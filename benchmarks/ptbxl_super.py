@@ -19,9 +19,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sklearn.metrics import f1_score
 
-from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
+from benchmarks.subjects import open_subject
+from distill.score import auc, bootstrap, calibration_error, f1, hard_figures, macro_auc
 from edge_runtime.session import Session
 from pulse.ecg.photo import photograph
 from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl, superclasses
@@ -72,7 +72,7 @@ _pages: Pages
 def _open(bundle: Path, data: Path, pages: Pages) -> None:
     global _session, _database, _pages
     cv2.setNumThreads(0)  # the workers are the parallelism
-    _session, _database, _pages = Session.open(bundle, threads=1), PtbXl(data), pages
+    _session, _database, _pages = open_subject(bundle, threads=1), PtbXl(data), pages
 
 
 def _answer(ecg_id: int) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def score(rows: list[dict[str, Any]], gold: dict[int, tuple[str, ...]], rounds: 
             "records": int(yes.sum()),
             "sensitivity": _number(100 * said[yes, k].mean()) if yes.any() else None,
             "specificity": _number(100 * (1 - said[no, k]).mean()) if no.any() else None,
-            "f1": _number(100 * f1_score(truth[:, k], said[:, k], zero_division=0)),
+            "f1": _number(100 * f1(truth[:, k], said[:, k])),
             "auc": _number(auc(truth[:, k], probability[:, k])) if scored else None,
         }
     doubted = [row for row in rows if row["is_ecg"] is not None and row["is_ecg"] < 0.5]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 
 from distill.features import Features
+from distill.score import f1
 from distill.targets import Targets
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.questions import STATEMENTS, Opinion
@@ -64,7 +64,7 @@ def operating_points(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """The probability [k] from which naming each class gives its best F1; truth 0/1 and probability [n, k]."""
     best = []
     for k in range(truth.shape[1]):
-        scores = [f1_score(truth[:, k], probability[:, k] >= point, zero_division=0) for point in GRID]
+        scores = [f1(truth[:, k], probability[:, k] >= point) for point in GRID]
         best.append(round(float(np.mean(GRID[np.flatnonzero(np.isclose(scores, max(scores)))])), 3))
     return np.array(best)
 

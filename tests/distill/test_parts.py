@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics
 
 from distill.decoder import Speaker
 from distill.dialogues import Packer, collate
@@ -123,6 +124,24 @@ def test_dialogues_that_do_not_fit_are_left_out(packer: Packer) -> None:
     packed = packer.pack([short, long, short])
     assert sorted(set(packed.segments.tolist())) == [0, 1, 3]
     assert len(packed.ids) <= packer.max_length
+
+
+def test_figures_are_scikit_learns() -> None:
+    """Random answers and scores with ties, classes that nobody has and classes that nobody names included."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        n = int(rng.integers(2, 40))
+        truth, answer = rng.integers(0, 2, (n, 4)), rng.integers(0, 2, (n, 4))
+        truth[:, 0] = answer[:, 1] = 0
+        answer[:, 3] &= truth[:, 0]
+        found = hard_figures(truth, answer)
+        assert found["f1"] == pytest.approx(100 * metrics.f1_score(truth, answer, average="macro", zero_division=0))
+        assert found["hamming"] == pytest.approx(100 * metrics.hamming_loss(truth, answer))
+        score = rng.integers(0, 6, n) / 5
+        for k in range(4):
+            if 0 < truth[:, k].sum() < n:
+                assert auc(truth[:, k], score) == pytest.approx(metrics.roc_auc_score(truth[:, k], score))
+                assert auc(truth[:, k], answer[:, k]) == pytest.approx(metrics.roc_auc_score(truth[:, k], answer[:, k]))
 
 
 def test_hard_figures_by_hand() -> None:

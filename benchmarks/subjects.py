@@ -1,0 +1,86 @@
+"""What is asked in a benchmark: a bundle, run as a device runs it, or a checkpoint, run by torch in float32."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import bundle_digest
+from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.manifest import MANIFEST
+from edge_runtime.session import Session
+from edge_runtime.tokenizer import Tokenizer
+
+
+def open_subject(folder: Path, threads: int | None = None) -> Session:
+    """A session on the bundle or checkpoint in `folder`.
+
+    Where Apple's runtime is not, Core ML packages are run by the interpreter of export.mil. Raises UserError when the
+    folder is neither, or cannot be run.
+    """
+    if not (folder / MANIFEST).is_file() and (folder / "config.json").is_file():
+        return torch_session(folder)
+    if not interpreted(folder):
+        return Session.open(folder, threads)
+    from export.build import certifying_engine  # brings torch with it, which a bundle of another target does not need
+
+    bundle = Bundle.load(folder)
+    return Session(bundle, certifying_engine(bundle), Tokenizer(bundle.path("tokenizer")))
+
+
+def interpreted(folder: Path) -> bool:
+    """Whether answers of this bundle come from an interpreter of its packages, not from the target's own runtime."""
+    is_bundle = (folder / MANIFEST).is_file()
+    return is_bundle and platform.system() != "Darwin" and Bundle.load(folder).manifest.target == "coreml"
+
+
+def about_bundle(folder: Path) -> dict[str, Any]:
+    """What a report says of a bundle. Raises UserError when it cannot be loaded."""
+    manifest = Bundle.load(folder).manifest
+    return {
+        "folder": folder.name,
+        "name": manifest.name,
+        "target": manifest.target,
+        "weights": manifest.weights,
+        "bytes": sum(size for _, size in manifest.files.values()),
+        "sha256": bundle_digest(folder),
+    }
+
+
+def about_subject(folder: Path) -> dict[str, Any]:
+    """Name, target ("torch" for a checkpoint), weights, bytes and digest. Raises UserError when it cannot be loaded."""
+    if (folder / MANIFEST).is_file() or not (folder / "config.json").is_file():
+        return about_bundle(folder)
+    from export.bundle import weights_digest
+
+    files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
+    return {
+        "folder": folder.name,
+        "name": folder.name,
+        "target": "torch",
+        "weights": "float32",
+        "bytes": sum(path.stat().st_size for path in files),
+        "sha256": weights_digest(folder),
+    }
+
+
+def torch_session(checkpoint: Path, weights: str | None = "float32") -> Session:
+    """A checkpoint behind the runtime's session, computed by torch in float32; weights as in pulse-export.
+
+    Raises UserError when it cannot be read.
+    """
+    from export.bundle import manifest_of
+    from export.reference import TorchEngine
+    from quantize.load import load_model
+
+    model, config = load_model(checkpoint, weights)
+    with tempfile.TemporaryDirectory() as name:
+        # A bundle without graphs: what the session needs to know is in its manifest.
+        folder = Path(name)
+        artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), "tokenizer.json")
+        (folder / "tokenizer.json").write_bytes((checkpoint / "tokenizer.json").read_bytes())
+        write_manifest(folder, manifest_of(config, checkpoint, "onnx", "float32", artifacts))
+        bundle = Bundle.load(folder)
+        return Session(bundle, TorchEngine(model, config), Tokenizer(bundle.path("tokenizer")))
