@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.subjects import open_subject
 from distill.score import auc, bootstrap, calibration_error, f1, hard_figures, macro_auc
@@ -73,6 +74,7 @@ def _open(bundle: Path, data: Path, pages: Pages) -> None:
     global _session, _database, _pages
     cv2.setNumThreads(0)  # the workers are the parallelism
     _session, _database, _pages = open_subject(bundle, threads=1), PtbXl(data), pages
+    threadpool_limits(1)  # NumPy's, where the interpreter of Core ML packages computes, and torch's
 
 
 def _answer(ecg_id: int) -> dict[str, Any]:

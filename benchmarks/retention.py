@@ -35,35 +35,55 @@ FIGURES = (
     ("calibration_error", "calibration error", 3),
 )
 MARGIN = 2.0  # points of F1
+INTERPRETED = 40  # records; an interpreter of Core ML packages takes a second or more for a page
 _DRAWS = 500
 _PLAIN = ptbxl_super.Pages()
 
 
-def compare(
-    reference: Rows, others: Sequence[Rows], gold: Mapping[int, Sequence[str]], margin: float = MARGIN
-) -> list[dict[str, Any]]:
-    """What each of `others` kept of `reference`, all rows as ptbxl_super.answers gives them for the same records.
+def compare(reference: Rows, rows: Rows, gold: Mapping[int, Sequence[str]], margin: float = MARGIN) -> dict[str, Any]:
+    """What a model kept of the reference on the records that it answered; rows as ptbxl_super.answers gives them.
 
-    Each: figures {key: {reference, model, difference, interval}}, classes (gained, lost, p of McNemar), verdict on the
-    F1 in words, probability_shift (mean absolute), same_answers, and flips, the records of which a class changed.
-    Raises ValueError when the records differ.
+    Returns figures {key: {reference, model, difference, interval}}, classes (gained, lost, p of McNemar), verdict on
+    the F1 in words, probability_shift (mean absolute), same_answers, records, and flips: the records of which a class
+    changed. Raises ValueError when the reference did not answer one of them.
     """
-    ids = [row["ecg_id"] for row in reference]
-    if any([row["ecg_id"] for row in rows] != ids for rows in others):
+    theirs = {row["ecg_id"]: row for row in reference}
+    ids = [row["ecg_id"] for row in rows]
+    if not set(ids) <= set(theirs):
         raise ValueError("the models answered different records")
     truth = np.array([[name in gold[ecg_id] for name in SUPERCLASSES] for ecg_id in ids], int)
-    patients = np.array([row["patient_id"] for row in reference])
-    answers = [_Answers(rows, truth) for rows in (reference, *others)]
-    drawn = [answer.figures(np.arange(len(ids))) for answer in answers]
-    spread: list[list[dict[str, float]]] = [[] for _ in answers]
-    for at in draws(patients, _DRAWS):
-        # The same patients for every model: what they share cancels out in the difference.
-        for figures, answer in zip(spread, answers, strict=True):
-            figures.append(answer.figures(at))
-    return [
-        _kept(ids, truth, answers[0], answers[k], drawn[0], drawn[k], spread[0], spread[k], margin)
-        for k in range(1, len(answers))
-    ]
+    patients = np.array([row["patient_id"] for row in rows])
+    was, now = _Answers([theirs[ecg_id] for ecg_id in ids], truth), _Answers(rows, truth)
+    # The same patients for both models: what they share cancels out in the difference.
+    drawn = [(was.figures(at), now.figures(at)) for at in draws(patients, _DRAWS)]
+    everything = np.arange(len(ids))
+    before, after = was.figures(everything), now.figures(everything)
+    figures: dict[str, Any] = {}
+    for key, _, _ in FIGURES:
+        if key not in before or key not in after:
+            continue
+        low, high = np.nanpercentile([b[key] - a[key] for a, b in drawn], [2.5, 97.5])
+        figures[key] = {
+            "reference": _number(before[key]),
+            "model": _number(after[key]),
+            "difference": _number(after[key] - before[key]),
+            "interval": [_number(low), _number(high)],
+        }
+    shift = None
+    if was.probability is not None and now.probability is not None:
+        shift = _number(np.abs(was.probability - now.probability).mean())
+    return {
+        "records": len(ids),
+        "figures": figures,
+        "classes": {name: _class(truth[:, k], was.said[:, k], now.said[:, k]) for k, name in enumerate(SUPERCLASSES)},
+        "verdict": verdict(figures["f1"]["interval"], margin),
+        "probability_shift": shift,
+        "same_answers": sum(a == b for a, b in zip(was.texts, now.texts, strict=True)),
+        "flips": [
+            {"ecg_id": ids[k], "gold": _names(truth[k]), "reference": _names(was.said[k]), "model": _names(now.said[k])}
+            for k in np.flatnonzero((was.said != now.said).any(1))
+        ],
+    }
 
 
 class _Answers:
@@ -84,46 +104,6 @@ class _Answers:
             found["auc"] = macro_auc(self.truth[at], self.probability[at])
             found["calibration_error"] = calibration_error(self.truth[at], self.probability[at])
         return found
-
-
-def _kept(
-    ids: list[int],
-    truth: np.ndarray,
-    was: _Answers,
-    now: _Answers,
-    before: dict[str, float],
-    after: dict[str, float],
-    spread_before: list[dict[str, float]],
-    spread_after: list[dict[str, float]],
-    margin: float,
-) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for key, _, _ in FIGURES:
-        if key not in before or key not in after:
-            continue
-        differences = [b[key] - a[key] for a, b in zip(spread_before, spread_after, strict=True)]
-        low, high = np.nanpercentile(differences, [2.5, 97.5])
-        figures[key] = {
-            "reference": _number(before[key]),
-            "model": _number(after[key]),
-            "difference": _number(after[key] - before[key]),
-            "interval": [_number(low), _number(high)],
-        }
-    moved = was.said != now.said
-    shift = None
-    if was.probability is not None and now.probability is not None:
-        shift = _number(np.abs(was.probability - now.probability).mean())
-    return {
-        "figures": figures,
-        "classes": {name: _class(truth[:, k], was.said[:, k], now.said[:, k]) for k, name in enumerate(SUPERCLASSES)},
-        "verdict": verdict(figures["f1"]["interval"], margin),
-        "probability_shift": shift,
-        "same_answers": sum(a == b for a, b in zip(was.texts, now.texts, strict=True)),
-        "flips": [
-            {"ecg_id": ids[k], "gold": _names(truth[k]), "reference": _names(was.said[k]), "model": _names(now.said[k])}
-            for k in np.flatnonzero(moved.any(1))
-        ],
-    }
 
 
 def verdict(interval: Sequence[float], margin: float) -> dict[str, Any]:
@@ -160,9 +140,11 @@ def measure(
     limit: int = 0,
     margin: float = MARGIN,
     workers: int = 1,
+    interpret: int = INTERPRETED,
     progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda rows, title, total: rows,
 ) -> dict[str, Any]:
-    """Ask every subject about the same records; the first is the reference.
+    """Ask every subject about the same records; the first is the reference. What only an interpreter runs here is asked
+    about the first `interpret` records.
 
     Returns {"records", "patients", "reference", "models": [...]}, each subject with its own figures, its answers and,
     but for the reference, what it kept. Raises UserError when a subject cannot be run, or no record has a label.
@@ -172,23 +154,24 @@ def measure(
         gold = ptbxl_super.gold_of(PtbXl(folder), fold, limit)
         if not gold:
             raise UserError(f"{data}: fold {fold} holds no record with a diagnostic superclass; give another --fold")
-        taken = [
-            list(progress(ptbxl_super.answers(subject, folder, list(gold), pages, workers), subject.name, len(gold)))
-            for subject in subjects
-        ]
-    said: list[dict[str, Any]] = []
-    for subject, about, rows in zip(subjects, abouts, taken, strict=True):
-        evidence = "emulated" if interpreted(subject) else "measured"
-        figures = ptbxl_super.score(rows, gold)
-        said.append({"subject": about, "evidence": evidence, "figures": figures, "answers": rows})
-    for one, kept in zip(said[1:], compare(taken[0], taken[1:], gold, margin), strict=True):
-        one["kept"] = kept
+        said: list[dict[str, Any]] = []
+        for subject, about in zip(subjects, abouts, strict=True):
+            slow = interpreted(subject)
+            ids = list(gold)[:interpret] if slow else list(gold)
+            answers = ptbxl_super.answers(subject, folder, ids, pages, workers)
+            rows = list(progress(answers, subject.name, len(ids)))
+            figures = ptbxl_super.score(rows, gold)
+            evidence = "emulated" if slow else "measured"
+            said.append({"subject": about, "evidence": evidence, "figures": figures, "answers": rows})
+    reference, *models = said
+    for model in models:
+        model["kept"] = compare(reference["answers"], model["answers"], gold, margin)
     return {
         "records": len(gold),
-        "patients": len({row["patient_id"] for row in taken[0]}),
+        "patients": reference["figures"]["patients"],
         "gold": {str(ecg_id): list(names) for ecg_id, names in gold.items()},
-        "reference": said[0],
-        "models": said[1:],
+        "reference": reference,
+        "models": models,
     }
 
 
@@ -218,7 +201,10 @@ def as_text(result: dict[str, Any]) -> str:
             for name, c in kept["classes"].items()
             if c["gained"] or c["lost"]
         ]
-        lines.append(f"  answers with other classes: {len(kept['flips'])}; {', '.join(changed) or 'no class changed'}")
+        lines.append(
+            f"  answers with other classes: {len(kept['flips'])} of {kept['records']}; "
+            + (", ".join(changed) or "no class changed")
+        )
         decided = kept["verdict"]
         lines.append(f"  {decided['found']} at a margin of {decided['margin']:g} points of F1")
     return "\n".join(lines)
@@ -256,7 +242,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         args.limit,
         args.margin,
         args.workers,
-        lambda rows, title, total: tqdm(rows, title, total, unit="page", disable=None),
+        progress=lambda rows, title, total: tqdm(rows, title, total, unit="page", disable=None),
     )
     how = {"data": args.data, "fold": args.fold, "layout": args.layout, "photo_seed": args.photo}
     return {**how, **result}, as_text(result)

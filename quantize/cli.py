@@ -12,11 +12,12 @@ from typing import NoReturn
 from edge_runtime.errors import UserError
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
+from quantize.dequantize import dequantize_checkpoint
 from quantize.methods import METHODS, calibrate
 from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
 from quantize.source import checkpoint_folder
 
-RTN = "rtn"
+RTN, FLOAT16 = "rtn", "float16"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         source = checkpoint_folder(args.model)
         out = Path(args.out or f"{source.name}-{args.scheme}")
+        if args.scheme == FLOAT16:
+            size = dequantize_checkpoint(source, out)
+            print(
+                json.dumps({"out": str(out), "bytes": size}) if args.json else f"{out}: {size / 1e6:.1f} MB of float16"
+            )
+            return 0
         show = _show_progress if sys.stderr.isatty() else lambda name: None
         precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
         calibrated = None
@@ -52,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pulse-quantize", description="Quantize a checkpoint's weights.")
     parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
-    parser.add_argument("--scheme", choices=SCHEMES, default="int4-g32", help="of the decoder (%(default)s)")
+    parser.add_argument(
+        "--scheme",
+        choices=(*SCHEMES, FLOAT16),
+        default="int4-g32",
+        help="of the decoder; float16 makes a float checkpoint of a quantized one (%(default)s)",
+    )
     parser.add_argument("--method", choices=(RTN, *METHODS), default=RTN, help="rtn: round to nearest (%(default)s)")
     parser.add_argument(
         "--calibration",
