@@ -17,6 +17,7 @@ from benchmarks import ladder, latency, pages, peers, ptbxl_super, retention
 from benchmarks.arguments import count, counts
 from benchmarks.environment import bundle_digest, environment
 from benchmarks.output import check_writable, write_json
+from benchmarks.report import verb as report
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
@@ -35,17 +36,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit status 0 done, 2 wrong use, 130 interrupted."""
+    """Run the command; exit status 0 done, 1 a report is worse than an earlier one, 2 wrong use, 130 interrupted."""
     try:
         args = _parser().parse_args(argv)
         if args.out:
             check_writable(Path(args.out))
-        result, text = args.run(args)
+        result, text, *status = args.run(args)
         result = {"benchmark": args.benchmark, "environment": environment(), **result}
         if args.out:
             write_json(Path(args.out), result)
         print(json.dumps(result) if args.json else text)
-        return 0
+        return status[0] if status else 0
     except (UserError, RecordError) as error:
         print(f"pulse-bench: {error}", file=sys.stderr)
         return 2
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     drawn.set_defaults(run=_pages)
 
     timed, kept = latency.add_verb(verbs), retention.add_verb(verbs)
+    report.add_verb(verbs)
 
     judged = verbs.add_parser("accuracy", help="answers in words against a data set's labels, scored as PULSE does")
     judged.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")

@@ -1,0 +1,94 @@
+"""Run everything that a report tells, and put it together as the JSON that schema.json describes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmarks import latency, retention
+from benchmarks.devices import open_device
+from benchmarks.environment import environment
+from benchmarks.sample import FOLD, SAMPLE
+from benchmarks.subjects import about_bundle
+from edge_runtime.bundle import Bundle
+from export.verify import CERTIFICATE
+
+SCHEMA_VERSION = 1
+# (what is counted, its title, how many) -> the same things, counted for whoever watches.
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure. The reference answers the same records as the bundles; contexts: the positions before the answer
+    at which the first bundle's prefill is timed as well; limit: records, 0 is all of the fold."""
+
+    bundles: tuple[Path, ...]
+    reference: Path
+    image: Path
+    devices: tuple[str, ...] = ("local",)
+    data: str = SAMPLE
+    fold: int = FOLD
+    limit: int = 0
+    margin: float = retention.MARGIN
+    rounds: int = 5
+    runs: int = 5
+    contexts: tuple[int, ...] = ()
+    workers: int = 1
+
+
+def collect(plan: Plan, command: str, progress: Progress = lambda things, title, total: things) -> dict[str, Any]:
+    """Measure; returns the report. Raises UserError as latency.measure and retention.measure do, before either for a
+    folder that is no bundle."""
+    abouts = [_about(bundle) for bundle in plan.bundles]
+    devices = [_timed(plan, address, progress) for address in plan.devices]
+    accuracy = retention.measure(
+        [plan.reference, *plan.bundles],
+        plan.data,
+        plan.fold,
+        limit=plan.limit,
+        margin=plan.margin,
+        workers=plan.workers,
+        progress=progress,
+    )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "pulse_edge": metadata.version("pulse-edge"),
+        "command": command,
+        "notice": Bundle.load(plan.bundles[0]).manifest.notice,
+        "environment": environment(),
+        "bundles": abouts,
+        "devices": devices,
+        "accuracy": {"data": plan.data, "fold": plan.fold, "margin": plan.margin, **accuracy},
+    }
+
+
+def _about(bundle: Path) -> dict[str, Any]:
+    """A bundle and what its own certificate says, None for a bundle without one."""
+    path = bundle / CERTIFICATE
+    certificate = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return {**about_bundle(bundle), "certificate": certificate}
+
+
+def _timed(plan: Plan, address: str, progress: Progress) -> dict[str, Any]:
+    device = open_device(address)
+
+    def watched(cases: Any) -> Any:
+        return progress(cases, f"latency on {address}", len(cases))
+
+    try:
+        rows = latency.measure(device, plan.bundles, plan.image, (latency.Setting(),), plan.rounds, plan.runs, watched)
+        first = next((b for b, row in zip(plan.bundles, rows, strict=True) if row["evidence"] != "not_run"), None)
+        sweep = []
+        if first is not None and plan.contexts:
+            settings = [latency.Setting(context=context) for context in plan.contexts]
+            sweep = latency.measure(device, [first], plan.image, settings, plan.rounds, plan.runs, watched)
+        return {"address": address, "evidence": device.evidence, "about": device.about(), "rows": rows, "sweep": sweep}
+    finally:
+        device.close()

@@ -1,0 +1,126 @@
+"""The report's plots as SVG, drawn by matplotlib without a display. Colours are Okabe and Ito's, which the colour-blind
+tell apart (https://jfly.uni-koeln.de/color/)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pulse.ecg.ptbxl import SUPERCLASSES
+
+COLOURS = {"onnx": "#0072B2", "executorch": "#D55E00", "coreml": "#009E73", "torch": "#555555"}
+MARKERS = {"float32": "s", "float16": "D", "int8": "^", "int4": "o"}
+PARTS = (
+    ("preprocess_ms", "picture to pixels", "#999999"),
+    ("vision_ms", "vision tower", "#0072B2"),
+    ("prefill_ms", "prefill", "#56B4E9"),
+    ("decode", "words", "#D55E00"),
+    ("findings_ms", "findings", "#E69F00"),
+)
+_BINS = 10
+
+
+def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(caption, SVG) of each plot that the report has figures for."""
+    plots = []
+    for device in report["devices"]:
+        ran = [row for row in device["rows"] if "figures" in row]
+        if ran:
+            caption = f"Where the time of one report goes on {device['address']}: medians, one page, warm."
+            plots.append((caption, _svg(_breakdown, ran)))
+        swept = [row for row in device["sweep"] if "figures" in row]
+        if len(swept) > 1:
+            caption = f"Prefill against the positions before the answer on {device['address']}, 95 % intervals: " + (
+                f"{swept[0]['bundle']['folder']}, whose page takes {swept[0]['image_positions']}."
+            )
+            plots.append((caption, _svg(_prefill, swept)))
+    accuracy = report["accuracy"]
+    models = [accuracy["reference"], *accuracy["models"]]
+    plots.append(
+        ("F1 of the answers in words against size, 95 % intervals by patient.", _svg(_against_size, accuracy["models"]))
+    )
+    if all(name in row["probabilities"] for model in models for row in model["answers"] for name in SUPERCLASSES):
+        caption = "Calibration of the five classes' probabilities: how often what is called so likely is there."
+        plots.append((caption, _svg(_calibration, models, accuracy["gold"])))
+    return plots
+
+
+def _svg(plot: Any, *data: Any) -> str:
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    plot(axes, *data)
+    out = io.StringIO()
+    # No date and no random ids: the same figures give the same file.
+    figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
+    return out.getvalue()[out.getvalue().index("<svg") :]
+
+
+def _breakdown(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = [row["bundle"]["folder"] for row in rows]
+    left = np.zeros(len(rows))
+    for key, title, colour in PARTS:
+        values = np.array([_words_ms(row) if key == "decode" else row["figures"][key]["median"] for row in rows])
+        axes.barh(names, values, left=left, color=colour, label=title)
+        left += values
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds")
+    axes.legend(frameon=False, fontsize="small", ncols=len(PARTS), loc="lower center", bbox_to_anchor=(0.5, 1))
+
+
+def _words_ms(row: Mapping[str, Any]) -> float:
+    speed = row["figures"]["decode_tokens_per_s"]["median"]
+    return 1e3 * row["tokens"] / speed if speed else 0.0
+
+
+def _prefill(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    at = [row["prompt_positions"] for row in rows]
+    prefill = [row["figures"]["prefill_ms"] for row in rows]
+    middle = np.array([f["median"] for f in prefill])
+    low, high = (np.array([f["interval"][k] for f in prefill]) for k in (0, 1))
+    axes.errorbar(at, middle, (middle - low, high - middle), color=COLOURS["onnx"], marker="o", capsize=3)
+    axes.set(xlabel="positions before the answer", ylabel="prefill, ms", ylim=(0, None), xlim=(0, None))
+
+
+def _against_size(axes: Axes, models: Sequence[Mapping[str, Any]]) -> None:
+    for model in models:
+        subject, (value, low, high) = model["subject"], model["figures"]["macro"]["f1"]
+        spread = None if low is None else [[value - low], [high - value]]
+        axes.errorbar(
+            subject["bytes"] / 1e6,
+            value,
+            spread,
+            color=COLOURS.get(subject["target"], "black"),
+            marker=MARKERS.get(subject["weights"], "x"),
+            linestyle="none",
+            capsize=3,
+            label=f"{subject['target']} {subject['weights']}",
+        )
+    axes.set(xlabel="size, MB", ylabel="F1, answers in words", xlim=(0, None))
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _calibration(axes: Axes, models: Sequence[Mapping[str, Any]], gold: Mapping[str, Sequence[str]]) -> None:
+    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1)
+    for model in models:
+        truth = np.array([[name in gold[str(row["ecg_id"])] for name in SUPERCLASSES] for row in model["answers"]])
+        told = np.array([[row["probabilities"][name] for name in SUPERCLASSES] for row in model["answers"]])
+        at = np.minimum((told * _BINS).astype(int), _BINS - 1)
+        used = [b for b in range(_BINS) if (at == b).any()]
+        subject = model["subject"]
+        axes.plot(
+            [told[at == b].mean() for b in used],
+            [truth[at == b].mean() for b in used],
+            color=COLOURS.get(subject["target"], "black"),
+            marker=MARKERS.get(subject["weights"], "x"),
+            markersize=4,
+            linewidth=1,
+            label=f"{subject['target']} {subject['weights']}",
+        )
+    axes.set(xlabel="probability told", ylabel="share that has it", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
