@@ -9,8 +9,14 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c re
 BUNDLE := build/pulse-nano-onnx
 PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
 
+# What `make report` measures. DATA: "sample", the records in the project, or a PTB-XL folder; OLD: an earlier
+# report.json to hold the new one against.
+KINDS  := $(foreach target,onnx executorch coreml,$(foreach weights,float16 int8 int4,$(target)-$(weights)))
+DATA   ?= sample
+OLD    ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help demo app test test-all lint format picture screenshots phone lock clean
+.PHONY: help demo app test test-all lint format report picture screenshots phone lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -37,6 +43,11 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+report: $(KINDS:%=build/bundles/%/manifest.json)  ## measure pulse-nano on this machine: build/report/report.html
+	rm -rf build/report
+	$(BIN)/pulse-bench report $(KINDS:%=build/bundles/%) --data $(DATA) --context 64,128,256,512,900 \
+	    $(if $(OLD),--compare $(OLD)) --out build/report
+
 picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
 	$(BIN)/python scripts/answer_picture.py $(BUNDLE) pulse/ecg/examples/c-infarction.png docs/answer.png
 
@@ -59,6 +70,24 @@ $(BUNDLE)/manifest.json: $(wildcard pulse/nano/*) | $(VENV)/.demo
 	rm -rf $(BUNDLE)
 	$(BIN)/pulse-export pulse-nano --target onnx --out $(BUNDLE)
 
+# The shipped student in other kinds of weights. It is 4 bits on disk: wider kinds are made of those, and hold no more.
+build/bundles/%-int4/manifest.json: $(wildcard pulse/nano/*) | $(VENV)/.targets
+	rm -rf $(@D)
+	$(BIN)/pulse-export pulse-nano --target $* --out $(@D)
+
+build/bundles/%-float16/manifest.json: $(wildcard pulse/nano/*) | $(VENV)/.targets
+	rm -rf $(@D)
+	$(BIN)/pulse-export pulse-nano --target $* --weights float16 --out $(@D)
+
+build/bundles/%-int8/manifest.json: build/checkpoints/int8/config.json | $(VENV)/.targets
+	rm -rf $(@D)
+	$(BIN)/pulse-export build/checkpoints/int8 --target $* --out $(@D)
+
+build/checkpoints/int8/config.json: $(wildcard pulse/nano/*) | $(VENV)/.targets
+	rm -rf build/checkpoints
+	$(BIN)/pulse-quantize pulse-nano --scheme float16 --out build/checkpoints/float16
+	$(BIN)/pulse-quantize build/checkpoints/float16 --scheme int8 --out build/checkpoints/int8
+
 $(VENV)/.venv: scripts/venv.sh
 	PYTHON=$(PYTHON) scripts/venv.sh $(VENV)
 	@touch $@
@@ -69,6 +98,10 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml requirements.lock
 
 $(VENV)/.app: $(VENV)/.demo
 	$(PIP) -e '.[export,demo]'
+	@touch $@
+
+$(VENV)/.targets: $(VENV)/.demo
+	$(PIP) -e '.[targets,bench]'
 	@touch $@
 
 # An X server in memory for the tests that open windows; instant when it is there.

@@ -13,6 +13,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,18 @@ def named(answer: str) -> tuple[str, ...]:
 
 
 def answers(bundle: Path, data: Path, ids: list[int], pages: Pages, workers: int) -> Iterator[dict[str, Any]]:
-    """One row a record, in the order of ids: ecg_id, patient_id, answer, is_ecg, probabilities by finding label."""
+    """One row a record, in the order of ids: ecg_id, patient_id, answer, is_ecg, probabilities by finding label.
+
+    Raises UserError when the bundle cannot be run.
+    """
     # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(bundle, data, pages)) as pool:
-        yield from pool.map(_answer, ids, chunksize=4)
+        try:
+            yield from pool.map(_answer, ids, chunksize=4)
+        except BrokenProcessPool:
+            open_subject(bundle, threads=1)  # the same refusal here, in one line, if that was why
+            raise
 
 
 _session: Session

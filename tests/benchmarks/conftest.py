@@ -1,0 +1,19 @@
+"""The shipped student as a bundle, exported once for all of the benchmarks' tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from export.build import build_bundle
+from quantize.source import checkpoint_folder
+
+EXAMPLES = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certified on one page to save time."""
+    folder = tmp_path_factory.mktemp("b") / "nano"
+    return build_bundle(checkpoint_folder("pulse-nano"), "onnx", "int4", folder, [EXAMPLES / "b-normal.png"])[1]

@@ -1,0 +1,89 @@
+"""Retention: worked out by hand on made answers, and run on the shipped student."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import binom
+
+from benchmarks.cli import main
+from benchmarks.retention import compare, verdict
+from pulse.ecg.ptbxl import SUPERCLASSES
+from quantize.source import checkpoint_folder
+
+GOLD = {k: ("MI",) if k % 2 else ("NORM",) for k in range(40)}
+
+
+def rows(answer: Any, probability: Any = lambda k: 0.5) -> list[dict[str, Any]]:
+    return [
+        {"ecg_id": k, "patient_id": k // 2, "answer": answer(k), "is_ecg": None}
+        | {"probabilities": dict.fromkeys(SUPERCLASSES, probability(k))}
+        for k in GOLD
+    ]
+
+
+def right(k: int) -> str:
+    return GOLD[k][0]
+
+
+def test_the_same_answers_are_kept() -> None:
+    kept = compare(rows(right), rows(right), GOLD)
+    f1 = kept["figures"]["f1"]
+    assert f1["reference"] == f1["model"] == 40.0  # two of five classes are there, both found
+    assert f1["interval"] == [0, 0]
+    assert kept["verdict"]["found"] == "non-inferior"
+    assert kept["flips"] == []
+    assert (kept["same_answers"], kept["records"], kept["probability_shift"]) == (40, 40, 0)
+    assert all(c["p"] == 1 for c in kept["classes"].values())
+
+
+def test_what_changed_is_counted_and_listed() -> None:
+    """Six infarctions are missed and one record gains HYP, in different words but for that."""
+
+    def worse(k: int) -> str:
+        return "no class" if k in (1, 3, 5, 7, 9, 11) else "NORM, HYP" if k == 0 else f"{right(k)}!"
+
+    kept = compare(rows(right), rows(worse, lambda k: 0.7), GOLD)
+    assert [flip["ecg_id"] for flip in kept["flips"]] == [0, 1, 3, 5, 7, 9, 11]
+    assert kept["flips"][0] == {"ecg_id": 0, "gold": ["NORM"], "reference": ["NORM"], "model": ["NORM", "HYP"]}
+    mi = kept["classes"]["MI"]
+    assert (mi["gained"], mi["lost"], mi["better"], mi["worse"]) == (0, 6, 0, 6)
+    assert mi["p"] == pytest.approx(2 * binom.cdf(0, 6, 0.5), abs=1e-4)
+    assert kept["classes"]["HYP"] == {"gained": 1, "lost": 0, "better": 0, "worse": 1, "p": 1.0}
+    assert kept["same_answers"] == 0
+    assert kept["probability_shift"] == pytest.approx(0.2)
+    f1 = kept["figures"]["f1"]
+    assert f1["difference"] == pytest.approx(100 * (1 + 2 * 14 / 34) / 5 - 40, abs=1e-3)
+    assert f1["interval"][0] < f1["difference"] < f1["interval"][1] < 0
+    assert kept["verdict"]["found"] == "inconclusive"
+
+
+def test_fewer_records_are_compared_on_those() -> None:
+    kept = compare(rows(right), rows(right)[:10], GOLD)
+    assert kept["records"] == 10
+    with pytest.raises(ValueError, match="different records"):
+        compare(rows(right)[:10], rows(right), GOLD)
+
+
+def test_verdict() -> None:
+    assert verdict([-1.9, 0.5], 2)["found"] == "non-inferior"
+    assert verdict([-2.1, 0.5], 2)["found"] == "inconclusive"
+    assert verdict([-5.0, -2.1], 2)["found"] == "inferior"
+
+
+def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """float32 torch against the bundle, on records that come with the project, photographed."""
+    out = tmp_path / "kept.json"
+    argv = ["retention", str(checkpoint_folder("pulse-nano")), str(bundle), "--limit", "4", "--photo", "1"]
+    assert main([*argv, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    (model,) = result["models"]
+    assert result["reference"]["subject"]["target"] == "torch"
+    assert (result["records"], model["kept"]["same_answers"]) == (4, 4)
+    assert model["kept"]["probability_shift"] < 1e-4
+    assert "non-inferior at a margin of 2 points of F1" in capsys.readouterr().out
+    assert main(["retention", str(bundle), str(tmp_path)]) == 2
+    assert "has no manifest.json" in capsys.readouterr().err
