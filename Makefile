@@ -16,7 +16,7 @@ DATA   ?= sample
 OLD    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app test test-all lint format report picture screenshots phone lock clean
+.PHONY: help demo app test test-all lint format report picture screenshots phone emulated lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -56,6 +56,9 @@ screenshots: $(BUNDLE)/manifest.json $(VENV)/.app screen  ## draw the pictures o
 
 phone: $(BUNDLE)/manifest.json  ## lay out build/phone, what buildozer and kivy-ios build the phones' apps from
 	scripts/phone_sources.sh $(BUNDLE) build/phone
+
+emulated: $(VENV)/.demo  ## an aarch64 userland for --emulated and emulated://aarch64, in ~/.cache/pulse-edge
+	$(BIN)/python -m export.userland
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv

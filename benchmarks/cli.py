@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from benchmarks import ladder, latency, pages, peers, ptbxl_super, retention
+from benchmarks import estimate, ladder, latency, pages, peers, ptbxl_super, retention
 from benchmarks.arguments import count, counts
 from benchmarks.environment import bundle_digest, environment
 from benchmarks.output import check_writable, write_json
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds of 16 pages a kind (%(default)s)")
     drawn.set_defaults(run=_pages)
 
-    timed, kept = latency.add_verb(verbs), retention.add_verb(verbs)
+    timed, kept, guessed = latency.add_verb(verbs), retention.add_verb(verbs), estimate.add_verb(verbs)
     report.add_verb(verbs)
 
     judged = verbs.add_parser("accuracy", help="answers in words against a data set's labels, scored as PULSE does")
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     raced.add_argument("--rounds", type=count, default=plan.rounds, metavar="N", help="of everything (%(default)s)")
     raced.set_defaults(run=_peers)
 
-    for verb in (drawn, timed, kept, judged, climbed, raced):
+    for verb in (drawn, guessed, timed, kept, judged, climbed, raced):
         verb.add_argument("--out", metavar="FILE", help="write the result there as JSON")
         verb.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 from importlib import metadata
@@ -88,3 +89,7 @@ def _cpu_name(root: Path) -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
     return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":  # on a device, over ssh
+    print(json.dumps(environment()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from edge_runtime.engines import Engine, open_engine
 from edge_runtime.errors import CannotRunHere, UserError
 from export import coreml, coreml_lint, executorch, onnx
 from export.bundle import manifest_of
+from export.emulated import check_emulated, emulate
 from export.reference import TorchEngine
 from export.sign import signer
+from export.userland import Userland
 from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.config import Config
 from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
@@ -43,6 +46,7 @@ def build_bundle(
     delegate: str | None = None,
     key: Path | None = None,
     style: str | None = None,
+    userland: Userland | None = None,
 ) -> tuple[Certificate, Path]:
     """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
 
@@ -50,7 +54,7 @@ def build_bundle(
     groups of 32); "float16" (stored so, computed in float32) or "float32", for which a quantized one is dequantized.
     pages: golden pages, by default the project's examples. delegate: one of executorch.DELEGATES, by default "xnnpack";
     only for target "executorch". style: one of onnx.STYLES, only for target "onnx".
-    key: the Ed25519 private key (PEM) to sign the bundle with.
+    key: the Ed25519 private key (PEM) to sign the bundle with. userland: where the pages are emulated too.
     The bundle is written even if its certificate fails, so that the failure can be looked into; a certificate of
     stages that were not run is what a bundle gets that cannot run on this machine.
     Raises UserError for what the user can mend; then, as after any other failure, there is no `out`.
@@ -69,6 +73,8 @@ def build_bundle(
         raise UserError(f"--delegate {delegate} goes with --target executorch, not {target}; leave it out")
     if weights not in (None, *WEIGHTS):
         raise UserError(f"weights {weights} are not available; this version writes {', '.join(WEIGHTS)}")
+    if userland is not None:
+        check_emulated(target)
     check_tokenizer(source)
     weights = weights or weights_of(source)
     sign = None if key is None else signer(key)
@@ -79,7 +85,7 @@ def build_bundle(
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER})
         write_manifest(part, manifest)
         bundle = Bundle.load(part)
-        certificate = certificate_of(bundle, source, example_pages() if pages is None else pages)
+        certificate = certificate_of(bundle, source, example_pages() if pages is None else pages, userland)
         certificate.write(part)
         write_manifest(part, manifest)
         if sign is not None:
@@ -87,10 +93,13 @@ def build_bundle(
     return certificate, out
 
 
-def certificate_of(bundle: Bundle, source: Path, pages: Sequence[Path]) -> Certificate:
+def certificate_of(
+    bundle: Bundle, source: Path, pages: Sequence[Path], userland: Userland | None = None
+) -> Certificate:
     """Certify a bundle against the checkpoint folder `source` it was made from, within its target's limits.
 
-    The model is loaded anew: exporting changed the layers of the exporter's. Raises UserError as certify does.
+    userland: the emulated machine that the pages go through as well. The model is loaded anew: exporting changed the
+    layers of the exporter's. Raises UserError as certify and emulate do.
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
     reference, config = load_model(source, weights)
@@ -100,7 +109,10 @@ def certificate_of(bundle: Bundle, source: Path, pages: Sequence[Path]) -> Certi
         engine = certifying_engine(bundle)
     except CannotRunHere as error:
         return not_run(pages, str(error), limits, warnings)
-    return certify(bundle, engine, TorchEngine(reference, config), pages, limits, warnings)
+    certificate = certify(bundle, engine, TorchEngine(reference, config), pages, limits, warnings)
+    if userland is None:
+        return certificate
+    return replace(certificate, emulated=emulate(bundle, userland, pages, limits))
 
 
 def certifying_engine(bundle: Bundle) -> Engine:

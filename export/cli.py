@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 
 from edge_runtime.errors import UserError
 from export.build import TARGETS, build_bundle
+from export.emulated import PROCESSORS
 from export.executorch import DELEGATES, DELEGATION, read_shares
 from export.onnx import STYLES
+from export.userland import open_userland
 from export.verify import Certificate
 from quantize.load import WEIGHTS
 from quantize.source import NANO, checkpoint_folder
@@ -35,7 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.json:
             print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
         certificate, _ = build_bundle(
-            source, args.target, args.weights, out, delegate=args.delegate, key=args.sign, style=args.onnx_style
+            source,
+            args.target,
+            args.weights,
+            out,
+            delegate=args.delegate,
+            key=args.sign,
+            style=args.onnx_style,
+            userland=open_userland() if args.emulated else None,
         )
         print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
         return 1 if certificate.status == "fail" else 0
@@ -61,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
+    parser.add_argument("--emulated", choices=PROCESSORS, help="certify on this processor too (after make emulated)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 

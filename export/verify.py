@@ -17,19 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime import image
 from edge_runtime.bundle import Bundle
-from edge_runtime.engines import Cache, Engine
+from edge_runtime.engines import Engine
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import canvas, draft_size, pixels
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+from export import stages
 from export.bundle import as_the_checkpoint_says
 from export.near_ties import NearTie, near_ties
 from export.reference import TorchEngine
 
 CERTIFICATE = "certificate.json"
-GREEDY_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -62,21 +60,41 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Emulated:
+    """The same pages on another processor's kernels, which an emulator ran: its results count, its speed says nothing.
+
+    about: processor, emulator and versions, and those of the native side that the stages are compared with.
+    """
+
+    about: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "evidence": "emulated",
+            "status": _status(self.stages),
+            **self.about,
+            "stages": [asdict(stage) for stage in self.stages],
+        }
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What certify found, with (file name, SHA-256) of the pages it used.
 
     warnings: what the format is known not to do everywhere, one line each; they do not change the status.
+    emulated: what another processor's kernels made of the pages, None if nobody asked.
     """
 
     stages: tuple[Stage, ...]
     pages: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
+    emulated: Emulated | None = None
 
     @property
     def status(self) -> str:
-        """fail if a stage failed, pass if every stage ran and passed, otherwise incomplete."""
-        found = {stage.status for stage in self.stages}
-        return "fail" if "fail" in found else "pass" if found == {"pass"} else "incomplete"
+        """fail if a stage failed, emulated ones too; pass if every stage ran and passed, otherwise incomplete."""
+        return _status(self.stages + (self.emulated.stages if self.emulated else ()))
 
     @property
     def first_diverging_stage(self) -> str | None:
@@ -91,27 +109,42 @@ class Certificate:
             "warnings": list(self.warnings),
             "pages": [{"file": name, "sha256": digest} for name, digest in self.pages],
             "stages": [asdict(stage) for stage in self.stages],
+            **({"emulated": self.emulated.as_json()} if self.emulated else {}),
         }
 
     def as_text(self) -> str:
         """Status, then one line a stage, near tie and warning."""
-        lines = [f"certificate: {self.status}"]
-        for stage in self.stages:
-            error = "" if stage.error is None else f"{stage.error:.1e} (at most {stage.threshold:.0e})"
-            lines.append(f"  {stage.stage:20} {stage.status:8} {error or stage.reason}")
-            lines += [
-                f"    near tie: {tie.page}, token {tie.position} ({tie.margin:.1e} of the logits' size between its two)"
-                for tie in stage.near_ties
-            ]
+        lines = [f"certificate: {self.status}", *_lines(self.stages)]
         lines += [f"note: {warning}" for warning in self.warnings]
         if self.first_diverging_stage:
             lines.append(f"the bundle first differs from the model at: {self.first_diverging_stage}")
+        if self.emulated:
+            about = self.emulated.about
+            lines.append(f"emulated {about['processor']} ({about['emulator']}), against {about['reference']}:")
+            lines += _lines(self.emulated.stages)
         return "\n".join(lines)
 
     def write(self, folder: Path) -> None:
         """Write certificate.json into `folder`."""
         text = json.dumps(self.as_json(), indent=2, allow_nan=False)
         (folder / CERTIFICATE).write_text(text + "\n", encoding="utf-8")
+
+
+def _status(several: Sequence[Stage]) -> str:
+    found = {stage.status for stage in several}
+    return "fail" if "fail" in found else "pass" if found == {"pass"} else "incomplete"
+
+
+def _lines(several: Sequence[Stage]) -> list[str]:
+    lines = []
+    for stage in several:
+        error = "" if stage.error is None else f"{stage.error:.1e} (at most {stage.threshold:.0e})"
+        lines.append(f"  {stage.stage:20} {stage.status:8} {error or stage.reason}")
+        lines += [
+            f"    near tie: {tie.page}, token {tie.position} ({tie.margin:.1e} of the logits' size between its two)"
+            for tie in stage.near_ties
+        ]
+    return lines
 
 
 EXACT = Limits()
@@ -142,17 +175,18 @@ def certify(
     tokenizer = Tokenizer(bundle.path("tokenizer"))
     ours = Session(bundle, engine, tokenizer)
     theirs = Session(as_the_checkpoint_says(bundle, reference.config), reference, tokenizer)
-    stages = tuple(_run(check, ours, theirs, pages, limits.near_tie) for check in _checks(limits))
-    return Certificate(stages, _digests(pages), tuple(warnings))
+    found = (_run(check, ours, theirs, pages, limits.near_tie) for check in checks(limits))
+    return Certificate(tuple(found), _digests(pages), tuple(warnings))
 
 
 def not_run(pages: Sequence[Path], reason: str, limits: Limits = EXACT, warnings: Sequence[str] = ()) -> Certificate:
     """The certificate of a bundle that this machine cannot run: no stage passes."""
-    stages = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in _checks(limits))
-    return Certificate(tuple(stages), _digests(pages), tuple(warnings))
+    skipped = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(limits))
+    return Certificate(tuple(skipped), _digests(pages), tuple(warnings))
 
 
-def _checks(limits: Limits) -> list[Check]:
+def checks(limits: Limits) -> list[Check]:
+    """CHECKS with the thresholds of `limits`."""
     return [replace(check, threshold=limits.thresholds.get(check.stage, check.threshold)) for check in CHECKS]
 
 
@@ -162,40 +196,48 @@ def _digests(pages: Sequence[Path]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class Check:
-    """A stage: what it computes from a session and a page, what both sides' results differ by, and by how much at most.
+    """One of stages.STAGES, what both sides' results differ by, and by how much at most.
 
-    expect: computes the reference's side when that is not `compute` with the reference engine.
+    expect: computes the reference's side when that is not the stage itself with the reference engine.
     """
 
     stage: str
     measure: str
     threshold: float
-    compute: Callable[[Session, Path], np.ndarray]
     compare: Callable[[np.ndarray, np.ndarray], float]
     expect: Callable[[Session, Path], np.ndarray] | None = None
 
 
-def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path], near_tie: float) -> Stage:
+def compare(
+    check: Check,
+    got: Callable[[Path], np.ndarray],
+    want: Callable[[Path], np.ndarray],
+    pages: Sequence[Path],
+    tied: Callable[[Path, np.ndarray], list[NearTie] | None] = lambda page, want: None,
+) -> Stage:
+    """One stage over all pages: a page's results on either side, and the check's verdict on the worst of them.
+
+    tied: near ties that explain other tokens than `want`, None when they are an error.
+    """
     ties: list[NearTie] = []
 
     def result(error: float | None, status: str, reason: str = "") -> Stage:
         return Stage(check.stage, check.measure, check.threshold, error, status, reason, tuple(ties))
 
-    expected = [(check.expect or check.compute)(theirs, page) for page in pages]
+    expected = [want(page) for page in pages]
     if not any(len(array) for array in expected):
         return result(None, "not_run", "the model has nothing to compare here")
     errors = []
-    for page, want in zip(pages, expected, strict=True):
+    for page, theirs in zip(pages, expected, strict=True):
         try:
-            got = check.compute(ours, page)
+            ours = got(page)
         except UserError as error:
             return result(None, "fail", f"{page.name}: {error}")
-        if got.shape != want.shape and check.compare is not _mismatch:
-            return result(None, "fail", f"{page.name}: shape {list(got.shape)}, not {list(want.shape)}")
-        errors.append(check.compare(got, want))
-        if check.compare is _mismatch and errors[-1] > check.threshold and near_tie > 0:
-            starts = [(side.engine, *_after_prompt(side, page)) for side in (ours, theirs)]
-            found = near_ties(starts[0], starts[1], page.name, _answer_tokens(want, theirs), near_tie)
+        if ours.shape != theirs.shape and check.compare is not _mismatch:
+            return result(None, "fail", f"{page.name}: shape {list(ours.shape)}, not {list(theirs.shape)}")
+        errors.append(check.compare(ours, theirs))
+        if check.compare is _mismatch and errors[-1] > check.threshold:
+            found = tied(page, theirs)
             if found is not None:
                 ties += found
                 errors[-1] = 0.0
@@ -205,51 +247,23 @@ def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path], ne
     return result(worst, "pass" if worst <= check.threshold else "fail")
 
 
-def _pixels(session: Session, page: Path) -> np.ndarray:
-    spec = session.manifest.preprocess
-    return pixels(image.load(page, draft=draft_size(spec)), spec)
+def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path], near_tie: float) -> Stage:
+    compute = stages.STAGES[check.stage]
 
+    def tied(page: Path, want: np.ndarray) -> list[NearTie] | None:
+        if near_tie <= 0:
+            return None
+        starts = [(side.engine, *stages.after_prompt(side, page)) for side in (ours, theirs)]
+        return near_ties(starts[0], starts[1], page.name, _answer_tokens(want, theirs), near_tie)
 
-def _pixels_by_definition(session: Session, page: Path) -> np.ndarray:
-    """(value / 255 - mean) / std in float64, written out; the runtime does it with a table."""
-    spec = session.manifest.preprocess
-    values = canvas(image.load(page, draft=draft_size(spec)), spec).astype(np.float64) / 255
-    return ((values - np.array(spec.mean)) / np.array(spec.std)).transpose(0, 3, 1, 2)
-
-
-def _features(session: Session, page: Path) -> np.ndarray:
-    return session.engine.vision(_pixels(session, page))
-
-
-def _after_prompt(session: Session, page: Path) -> tuple[np.ndarray, Cache]:
-    """Logits and cache after the whole first turn, read in two steps as the runtime does: up to the image, then the
-    question."""
-    engine, prompt = session.engine, session.prompt
-    before, features = prompt.before_image(), _features(session, page)
-    embeds = np.concatenate([engine.embed(before), features]) if before else features
-    _, cache = engine.decode(embeds, engine.empty_cache())
-    return engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)
-
-
-def _first_logits(session: Session, page: Path) -> np.ndarray:
-    return _after_prompt(session, page)[0]
-
-
-def _greedy_tokens(session: Session, page: Path) -> np.ndarray:
-    reply = session.look(page).ask(temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, anyway=True)
-    return np.array([*reply.finish().token_ids, -1])  # the end counts too
+    expect = check.expect or compute
+    return compare(check, lambda page: compute(ours, page), lambda page: expect(theirs, page), pages, tied)
 
 
 def _answer_tokens(want: np.ndarray, theirs: Session) -> list[int]:
     """The reference's answer as the model gave it: with its end token, if it came to an end."""
     ids = want.tolist()[:-1]
-    return ids if len(ids) == GREEDY_TOKENS else [*ids, theirs.manifest.model.eos_token_ids[0]]
-
-
-def _probabilities(session: Session, page: Path) -> np.ndarray:
-    observation = session.look(page)
-    is_ecg = [] if observation.is_ecg is None else [observation.is_ecg]
-    return np.array([finding.probability for finding in observation.findings()] + is_ecg)
+    return ids if len(ids) == stages.GREEDY_TOKENS else [*ids, theirs.manifest.model.eos_token_ids[0]]
 
 
 def _absolute(got: np.ndarray, want: np.ndarray) -> float:
@@ -271,11 +285,9 @@ def _mismatch(got: np.ndarray, want: np.ndarray) -> float:
 # Measured on exact exports: pixels 2e-7, features and logits below 3e-6, probabilities below 2e-6. The thresholds
 # leave two orders of magnitude for other CPUs' summation order; a wrong scale or layout is off by 0.1 and more.
 CHECKS = (
-    Check("pixels", "largest absolute difference", 1e-5, _pixels, _absolute, _pixels_by_definition),
-    Check("vision_features", "relative L2 difference", 3e-4, _features, _relative),
-    Check("first_logits", "relative L2 difference", 3e-4, _first_logits, _relative),
-    Check(
-        "greedy_tokens", f"share of {GREEDY_TOKENS} tokens after the first other one", 0.0, _greedy_tokens, _mismatch
-    ),
-    Check("label_probabilities", "largest absolute difference", 1e-3, _probabilities, _absolute),
+    Check("pixels", "largest absolute difference", 1e-5, _absolute, stages.pixels_by_definition),
+    Check("vision_features", "relative L2 difference", 3e-4, _relative),
+    Check("first_logits", "relative L2 difference", 3e-4, _relative),
+    Check("greedy_tokens", f"share of {stages.GREEDY_TOKENS} tokens after the first other one", 0.0, _mismatch),
+    Check("label_probabilities", "largest absolute difference", 1e-3, _absolute),
 )

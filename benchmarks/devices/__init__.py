@@ -10,7 +10,13 @@ from typing import Any, Protocol
 from edge_runtime.errors import UserError
 
 # Scheme of the address: module with an `open_device(address)`.
-KINDS = {"local": "benchmarks.devices.local"}
+KINDS = {
+    "local": "benchmarks.devices.local",
+    "ssh": "benchmarks.devices.ssh",
+    "adb": "benchmarks.devices.adb",
+    "aihub": "benchmarks.devices.aihub",
+    "emulated": "benchmarks.devices.emulated",
+}
 
 
 class Device(Protocol):

@@ -293,7 +293,7 @@ def test_a_broken_export_fails_at_its_stage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.verify.GREEDY_TOKENS", 4)  # they come after the stages in question
+    monkeypatch.setattr("export.stages.GREEDY_TOKENS", 4)  # they come after the stages in question
     loaded = Bundle.load(broken(bundle, tmp_path / "bad", package, change))
     certificate = certify(loaded, certifying_engine(loaded), reference, pages[:1], LIMITS)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", stage)

@@ -202,7 +202,7 @@ def test_swapped_channels_fail_at_the_vision_features(
 def test_shifted_normalization_fails_at_the_pixels(
     int4: tuple[Path, Certificate], checkpoint: Path, pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.verify.pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02))
+    monkeypatch.setattr("export.stages.to_pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02))
     bundle = Bundle.load(int4[0])
     certificate = certify(bundle, open_engine(bundle), TorchEngine(*load_model(checkpoint, "int4")), pages)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", "pixels")

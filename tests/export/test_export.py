@@ -171,7 +171,7 @@ def test_large_models_get_8_bit_activations_and_limits_that_still_see_a_broken_l
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
     bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.verify.pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    monkeypatch.setattr("export.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
     assert _certify(bundle, checkpoint, pages) == ("fail", "pixels")
 
 
@@ -215,7 +215,7 @@ def test_command_exits_1_when_the_certificate_fails(
     assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["certificate"]["status"] == "pass"
-    monkeypatch.setattr("export.verify.pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    monkeypatch.setattr("export.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
     assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
     assert "first differs from the model at: pixels" in capsys.readouterr().out
     assert (tmp_path / "bad" / "certificate.json").is_file()

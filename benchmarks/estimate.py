@@ -1,0 +1,77 @@
+"""`pulse-bench estimate`: bundles on devices that are not here, from device files and runs of this machine."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.arguments import words
+from benchmarks.devices.profile import FOLDER, read_profile
+from benchmarks.roofline import PHASES, Fit, Run, estimate, fit, left_out, runs_of
+from edge_runtime.errors import UserError
+from export.build import example_pages
+
+
+def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
+    """`pulse-bench estimate`."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        "estimate", help="what devices that are not here would take, from published figures; estimated, not measured"
+    )
+    verb.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export --target onnx wrote")
+    verb.add_argument(
+        "--measured", type=Path, required=True, metavar="FILE", help="what pulse-bench latency --out wrote of them here"
+    )
+    verb.add_argument(
+        "--devices",
+        type=words,
+        default=tuple(sorted(path.stem for path in FOLDER.glob("*.yaml"))),
+        metavar="D,D",
+        help="device files, by path or name (default: all of the project's)",
+    )
+    verb.add_argument("--image", type=Path, metavar="FILE", help="the page that was measured (default: latency's)")
+    verb.set_defaults(run=run)
+    return verb
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Fit, report the fit's error, estimate; returns the JSON and the text. Raises UserError as roofline does."""
+    profiles = [read_profile(name) for name in args.devices]
+    picture = args.image or example_pages()[0]
+    if not picture.is_file():
+        raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")
+    runs = runs_of(args.measured, [Path(bundle) for bundle in args.bundles], picture)
+    fitted, errors = fit(runs), left_out(runs)
+    work = {each.bundle: each.work for each in runs}
+    rows = [{"bundle": bundle, **estimate(profile, work[bundle], fitted)} for bundle in work for profile in profiles]
+    result = {
+        "fit": asdict(fitted),
+        "peaks": {str(each.threads): asdict(each.peak) for each in runs},
+        "left_out": errors,
+        "median_error": None if not errors else median([abs(row["error"]) for row in errors]),
+        "rows": rows,
+    }
+    return result, as_text(result, fitted, runs)
+
+
+def as_text(result: dict[str, Any], fitted: Fit, runs: list[Run]) -> str:
+    """The fit with its errors, then a table of estimates; what lacks figures says not_run."""
+    reached = ", ".join(f"{phase} {share:.0%}" for phase, share in fitted.efficiency.items())
+    lines = [f"fitted to {len(runs)} runs here: of the roof {reached}; {fitted.overhead_us:.1f} us an operator"]
+    if result["left_out"]:
+        for phase in PHASES:
+            errors = [abs(row["error"]) for row in result["left_out"] if row["phase"] == phase]
+            lines.append(f"  {phase:8} of a bundle left out is off by {median(errors):.0%}, at most {max(errors):.0%}")
+    else:
+        lines.append("  error not_run: it takes two bundles, one to fit and one to foretell")
+    lines.append(f"{'estimated':40}{'bundle':22}{'vision ms':>10}{'prefill ms':>11}{'tokens/s':>10}")
+    for row in result["rows"]:
+        head = f"{row['device']:40}{row['bundle']:22}"
+        if row["evidence"] == "not_run":
+            lines.append(f"{head}  not_run: {row['reason']}")
+        else:
+            f = row["figures"]
+            lines.append(f"{head}{f['vision_ms']:10.1f}{f['prefill_ms']:11.1f}{f['decode_tokens_per_s']:10.1f}")
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""emulated://aarch64: ARM's kernels give this machine's answer, and no figure of speed comes out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.devices import open_device
+from edge_runtime.errors import UserError
+from export.userland import open_userland
+
+
+def test_answers_as_here_and_tells_no_times(bundle: Path, page: Path) -> None:
+    try:
+        open_userland()
+    except UserError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    options = ["--runs", "0", "--max-new-tokens", "4"]
+    here = open_device("local").measure(bundle, page, options)
+    device = open_device("emulated://aarch64")
+    there = device.measure(bundle, page, options)
+    assert device.evidence == "emulated"
+    assert there.keys() == {"prompt_positions", "image_positions", "tokens", "token_ids", "probabilities"}
+    assert there["token_ids"] == here["token_ids"]
+    assert there["probabilities"] == pytest.approx(here["probabilities"], abs=1e-5)
+    assert device.about()["emulator"].startswith("qemu-aarch64 version")
+    with pytest.raises(UserError, match="provider cuda is not here"):
+        device.measure(bundle, page, ["--provider", "cuda"])
+
+
+def test_other_processors_are_refused() -> None:
+    with pytest.raises(UserError, match="riscv64 cannot be emulated; use emulated://aarch64"):
+        open_device("emulated://riscv64")
