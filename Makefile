@@ -43,10 +43,10 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-report: $(KINDS:%=build/bundles/%/manifest.json)  ## measure pulse-nano on this machine: build/report/report.html
+report: $(KINDS:%=build/bundles/%/manifest.json) emulated  ## measure pulse-nano on this machine: build/report/report.html
 	rm -rf build/report
 	$(BIN)/pulse-bench report $(KINDS:%=build/bundles/%) --data $(DATA) --context 64,128,256,512,900 \
-	    $(if $(OLD),--compare $(OLD)) --out build/report
+	    --estimate all --emulated aarch64 $(if $(OLD),--compare $(OLD)) --out build/report
 
 picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
 	$(BIN)/python scripts/answer_picture.py $(BUNDLE) pulse/ecg/examples/c-infarction.png docs/answer.png

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.arguments import words
-from benchmarks.devices.profile import FOLDER, read_profile
-from benchmarks.roofline import PHASES, Fit, Run, estimate, fit, left_out, runs_of
+from benchmarks.devices.profile import Profile, names, read_profile
+from benchmarks.roofline import PHASES, Run, estimate, fit, left_out, runs_of
 from edge_runtime.errors import UserError
 from export.build import example_pages
 
@@ -27,7 +29,7 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     verb.add_argument(
         "--devices",
         type=words,
-        default=tuple(sorted(path.stem for path in FOLDER.glob("*.yaml"))),
+        default=names(),
         metavar="D,D",
         help="device files, by path or name (default: all of the project's)",
     )
@@ -37,29 +39,48 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Fit, report the fit's error, estimate; returns the JSON and the text. Raises UserError as roofline does."""
+    """Fit, report the fit's error, estimate; returns the JSON and the text.
+
+    Raises UserError for a file that latency did not write, or one without rows of these bundles.
+    """
     profiles = [read_profile(name) for name in args.devices]
     picture = args.image or example_pages()[0]
     if not picture.is_file():
         raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")
-    runs = runs_of(args.measured, [Path(bundle) for bundle in args.bundles], picture)
+    try:
+        rows = json.loads(args.measured.read_text(encoding="utf-8"))["rows"]
+        runs = runs_of(rows, [Path(bundle) for bundle in args.bundles], picture)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{args.measured}: is not what pulse-bench latency --out writes; measure with it first"
+        ) from None
+    if not runs:
+        raise UserError(
+            f"{args.measured}: holds no measured row of these bundles; measure them with pulse-bench latency"
+        )
+    result = estimates(runs, profiles)
+    return result, as_text(result)
+
+
+def estimates(runs: Sequence[Run], profiles: Sequence[Profile]) -> dict[str, Any]:
+    """Fit, its error on bundles left out of it, and a row a bundle and device file."""
     fitted, errors = fit(runs), left_out(runs)
     work = {each.bundle: each.work for each in runs}
     rows = [{"bundle": bundle, **estimate(profile, work[bundle], fitted)} for bundle in work for profile in profiles]
-    result = {
-        "fit": asdict(fitted),
+    return {
+        "fit": {**asdict(fitted), "runs": len(runs)},
         "peaks": {str(each.threads): asdict(each.peak) for each in runs},
         "left_out": errors,
         "median_error": None if not errors else median([abs(row["error"]) for row in errors]),
         "rows": rows,
     }
-    return result, as_text(result, fitted, runs)
 
 
-def as_text(result: dict[str, Any], fitted: Fit, runs: list[Run]) -> str:
+def as_text(result: dict[str, Any]) -> str:
     """The fit with its errors, then a table of estimates; what lacks figures says not_run."""
-    reached = ", ".join(f"{phase} {share:.0%}" for phase, share in fitted.efficiency.items())
-    lines = [f"fitted to {len(runs)} runs here: of the roof {reached}; {fitted.overhead_us:.1f} us an operator"]
+    fitted = result["fit"]
+    reached = ", ".join(f"{phase} {share:.0%}" for phase, share in fitted["efficiency"].items())
+    lines = [f"fitted to {fitted['runs']} runs here: of the roof {reached}; {fitted['overhead_us']:.1f} us an operator"]
     if result["left_out"]:
         for phase in PHASES:
             errors = [abs(row["error"]) for row in result["left_out"] if row["phase"] == phase]

@@ -11,7 +11,6 @@ far such a fit is off for a bundle that it has not seen is reported with it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,6 @@ from edge_runtime import image
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores
 from edge_runtime.engines.onnx import session_options
-from edge_runtime.errors import UserError
 from edge_runtime.preprocess import draft_size, pixels
 
 PHASES = ("vision", "prefill", "decode")
@@ -144,21 +142,12 @@ def estimate(profile: Profile, work: dict[str, Work], fitted: Fit) -> dict[str, 
     return {"device": profile.name, "evidence": "estimated", "figures": figures, "sources": profile.sources}
 
 
-def runs_of(latency: Path, bundles: Sequence[Path], picture: Path) -> list[Run]:
-    """The rows of what `pulse-bench latency --out` wrote that are of `bundles`, with their work counted.
-
-    picture: the page that was read. Raises UserError for another file, or one without such rows.
-    """
+def runs_of(rows: Sequence[dict[str, Any]], bundles: Sequence[Path], picture: Path) -> list[Run]:
+    """The measured rows of latency.measure that are of `bundles`, with their work counted; picture: the page read."""
     by_digest = {bundle_digest(bundle.folder): bundle for bundle in map(Bundle.load, bundles)}
-    try:
-        rows = json.loads(latency.read_text(encoding="utf-8"))["rows"]
-        taken = [row for row in rows if row["evidence"] == "measured" and row["bundle"]["sha256"] in by_digest]
-        asked = [(row, row["setting"]["threads"] or usable_cores()) for row in taken if not row["setting"]["provider"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{latency}: is not what pulse-bench latency --out writes; measure with it first") from None
-    if not asked:
-        raise UserError(f"{latency}: holds no measured row of these bundles; measure them with pulse-bench latency")
-    peaks = {threads: probe(threads) for _, threads in asked}
+    taken = [row for row in rows if row["evidence"] == "measured" and row["bundle"]["sha256"] in by_digest]
+    asked = [(row, row["setting"]["threads"] or usable_cores()) for row in taken if not row["setting"]["provider"]]
+    peaks = {threads: probe(threads) for threads in {threads for _, threads in asked}}
     runs = []
     for row, threads in asked:
         bundle, figures = by_digest[row["bundle"]["sha256"]], row["figures"]

@@ -35,6 +35,11 @@ class Profile:
     note: str
 
 
+def names() -> tuple[str, ...]:
+    """The project's own device files."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
 def read_profile(name: str | Path) -> Profile:
     """A device file by its path, or by its name in FOLDER. Raises UserError for one that is not as it must be."""
     path = Path(name)
@@ -43,8 +48,7 @@ def read_profile(name: str | Path) -> Profile:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(f"device file {name}: is not there; give a path or one of {known}") from None
+        raise UserError(f"device file {name}: is not there; give a path or one of {', '.join(names())}") from None
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:

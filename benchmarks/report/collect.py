@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,10 +12,16 @@ from typing import Any
 
 from benchmarks import latency, retention
 from benchmarks.devices import open_device
+from benchmarks.devices.profile import Profile
 from benchmarks.environment import environment
+from benchmarks.estimate import estimates
+from benchmarks.roofline import runs_of
 from benchmarks.sample import FOLD, SAMPLE
 from benchmarks.subjects import about_bundle
 from edge_runtime.bundle import Bundle
+from export.build import example_pages
+from export.emulated import emulate
+from export.userland import Userland, open_userland
 from export.verify import CERTIFICATE
 
 SCHEMA_VERSION = 1
@@ -26,7 +32,8 @@ Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 @dataclass(frozen=True)
 class Plan:
     """What to measure. The reference answers the same records as the bundles; contexts: the positions before the answer
-    at which the first bundle's prefill is timed as well; limit: records, 0 is all of the fold."""
+    at which the first bundle's prefill is timed as well; limit: records, 0 is all of the fold; profiles: devices that
+    are not here, to be estimated from this machine's runs of onnx bundles; emulated: run those on ARM's kernels too."""
 
     bundles: tuple[Path, ...]
     reference: Path
@@ -40,12 +47,15 @@ class Plan:
     runs: int = 5
     contexts: tuple[int, ...] = ()
     workers: int = 1
+    profiles: tuple[Profile, ...] = ()
+    emulated: bool = False
 
 
 def collect(plan: Plan, command: str, progress: Progress = lambda things, title, total: things) -> dict[str, Any]:
     """Measure; returns the report. Raises UserError as latency.measure and retention.measure do, before either for a
     folder that is no bundle."""
     abouts = [_about(bundle) for bundle in plan.bundles]
+    userland = open_userland() if plan.emulated else None  # refused now, not after the minutes before it
     devices = [_timed(plan, address, progress) for address in plan.devices]
     accuracy = retention.measure(
         [plan.reference, *plan.bundles],
@@ -65,6 +75,8 @@ def collect(plan: Plan, command: str, progress: Progress = lambda things, title,
         "environment": environment(),
         "bundles": abouts,
         "devices": devices,
+        "parity": [] if userland is None else _parity(plan, userland, progress),
+        "estimates": _estimates(plan, devices),
         "accuracy": {"data": plan.data, "fold": plan.fold, "margin": plan.margin, **accuracy},
     }
 
@@ -92,3 +104,20 @@ def _timed(plan: Plan, address: str, progress: Progress) -> dict[str, Any]:
         return {"address": address, "evidence": device.evidence, "about": device.about(), "rows": rows, "sweep": sweep}
     finally:
         device.close()
+
+
+def _parity(plan: Plan, userland: Userland, progress: Progress) -> list[dict[str, Any]]:
+    """Every onnx bundle's golden pages on ARM's kernels against this machine's."""
+    bundles = [bundle for bundle in map(Bundle.load, plan.bundles) if bundle.manifest.target == "onnx"]
+    watched = progress(bundles, "emulated aarch64", len(bundles))
+    return [
+        {"folder": bundle.folder.name, **emulate(bundle, userland, example_pages()).as_json()} for bundle in watched
+    ]
+
+
+def _estimates(plan: Plan, devices: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """None where this machine's runs of onnx bundles, which a fit needs, or device files are lacking."""
+    onnx = [bundle for bundle in plan.bundles if Bundle.load(bundle).manifest.target == "onnx"]
+    rows = [row for device in devices if device["address"] == "local" for row in device["rows"]]
+    runs = runs_of(rows, onnx, plan.image)
+    return estimates(runs, plan.profiles) if runs and plan.profiles else None

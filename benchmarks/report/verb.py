@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, counts
+from benchmarks.arguments import count, counts, words
+from benchmarks.devices.profile import names, read_profile
 from benchmarks.report.collect import Plan, collect
 from benchmarks.report.compare import compare, read_report
 from benchmarks.report.write import write
@@ -19,6 +20,7 @@ from benchmarks.sample import FOLD, SAMPLE
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from export.build import example_pages
+from export.emulated import PROCESSORS
 from quantize.source import NANO, checkpoint_folder
 
 
@@ -40,6 +42,12 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> None:
         "--margin", type=float, default=MARGIN, metavar="F1", help="that may be lost (%(default)s points)"
     )
     verb.add_argument("--context", type=counts, default=(), metavar="N,N", help="positions to time prefill at as well")
+    verb.add_argument(
+        "--estimate", type=words, default=(), metavar="D,D", help="device files by name or path; all: the project's"
+    )
+    verb.add_argument(
+        "--emulated", choices=PROCESSORS, help="run onnx bundles on its kernels too (after make emulated)"
+    )
     verb.add_argument("--rounds", type=count, default=5, metavar="N", help="fresh processes each (%(default)s)")
     verb.add_argument("--runs", type=count, default=5, metavar="N", help="warm readings a process (%(default)s)")
     verb.add_argument("--workers", type=count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
@@ -73,6 +81,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str, int]:
         args.runs,
         args.context,
         args.workers,
+        tuple(map(read_profile, names() if args.estimate == ("all",) else args.estimate)),
+        args.emulated is not None,
     )
     report = collect(plan, shlex.join(["pulse-bench", *sys.argv[1:]]), _watched)
     compared = None if earlier is None else compare(earlier, report)

@@ -25,9 +25,10 @@ FEW = ["--limit", "6", "--rounds", "2", "--runs", "2", "--workers", "1"]
 
 @pytest.fixture(scope="module")
 def made(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of two bundles, one of which cannot be timed here, and a sweep over the context."""
+    """A report of one bundle, with a sweep over the context and two devices that are not here."""
     folder = tmp_path_factory.mktemp("report")
-    assert main(["report", str(bundle), "--context", "64,200", *FEW, "--out", str(folder / "first")]) == 0
+    argv = ["--context", "64,200", "--estimate", "jetson-orin-nano-8gb,pixel-8", "--out", str(folder / "first")]
+    assert main(["report", str(bundle), *FEW, *argv]) == 0
     return folder / "first"
 
 
@@ -47,6 +48,16 @@ def test_three_files_that_need_nothing_else(made: Path, bundle: Path) -> None:
     assert report["accuracy"]["records"] == 6
     assert [row["setting"]["context"] for row in report["devices"][0]["sweep"]] == [64, 200]
     assert report["bundles"][0]["certificate"]["status"] == "pass"
+
+
+def test_what_was_never_run_looks_different(made: Path) -> None:
+    report = read_report(made / "report.json")
+    jetson, phone = report["estimates"]["rows"]
+    assert (jetson["evidence"], phone["evidence"]) == ("estimated", "not_run")
+    guess = number(jetson["figures"]["vision_ms"], 1)
+    assert f'<td class="estimated">{guess}</td>' in (made / "report.html").read_text()
+    assert f"*≈ {guess}*" in (made / "report.md").read_text()
+    assert report["estimates"]["median_error"] is None  # one bundle leaves none to foretell
 
 
 def test_a_report_is_not_worse_than_itself(made: Path) -> None:
@@ -155,6 +166,7 @@ def test_wrong_use_is_one_line(made: Path, bundle: Path, tmp_path: Path, capsys:
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "text.json")], "is not JSON"),
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "none.json")], "cannot be read"),
         ([str(bundle), "--out", "x", "--reference", "none"], "'none': no such folder"),
+        ([str(bundle), "--out", "x", "--estimate", "toaster"], "device file toaster: is not there; give a path or one"),
     ):
         assert main(["report", *argv]) == 2
         err = capsys.readouterr().err
