@@ -156,6 +156,8 @@ def _debian(part: Path) -> Path:
         else:
             _run(["dpkg-deb", "--extract", str(archive), str(part / "root")])
     shutil.rmtree(state)
+    if not (part / "root/lib").exists():  # from Debian 13 on, where packages know /usr/lib alone
+        (part / "root/lib").symlink_to("usr/lib")
     if ours:
         return Path(ours)
     qemu = part / "qemu-aarch64"

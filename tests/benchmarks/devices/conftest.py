@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from export.build import build_bundle
 from quantize.source import checkpoint_folder
+
+sys.path.insert(0, str(Path(__file__).parent))  # phone.py, under importlib mode
 
 PAGE = Path(__file__).parents[3] / "pulse" / "ecg" / "examples" / "b-normal.png"
 
