@@ -27,10 +27,10 @@ demo: $(BUNDLE)/manifest.json  ## export pulse-nano to ONNX and ask it about a r
 app: $(BUNDLE)/manifest.json $(VENV)/.app  ## export pulse-nano to ONNX and open the app
 	$(BIN)/pulse-demo
 
-test: $(VENV)/.dev screen  ## the tests but the slow ones; edge_runtime must be covered to 90 %
+test: $(VENV)/.dev screen devices  ## the tests but the slow ones; edge_runtime must be covered to 90 %
 	$(BIN)/python -m pytest -m "not slow" --cov=edge_runtime --cov-fail-under=90
 
-test-all: $(VENV)/.dev screen  ## all tests
+test-all: $(VENV)/.dev screen devices  ## all tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## ruff, mypy, and the order of the folders
@@ -115,3 +115,8 @@ screen:
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml requirements.lock
 	$(PIP) -e '.[dev]'
 	@touch $@
+
+# A server, a client and another processor for the tests of devices; instant when they are there.
+.PHONY: devices
+devices: $(VENV)/.dev
+	@scripts/devices.sh $(BIN)/python

@@ -69,7 +69,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """One row a bundle and setting: bundle, setting, evidence, figures (ROWS) and the answer's size.
 
-    A bundle that the device cannot run gets the evidence not_run, with the reason, and no figures.
+    A bundle that the device cannot run gets the evidence not_run, with the reason, and no figures; an emulated one has
+    none either, but its answer.
     Raises UserError for a folder that is no bundle.
     """
     abouts = {bundle: about_bundle(bundle) for bundle in bundles}
@@ -88,6 +89,8 @@ def measure(
         row: dict[str, Any] = {"bundle": abouts[bundle], "setting": asdict(setting)}
         if reason := refused.get((bundle, setting)):
             rows.append({**row, "evidence": "not_run", "reason": reason})
+        elif device.evidence == "emulated":
+            rows.append({**row, "evidence": device.evidence, "answer": taken[bundle, setting][0]})
         else:
             rows.append({**row, "evidence": device.evidence, **summary(taken[bundle, setting])})
     return rows
@@ -95,21 +98,24 @@ def measure(
 
 def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Figures of one bundle and setting, from what edge_runtime.measure printed in each round."""
-    figures: dict[str, Figure | None] = {}
-    for key, _, _ in ROWS:
-        if key in results[0]["warm"]:
-            figures[key] = figure([result["warm"][key] for result in results])
-    figures["open_ms"] = figure([[result["open_ms"]] for result in results])
-    figures["start_ms"] = figure([[_start(result)] for result in results])
-    figures["peak_mb"] = figure([[result["peak_bytes"] / 1e6] for result in results])
-    joules = [result["joules"] for result in results]
-    figures["joules"] = None if None in joules else figure([[value] for value in joules])
-    sizes = {key: results[0][key] for key in ("prompt_positions", "image_positions", "tokens")}
-    return {"figures": {key: figures[key] for key, _, _ in ROWS}, **sizes}
+
+    def column(key: str) -> Figure | None:
+        rounds = [_readings(result, key) for result in results]
+        return None if None in rounds else figure([each for each in rounds if each is not None])
+
+    sizes = {key: results[0].get(key) for key in ("prompt_positions", "image_positions", "tokens")}
+    return {"figures": {key: column(key) for key, _, _ in ROWS}, **sizes}
 
 
-def _start(result: dict[str, Any]) -> float:
-    return float(result["import_ms"] + result["open_ms"] + result["cold"]["first_token_ms"])
+def _readings(result: dict[str, Any], key: str) -> list[float] | None:
+    """One of ROWS in one process; None where the device does not tell it, as a farm or a missing counter."""
+    if key in result["warm"]:
+        return list(result["warm"][key])
+    if key == "start_ms" and "cold" in result:
+        return [result["import_ms"] + result["open_ms"] + result["cold"]["first_token_ms"]]
+    if key == "peak_mb" and "peak_bytes" in result:
+        return [result["peak_bytes"] / 1e6]
+    return None if result.get(key) is None else [result[key]]
 
 
 def as_text(rows: Sequence[dict[str, Any]]) -> str:
@@ -123,25 +129,30 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
         if row["evidence"] == "not_run":
             blocks.append(f"{head}\n  not_run: {row['reason']}")
             continue
+        if row["evidence"] == "emulated":
+            tokens = row["answer"]["tokens"]
+            blocks.append(f"{head}: emulated\n  an answer of {tokens} tokens; times would be the emulator's own")
+            continue
         lines = [f"{head}: {row['evidence']}", f"  {'':30}  median   95 % interval         min       max"]
         for key, title, unit in ROWS:
             f = row["figures"][key]
             if f is None:
-                lines.append(f"  {title:30}       -   no counter can be read here")
+                lines.append(f"  {title:30}       -   not told by this device")
                 continue
             low, high = f["interval"]
             lines.append(
                 f"  {title:30}{f['median']:8.1f}{low:9.1f} to{high:8.1f}{f['min']:10.1f}{f['max']:10.1f}  {unit}"
             )
-        lines.append(
-            f"  {row['prompt_positions']} positions before the answer, {row['image_positions']} of them the page"
-        )
+        if row["image_positions"] is not None:
+            lines.append(
+                f"  {row['prompt_positions']} positions before the answer, {row['image_positions']} of them the page"
+            )
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """One line a row and figure; what was not run has one line without numbers."""
+    """One line a row and figure; what was not run, or was emulated, has one line without numbers."""
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(
@@ -151,7 +162,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
             bundle = [row["bundle"][key] for key in ("folder", "target", "weights", "bytes", "sha256")]
             head = [*bundle, *row["setting"].values(), row["evidence"]]
-            if row["evidence"] == "not_run":
+            if "figures" not in row:
                 out.writerow(head)
             for key, _, unit in ROWS:
                 f = row.get("figures", {}).get(key)
@@ -166,7 +177,10 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     )
     verb.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
     verb.add_argument(
-        "--device", default="local", metavar="D", help="local, ssh://USER@HOST, adb://SERIAL (%(default)s)"
+        "--device",
+        default="local",
+        metavar="D",
+        help="local, ssh://USER@HOST, adb://SERIAL, aihub://NAME, emulated://aarch64 (%(default)s)",
     )
     verb.add_argument(
         "--image", type=Path, metavar="FILE", help="picture of an ECG page (default: one of the project's)"

@@ -29,7 +29,7 @@ def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(caption, SVG) of each plot that the report has figures for."""
     plots = []
     for device in report["devices"]:
-        ran = [row for row in device["rows"] if "figures" in row]
+        ran = [row for row in device["rows"] if _complete(row)]
         if ran:
             caption = f"Where the time of one report goes on {device['address']}: medians, one page, warm."
             plots.append((caption, _svg(_breakdown, ran)))
@@ -48,6 +48,12 @@ def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         caption = "Calibration of the five classes' probabilities: how often what is called so likely is there."
         plots.append((caption, _svg(_calibration, models, accuracy["gold"])))
     return plots
+
+
+def _complete(row: Mapping[str, Any]) -> bool:
+    """Whether every part was timed; a farm that runs single graphs times some."""
+    keys = ("decode_tokens_per_s" if key == "decode" else key for key, _, _ in PARTS)
+    return all(row.get("figures", {}).get(key) for key in keys)
 
 
 def _svg(plot: Any, *data: Any) -> str:

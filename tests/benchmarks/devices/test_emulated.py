@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import latency
 from benchmarks.devices import open_device
 from edge_runtime.errors import UserError
 from export.userland import open_userland
@@ -28,8 +30,25 @@ def test_answers_as_here_and_tells_no_times(bundle: Path, page: Path) -> None:
     assert there["token_ids"] == here["token_ids"]
     assert there["probabilities"] == pytest.approx(here["probabilities"], abs=1e-5)
     assert device.about()["emulator"].startswith("qemu-aarch64 version")
-    with pytest.raises(UserError, match="provider cuda is not here"):
-        device.measure(bundle, page, ["--provider", "cuda"])
+    row = latency.measure(device, [bundle], page, (latency.Setting(provider="cuda"),), rounds=1, runs=0)[0]
+    assert row["evidence"] == "not_run"
+    assert "provider cuda is not here" in row["reason"]
+
+
+def test_a_row_without_times(bundle: Path, page: Path) -> None:
+    """What pulse-bench latency makes of an emulated answer; the answer is this machine's, to save time."""
+
+    class Answering:
+        evidence = "emulated"
+
+        def measure(self, *asked: Any) -> dict[str, Any]:
+            found = open_device("local").measure(*asked)
+            return {"tokens": found["tokens"], "token_ids": found["token_ids"]}
+
+    rows = latency.measure(Answering(), [bundle], page, rounds=1, runs=0)  # type: ignore[arg-type]
+    assert "figures" not in rows[0]
+    assert rows[0]["answer"]["tokens"] == len(rows[0]["answer"]["token_ids"]) > 0
+    assert "emulated\n  an answer of" in latency.as_text(rows)
 
 
 def test_other_processors_are_refused() -> None:
