@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,12 @@ def test_engine_that_is_not_installed_says_what_to_install():
         [*BANNED, "onnxruntime"],
     )
     assert "pip install onnxruntime" in " ".join(out)
+
+
+def test_onnx_runtime_leaves_no_identity_behind(tmp_path):
+    """Left alone, it writes a device id into the user's cache when it is loaded, and reports to its maker."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    code = "import edge_runtime.engines.onnx, time; time.sleep(0.5)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**kept, **home}, cwd=Path(__file__).parents[2])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
