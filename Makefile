@@ -62,7 +62,7 @@ emulated: $(VENV)/.demo  ## an aarch64 userland for --emulated and emulated://aa
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv
-	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 --upgrade --quiet \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --extra peers --python-version 3.11 --upgrade --quiet \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 
 clean:  ## remove the virtual environment and everything that was built
