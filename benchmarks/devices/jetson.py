@@ -6,6 +6,7 @@ Formats: NVIDIA, Jetson Linux Developer Guide, "tegrastats Utility" and "Power M
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 # The rail of the whole module first: VDD_IN on Orin and Xavier NX, POM_5V_IN on Nano and TX2. AGX Orin has no such
@@ -25,17 +26,21 @@ def milliwatts(line: str) -> int | None:
     return sum(rails[name] for name in _PARTS) if all(name in rails for name in _PARTS) else None
 
 
-def energy(log: str, interval_ms: int) -> dict[str, Any]:
-    """run_joules over a log of lines `interval_ms` apart, with its mean power and number of samples; {} without any.
+def energy(log: str, interval_ms: int, warm_ms: Sequence[float]) -> dict[str, Any]:
+    """joules of a warm reading, and power: the whole process's run_joules, mean_mw and samples; {} without samples.
 
-    The lines' own time stamps count whole seconds, so the interval that was asked for is taken instead.
+    log: lines `interval_ms` apart, from the process's start to its end; their own time stamps count whole seconds only.
+    warm_ms: how long each warm reading took. They come last, so the log's last lines are theirs.
     """
     samples = [power for line in log.splitlines() if (power := milliwatts(line)) is not None]
     if not samples:
         return {}
     mean = sum(samples) / len(samples)
-    seconds = len(samples) * interval_ms / 1e3
-    return {"power": {"run_joules": mean / 1e3 * seconds, "mean_mw": mean, "samples": len(samples), "seconds": seconds}}
+    power = {"run_joules": mean * len(samples) * interval_ms / 1e6, "mean_mw": mean, "samples": len(samples)}
+    if not warm_ms:
+        return {"power": power}
+    theirs = samples[-max(1, round(sum(warm_ms) / interval_ms)) :]
+    return {"joules": sum(theirs) / len(theirs) * sum(warm_ms) / len(warm_ms) / 1e6, "power": power}
 
 
 def power_mode(text: str) -> str | None:

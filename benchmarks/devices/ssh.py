@@ -73,14 +73,15 @@ class Ssh:
         return {**told, "power_mode": power_mode(self._run("command -v nvpmodel >/dev/null && nvpmodel -q || true"))}
 
     def measure(self, bundle: Path, picture: Path, options: Sequence[str]) -> dict[str, Any]:
-        """Where there is a tegrastats, `power` is that of the whole process: loading and the cold reading too."""
+        """joules and power are tegrastats', where it is there; see jetson.energy."""
         parcels = [bundle_parcel(bundle), picture_parcel(picture)]
         for parcel in parcels:
             self._send(parcel)
         there = " ".join(shlex.quote(parcel.name) for parcel in parcels)
         done = self._in_venv(f"-m edge_runtime.measure {there} {shlex.join(options)}", tegrastats=True)
         done.stdout, _, log = done.stdout.partition(_MARK)
-        return {**answer_of(done), **energy(log, _TEGRASTATS_MS)}
+        found = answer_of(done)
+        return {**found, **energy(log, _TEGRASTATS_MS, found["warm"]["total_ms"])}
 
     def close(self) -> None:
         """What was copied stays there for the next run; no connection is held."""

@@ -23,12 +23,11 @@ PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bundles(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """pulse-nano in both ONNX styles."""
-    folder, nano = tmp_path_factory.mktemp("styles"), checkpoint_folder("pulse-nano")
-    return {
-        style: build_bundle(nano, "onnx", "int4", folder / style, [PAGE], style=style)[1] for style in ("nbits", "qdq")
-    }
+    folder = tmp_path_factory.mktemp("styles") / "qdq"
+    build_bundle(checkpoint_folder("pulse-nano"), "onnx", "int4", folder, [PAGE], style="qdq")
+    return {"nbits": bundle, "qdq": folder}
 
 
 def graph(tmp_path: Path, text: str, weights: dict[str, np.ndarray]) -> Path:

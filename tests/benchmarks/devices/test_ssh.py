@@ -144,7 +144,8 @@ def test_a_jetson_tells_power_and_mode(device, server: Server, bundle: Path, pag
     power = result["power"]
     assert power["mean_mw"] == 5000
     assert power["samples"] >= 2
-    assert power["run_joules"] == pytest.approx(5 * power["seconds"])
+    assert power["run_joules"] == pytest.approx(5 * power["samples"] / 10)
+    assert result["joules"] == pytest.approx(5 * result["warm"]["total_ms"][0] / 1e3)
 
 
 def test_the_device_refuses_in_its_own_words(device, bundle: Path, page: Path) -> None:
@@ -240,8 +241,12 @@ def test_lines_of_every_generation() -> None:
     assert milliwatts(agx) == 3176 + 794 + 2922
     assert milliwatts("RAM 1480/3956MB (lfb 90x4MB) IRAM 0/252kB(lfb 252kB) POM_5V_IN 2532/2400 POM_5V_GPU 0/0") == 2532
     assert milliwatts("RAM 1480/3956MB SWAP 0/1978MB EMC_FREQ 0%@1600") is None
-    two = energy(f"{LINE}\n{LINE.replace('5000mW', '7000mW')}\ncut off VDD_", 100)["power"]
-    assert two == {"run_joules": pytest.approx(1.2), "mean_mw": 6000, "samples": 2, "seconds": 0.2}
-    assert energy("", 100) == {}
+    # 1 s of loading at 5 W, then two readings of 100 ms at 7 W.
+    log = "\n".join([LINE] * 10 + [LINE.replace("5000mW", "7000mW")] * 2)
+    found = energy(f"{log}\ncut off VDD_", 100, [100.0, 100.0])
+    assert found["joules"] == pytest.approx(0.7)
+    assert found["power"]["run_joules"] == pytest.approx(5.0 + 1.4)
+    assert energy("", 100, [1.0]) == {}
+    assert "joules" not in energy(LINE, 100, [])
     assert power_mode("NV Power Mode: MAXN\n0\n") == "MAXN"
     assert power_mode("") is None
