@@ -58,9 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--provider", metavar="P", help="ONNX Runtime's: cpu, cuda, tensorrt ... (default: cpu)")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
     parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
-    parser.add_argument(
-        "--free", action="store_true", help="any words, even where options are listed or a finding is unlikely"
-    )
+    parser.add_argument("--free", action="store_true", help="any words: not only listed options, unlikely findings too")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
