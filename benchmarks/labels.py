@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
-from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
+from distill.score import auc, bootstrap, calibration_error, f1, macro_auc
 
 _TITLES = {
     "f1": "F1, answers in words",
@@ -37,9 +36,9 @@ def label_figures(
     calibration error as fractions, over the classes that have them. None where a figure does not exist."""
     scored = ~np.isnan(probability).any(0)
     figures: dict[str, Callable[[np.ndarray], float]] = {
-        "f1": lambda at: hard_figures(truth[at], said[at])["f1"],
+        "f1": lambda at: 100 * float(np.mean([f1(truth[at, k], said[at, k]) for k in range(len(names))])),
         "hard_auc": lambda at: 100 * macro_auc(truth[at], said[at]),
-        "hamming": lambda at: hard_figures(truth[at], said[at])["hamming"],
+        "hamming": lambda at: 100 * float((truth[at] != said[at]).mean()),
     }
     if scored.any():
         known, chance = truth[:, scored], probability[:, scored]
@@ -58,7 +57,7 @@ def label_figures(
             "records": int(yes.sum()),
             "sensitivity": number(100 * said[yes, k].mean()) if yes.any() else None,
             "specificity": number(100 * (1 - said[no, k]).mean()) if no.any() else None,
-            "f1": number(100 * f1_score(truth[:, k], said[:, k], zero_division=0)),
+            "f1": number(100 * f1(truth[:, k], said[:, k])),
             "auc": number(auc(truth[:, k], probability[:, k])) if scored[k] else None,
         }
     return {"macro": macro, "classes": classes}
