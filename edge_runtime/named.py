@@ -26,12 +26,12 @@ class Names:
         # Without any phrase nothing may match: an empty alternation would match everywhere.
         self._phrase = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest_first)) or '(?!)'})s?(?!\w)")
 
-    def __call__(self, text: str) -> list[str]:
-        """Labels that the text names, each once, in its order. "No signs of infarction" does not name one; the denial
-        reaches to the clause's end, or to a "but" or "with"."""
+    def __call__(self, text: str, denied: bool = False) -> list[str]:
+        """Labels that the text names, each once, in its order. "No signs of infarction" names one only where what is
+        denied counts as well; a denial reaches to the clause's end, or to a "but" or "with"."""
         found: dict[str, None] = {}
         for clause in CLAUSE_END.split(text.lower()):
             for match in self._phrase.finditer(clause):
-                if not _DENIED.search(clause[: match.start()]):
+                if denied or not _DENIED.search(clause[: match.start()]):
                     found.update(dict.fromkeys(self._labels[match[1]]))
         return list(found)
