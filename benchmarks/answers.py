@@ -112,7 +112,10 @@ def _answer(asked: Asked) -> Answered:
         seen = _session.look(asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture)
     except UserError as error:
         raise UserError(f"{asked.id}: {error}") from None
-    said, likelihoods, left_out, fits = [], [], [], True
+    said: list[str] = []
+    likelihoods: list[float | None] = []
+    left_out: list[str] = []
+    fits = True
     for turn in asked.turns:
         try:
             # Scored on its answer even where the model doubts that this is an ECG: the doubt is counted on its own.

@@ -77,9 +77,8 @@ def _from_json(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _turns(said: str | Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
-    if isinstance(said, str):
-        said = json.loads(said)
+def _turns(column: Any) -> tuple[Turn, ...]:
+    said: Sequence[Mapping[str, Any]] = json.loads(column) if isinstance(column, str) else column
     if said and "question" in said[0]:
         pairs = [(turn["question"], turn["answer"]) for turn in said]
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def _makers(known: Known) -> dict[str, list[_Maker]]:
     return makers
 
 
-def _bound(make: Callable, item: Value | Set) -> _Maker:  # type: ignore[type-arg]
+def _bound(make: Callable[[Any, np.random.Generator], Piece], item: Value | Set) -> _Maker:
     return lambda rng: make(item, rng)
 
 

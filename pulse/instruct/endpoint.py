@@ -36,7 +36,7 @@ class Endpoint:
                 model=self.model,
                 messages=[{"role": "system", "content": system}, {"role": "user", "content": user}],
                 temperature=temperature,
-                response_format={"type": "json_object" if as_json else "text"},
+                response_format={"type": "json_object"} if as_json else {"type": "text"},
             )
         except openai.OpenAIError as error:
             why = shorten(str(error), 200)
