@@ -13,7 +13,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from benchmarks.subjects import open_subject
 from edge_runtime.errors import DoesNotFit, UserError
 from edge_runtime.manifest import FindingSpec
 from edge_runtime.session import Observation, Session
@@ -81,13 +83,14 @@ class Answered:
 def answers(bundle: Path, asked: Iterable[Asked], free: bool, workers: int) -> Iterator[Answered]:
     """In the order asked; greedy. Raises UserError, which names the id, when a picture cannot be read."""
     if workers == 1:
-        _open(bundle, free)
-        yield from map(_answer, asked)
+        with threadpool_limits(1):
+            _open(bundle, free)
+            yield from map(_answer, asked)
         return
     # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
     spawn = multiprocessing.get_context("spawn")
     waiting: deque[Future[Answered]] = deque()
-    with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(bundle, free)) as pool:
+    with ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(bundle, free)) as pool:
         for one in asked:
             waiting.append(pool.submit(_answer, one))
             if len(waiting) > 8 * workers:  # no more: a data set's pictures do not fit into memory
@@ -101,10 +104,15 @@ _free: bool
 _database = lru_cache(1)(PtbXl)
 
 
+def _open_worker(bundle: Path, free: bool) -> None:
+    threadpool_limits(1)  # NumPy's, where the interpreter of Core ML packages computes, and torch's
+    _open(bundle, free)
+
+
 def _open(bundle: Path, free: bool) -> None:
     global _session, _free
     cv2.setNumThreads(0)  # the workers are the parallelism
-    _session, _free = Session.open(bundle, threads=1), free
+    _session, _free = open_subject(bundle, threads=1), free
 
 
 def _answer(asked: Asked) -> Answered:

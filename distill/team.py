@@ -70,7 +70,7 @@ class Team:
 
     def main_first(self) -> AbstractContextManager[None]:
         """The main process runs the block; the others run it after, and find on disk what it made."""
-        return self._state.main_process_first()  # type: ignore[no-any-return]
+        return self._state.main_process_first()
 
     def wait(self) -> None:
         """Until every process is here."""
