@@ -6,9 +6,12 @@ import csv
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 STAGES = ("signal", "tower", "decoder")
-_FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1, %", 100.0), "hamming": ("Hamming loss, %", 100.0)}
+# figure -> its title, and the value that is drawn as 1
+_FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
+_LINES = ("-", "--")
 
 
 def draw_curves(out: Path) -> Path:
@@ -17,26 +20,28 @@ def draw_curves(out: Path) -> Path:
     figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
     grid = figure.subplots(len(logs), 2, squeeze=False)
     for (stage, rows), (left, right) in zip(logs.items(), grid, strict=True):
-        for name, part in _halves(stage, rows).items():
+        for (name, part), line in zip(_networks(stage, rows).items(), _LINES, strict=False):
             epochs = [row["epoch"] for row in part]
-            left.plot(epochs, [row["loss"] for row in part], marker="o", markersize=3, label=name)
-            for key, (title, whole) in _FIGURES.items():
+            left.plot(epochs, [row["loss"] for row in part], f"C0{line}", marker="o", markersize=3)
+            for k, (key, (title, whole)) in enumerate(_FIGURES.items()):
                 values = [row[key] / whole for row in part]
-                right.plot(epochs, values, marker="o", markersize=3, label=name + title)
+                right.plot(epochs, values, f"C{k}{line}", marker="o", markersize=3, label=", ".join((title, *name)))
         left.set(title=f"{stage}: loss", xlabel="epoch")
-        right.set(title=f"{stage}: fold chosen on (percentages as fractions)", xlabel="epoch", ylim=(0, 1))
+        right.set(title=f"{stage}: figures on the fold chosen on", xlabel="epoch", ylim=(0, 1))
         right.legend(fontsize="x-small")
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     partial = out / ".curves.partial.png"
     figure.savefig(partial, dpi=100)
     partial.replace(out / "curves.png")
     return out / "curves.png"
 
 
-def _halves(stage: str, rows: list[dict[str, float]]) -> dict[str, list[dict[str, float]]]:
+def _networks(stage: str, rows: list[dict[str, float]]) -> dict[tuple[str, ...], list[dict[str, float]]]:
     """The signal teacher is two networks, and its last row (half -1) is no epoch; the other stages are one."""
     if stage != "signal":
-        return {"": rows}
-    return {f"half {half + 1}, ": [row for row in rows if row["half"] == half] for half in (0, 1)}
+        return {(): rows}
+    return {(f"half {half + 1}",): [row for row in rows if row["half"] == half] for half in (0, 1)}
 
 
 def _rows(path: Path) -> list[dict[str, float]]:

@@ -64,12 +64,12 @@ OPEN_SET = {
 SAY_SET = ("{value}.", "The ECG shows {value}.", "This is {value}.", "I see {value}.", "On this page: {value}.")
 CLOSE_SET = (
     "Does this ECG show {value}?",
-    "Is there {value}?",
+    "Is {value} part of what this ECG shows?",
     "Do you see {value} here?",
     "Would you report {value}?",
 )
-YES_SET = ("Yes, there is {value}.", "Yes, this ECG shows {value}.", "Yes: {value}.")
-NO_SET = ("No, this ECG does not show {value}.", "No, there is no {value}.", "No: no {value}.")
+YES_SET = ("Yes, I see {value}.", "Yes, this ECG shows {value}.", "Yes: {value}.")
+NO_SET = ("No, this ECG does not show {value}.", "No, I do not see {value}.", "No: no {value}.")
 FILL_SET = (
     "Fill in the blank: One {kind} of this ECG is ____.",
     "Complete the sentence: A cardiologist would write ____ as the {kind}.",
