@@ -6,6 +6,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +82,8 @@ class Answered:
 
 
 def answers(bundle: Path, asked: Iterable[Asked], free: bool, workers: int) -> Iterator[Answered]:
-    """In the order asked; greedy. Raises UserError, which names the id, when a picture cannot be read."""
+    """In the order asked; greedy. Raises UserError when the bundle cannot be run, or, naming the id, when a picture
+    cannot be read."""
     if workers == 1:
         with threadpool_limits(1):
             _open(bundle, free)
@@ -91,12 +93,16 @@ def answers(bundle: Path, asked: Iterable[Asked], free: bool, workers: int) -> I
     spawn = multiprocessing.get_context("spawn")
     waiting: deque[Future[Answered]] = deque()
     with ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(bundle, free)) as pool:
-        for one in asked:
-            waiting.append(pool.submit(_answer, one))
-            if len(waiting) > 8 * workers:  # no more: a data set's pictures do not fit into memory
+        try:
+            for one in asked:
+                waiting.append(pool.submit(_answer, one))
+                if len(waiting) > 8 * workers:  # no more: a data set's pictures do not fit into memory
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        except BrokenProcessPool:
+            open_subject(bundle, threads=1)  # the same refusal here, in one line, if that was why
+            raise
 
 
 _session: Session

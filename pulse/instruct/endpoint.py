@@ -21,7 +21,7 @@ class Endpoint:
 
     url: str
     model: str
-    retries: int = 4
+    retries: int = 3
     timeout_s: float = 120.0
 
     @cached_property

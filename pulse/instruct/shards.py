@@ -58,13 +58,21 @@ def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int
     missing = [job for job in jobs if not job[0].exists()]
     done = len(jobs) - len(missing)
     yield done, len(jobs)
+    for _ in _shards(missing, data, plan, workers):
+        done += 1
+        yield done, len(jobs)
+    _write_list(out, [path for path, _ in jobs])
+
+
+def _shards(jobs: list[tuple[Path, list[int]]], data: Path, plan: Plan, workers: int) -> Iterator[None]:
+    if min(workers, len(jobs)) <= 1:
+        _open(data, plan)
+        yield from map(_shard, jobs)
+        return
     # Spawned: a fork of a process whose threads hold a lock never gets that lock back.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(data, plan)) as pool:
-        for _ in pool.map(_shard, missing):
-            done += 1
-            yield done, len(jobs)
-    _write_list(out, [path for path, _ in jobs])
+        yield from pool.map(_shard, jobs)
 
 
 def shard_path(out: Path, number: int) -> Path:
