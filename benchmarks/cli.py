@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,21 +12,19 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from benchmarks import estimate, ladder, latency, pages, peers, ptbxl_super, retention
+from benchmarks import accuracy, estimate, ladder, latency, pages, peers, retention
 from benchmarks.arguments import count, counts
-from benchmarks.environment import bundle_digest, environment
+from benchmarks.environment import environment
 from benchmarks.output import check_writable, write_json
+from benchmarks.ptbxl_super import Pages
 from benchmarks.report import verb as report
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from edge_runtime.session import Session
-from pulse.ecg.ptbxl import PtbXl
 from pulse.ecg.record import RecordError
 from pulse.ecg.render import LAYOUTS
+from pulse.instruct.endpoint import Endpoint
 from quantize.calibration import EXAMPLES, calibration_pages
 from quantize.source import checkpoint_folder
-
-TASKS = ("ptbxl-super",)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,14 +64,18 @@ def _parser() -> argparse.ArgumentParser:
 
     judged = verbs.add_parser("accuracy", help="answers in words against a data set's labels, scored as PULSE does")
     judged.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
-    judged.add_argument("--task", choices=TASKS, required=True, help="what is asked")
-    judged.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
-    judged.add_argument("--fold", type=int, choices=range(1, 11), required=True, metavar="N", help="fold, 1 to 10")
+    judged.add_argument("--task", choices=accuracy.TASKS, metavar="TASK", required=True, help="%(choices)s")
+    judged.add_argument(
+        "--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100; or ECGBench's folder"
+    )
+    judged.add_argument("--fold", type=int, choices=range(1, 11), metavar="N", help="of PTB-XL, 1 to 10")
     judged.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
     judged.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
-    judged.add_argument("--free", action="store_true", help="any words in answer, not only the classes listed")
-    judged.add_argument("--limit", type=count, default=0, metavar="N", help="only the fold's first N records")
+    judged.add_argument("--free", action="store_true", help="any words in answer, as PULSE's evaluation has it")
+    judged.add_argument("--limit", type=count, default=0, metavar="N", help="only the first N")
     judged.add_argument("--workers", type=count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
+    judged.add_argument("--judge", metavar="URL", help="OpenAI-compatible endpoint that grades reports and Arena")
+    judged.add_argument("--judge-model", metavar="NAME", help="the model that it is asked for")
     judged.set_defaults(run=_accuracy)
 
     climbed = verbs.add_parser("ladder", help="what each way to quantize a float checkpoint costs, in bytes and error")
@@ -129,40 +130,12 @@ def _peers(args: argparse.Namespace) -> tuple[dict[str, object], str]:
 
 
 def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
-    bundle, data = Path(args.bundle), Path(args.data)
-    session = Session.open(bundle)  # a bundle that does not load is one line here, not one a worker
-    how = ptbxl_super.Pages(args.layout, args.photo, args.free)
-    gold = ptbxl_super.gold_of(PtbXl(data), args.fold, args.limit)
-    if not gold:
-        raise UserError(f"{data}: fold {args.fold} holds no record with a diagnostic superclass; give another --fold")
-    started = time.monotonic()
-    rows = list(
-        tqdm(
-            ptbxl_super.answers(bundle, data, list(gold), how, args.workers),
-            "answers",
-            len(gold),
-            unit="page",
-            disable=None,  # no bar where nobody looks
-        )
-    )
-    seconds = time.monotonic() - started
-    figures = ptbxl_super.score(rows, gold)
-    for row in rows:
-        row["gold"] = list(gold[row["ecg_id"]])
-    about = {
-        "task": args.task,
-        "model": session.manifest.name,
-        "target": session.manifest.target,
-        "bundle": {"name": bundle.name, "sha256": bundle_digest(bundle)},
-        "fold": args.fold,
-        "layout": args.layout,
-        "photo_seed": args.photo,
-        "free": args.free,
-        "seconds": round(seconds, 1),
-        "workers": args.workers,
-    }
-    text = f"{ptbxl_super.as_text(figures)}\n  {len(rows) / seconds:.1f} pages a second with {args.workers} processes"
-    return {**about, "figures": figures, "answers": rows}, text
+    if (args.judge is None) != (args.judge_model is None):
+        raise UserError("--judge and --judge-model belong together; give both or none")
+    how = Pages(args.layout, args.photo, args.free)
+    judge = Endpoint(args.judge, args.judge_model) if args.judge else None
+    plan = accuracy.Plan(args.task, Path(args.data), args.fold, how, args.limit, args.workers, judge)
+    return accuracy.measure(Path(args.bundle), plan)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _read(checkpoint: Path, weights: str | None, pages: Sequence[np.ndarray]) ->
 
 
 def _reading(session: Session, page: np.ndarray) -> _Reading:
-    reply = session.look(page).ask(temperature=0, findings=True, anyway=True).finish()
+    reply = session.look(page).ask(temperature=0, findings=True, anyway=True, free=True).finish()
     engine, prompt = session.engine, session.prompt
     before, features = prompt.before_image(), engine.vision(pixels(page, session.manifest.preprocess))
     embeds = np.concatenate([engine.embed(before), features]) if before else features

@@ -10,6 +10,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from pulse.ecg.photo import photograph
 from pulse.ecg.record import LEADS, Record
 from pulse.ecg.render import render
 from pulse.ecg.variety import varied_page
+from pulse.instruct import samples
 
 WIDTH, HEIGHT, DPI = 544, 384, 50.8
 
@@ -72,10 +74,18 @@ def with_matplotlib(record: Record, seed: int) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-KINDS: dict[str, Callable[[Record, int], np.ndarray]] = {
+def instruct_sample(record: Record, seed: int) -> object:
+    """A whole sample of pulse-instruct: page of twice the width, intervals measured, six conversations."""
+    rng = np.random.default_rng(seed)
+    labelled = replace(record, scp_codes={"NORM": 100.0, "SR": 0.0}, heart_axis="MID")
+    return samples.page(labelled, samples.Look(), rng), samples.entries("x", "x.jpg", samples.known(labelled), 6, rng)
+
+
+KINDS: dict[str, Callable[[Record, int], object]] = {
     "clean 3x4+rhythm": clean,
     "varied look and layout": varied,
     "varied and photographed": photographed,
+    "ECGInstruct sample, 1088x768": instruct_sample,
     "matplotlib, clean": with_matplotlib,
 }
 

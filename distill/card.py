@@ -14,7 +14,8 @@ medical device: never decide on a patient by its answers.**
   100 Hz, drawn as pages by this project: four layouts, a quarter of the pages photographed by `pulse.ecg.photo`; 12SL
   statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the
   tower. 3 % of the pages are drawn pictures that are no ECG.
-- **Training**: `pulse-distill`; recipe.json and the CSV files beside this card are its settings and its log.{teacher}
+- **Training**: `pulse-distill`; recipe.json and the CSV files beside this card are its settings and its log, curves.png
+  draws them.{teacher}
 - **Licence**: weights CC BY 4.0, with the attribution above.
 
 ## What the training measured
@@ -38,7 +39,7 @@ TEACHER = """ A signal
   gives half of every target; its own AUC on fold 9 is {auc:.3f}. The classes that the answers name are the tower's,
   each from its own operating point on (operating_points.json), chosen for F1 on fold 9; "Yes" and "No" keep natural
   likelihoods."""
-LOGS = ("recipe.json", "tower.csv", "decoder.csv")
+LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
 TEACHERS_LOGS = ("signal.csv", "operating_points.json")
 
 

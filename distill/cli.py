@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat),
             limit=args.limit,
         )
-        small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device))
+        small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device), args.accumulate)
         print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
         return 0
     except UserError as error:
@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--decoder-epochs", type=_count, default=base.decoder.epochs, metavar="N", help="(%(default)s)")
     parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train the decoder for 4 bits: {', '.join(QAT)}")
+    parser.add_argument(
+        "--accumulate", type=_count, default=1, metavar="N", help="parts that a batch is taken in (%(default)s)"
+    )
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="use only N records a set, for a trial")
     return parser
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
 from distill.opinions import Opinions
 from distill.pack import Pack
 from distill.score import multilabel
+from distill.team import Team
 from distill.tokens import facts_of
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.questions import NO, YES, Turn, finding_question, training_turns
@@ -75,15 +77,17 @@ def train_decoder(
     text: Decoder,
     run: DecoderRun,
     out: Path,
-    device: torch.device,
+    team: Team,
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
     views: features of the same records, drawn and photographed differently; the epochs take them in turn. opinions: of
     each view's pages, None to answer by the labels alone.
     With run.qat the loss and the figures are those of rounded weights; the model returned is in float all the same.
-    The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one.
+    The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one,
+    and a team of several one of one process. Raises UserError when the team cannot share a batch.
     """
+    device, part = team.device, team.part(run.batch)
     torch.manual_seed(run.seed)
     model = Speaker(views[0].tokens.shape[2], text).to(device)
     _initialise(model, text)
@@ -99,6 +103,8 @@ def train_decoder(
     loss = model if precision is None else partial(call_rounded, model, precision)
 
     def keep() -> None:
+        if not team.main:
+            return
         state = {"average": average.state, "average_steps": average.steps, "step": step}
         save(out / "decoder.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
@@ -107,30 +113,46 @@ def train_decoder(
         losses: list[float] = []
         view = epoch % len(views)
         told = None if opinions is None else opinions[view]
-        batches = _batches(pack, views[view], told, packer, run, epoch, step % per_epoch)
-        bar = tqdm(batches, f"decoder epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
-        for tokens, batch in bar:
-            optimizer.param_groups[0]["lr"] = learning_rate(step / total, run.peak)
-            with autocast(device):
-                error = loss(tokens.to(device), _on(batch, device), packer.image_start)
-            optimizer.zero_grad(set_to_none=True)
-            error.backward()
+        order = np.random.default_rng([run.seed, epoch]).permutation(len(views[view].rows))[
+            step % per_epoch * run.batch :
+        ]
+        parts = _parts(pack, views[view], told, packer, (run.seed, epoch), team.mine(order, run.batch), part)
+        title = f"decoder epoch {epoch + 1}/{run.epochs}"
+        bar = tqdm(total=per_epoch, initial=step % per_epoch, desc=title, disable=not team.main)
+        while taken := list(islice(parts, team.accumulate)):
+            weights = [float(batch.weights.sum()) for _, batch in taken]
+            whole, error_of_step = team.sum(sum(weights)), 0.0
+            for (tokens, batch), weight in zip(taken, weights, strict=True):
+                with autocast(device):
+                    error = loss(tokens.to(device), _on(batch, device), packer.image_start)
+                # Its share of the mean over the whole batch; the team's average divides by its size.
+                error = error * (weight / whole * team.size)
+                error.backward()
+                error_of_step += float(error.detach())
+            team.average(model)
             clip(model)
+            optimizer.param_groups[0]["lr"] = learning_rate(step / total, run.peak)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             average.update(model)
             step += 1
-            losses.append(float(error.detach()))
+            losses.append(error_of_step)
+            bar.update()
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}")
             if time.monotonic() - saved > run.save_every_s:
                 keep()
                 saved = time.monotonic()
+        bar.close()
         keep()
-        judged = _averaged(model, average)
-        if precision is not None:
-            judged.load_state_dict(rounded(judged.state_dict(), precision))
-        figures = evaluate(judged, pack, chosen_on, packer, device)
-        log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
-        tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        mean = team.sum(float(np.mean(losses)) if losses else 0.0) / team.size
+        if team.main:
+            judged = _averaged(model, average)
+            if precision is not None:
+                judged.load_state_dict(rounded(judged.state_dict(), precision))
+            figures = evaluate(judged, pack, chosen_on, packer, device)
+            log.write({"epoch": epoch + 1, "step": step, "loss": mean, **figures})
+            tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        team.wait()
     return _averaged(model, average)
 
 
@@ -152,21 +174,21 @@ def _on(batch: Batch, device: torch.device) -> Batch:
     return Batch(*(value.to(device) for value in vars(batch).values()))
 
 
-def _batches(
+def _parts(
     pack: Pack,
     features: Features,
     opinions: Opinions | None,
     packer: Packer,
-    run: DecoderRun,
-    epoch: int,
-    skip: int,
+    seed: tuple[int, int],
+    order: np.ndarray,
+    size: int,
 ) -> Iterator[tuple[Tensor, Batch]]:
-    order = np.random.default_rng([run.seed, epoch]).permutation(len(features.rows))
-    for first in range(skip * run.batch, len(order) - run.batch + 1, run.batch):
-        items = order[first : first + run.batch]
+    """The pages of `order`, `size` at a time."""
+    for first in range(0, len(order), size):
+        items = order[first : first + size]
         sequences = []
         for item in items:
-            row, rng = int(features.rows[item]), np.random.default_rng([run.seed, epoch, int(item)])
+            row, rng = int(features.rows[item]), np.random.default_rng([*seed, int(item)])
             facts = facts_of(pack.labels[row], True) if row >= 0 else facts_of({}, False)
             opinion = None if opinions is None or row < 0 else opinions[int(item)]
             sequences.append(packer.pack(training_turns(facts, rng, opinion)))

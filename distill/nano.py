@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from distill.card import write_card
+from distill.curves import draw_curves
 from distill.decoder import DecoderRun, train_decoder
 from distill.dialogues import Packer
 from distill.features import cache_features
@@ -21,6 +22,7 @@ from distill.pages import PageMix, Pages, shuffled
 from distill.ship import END_ID, PROMPT, preprocess_spec, ship
 from distill.targets import build_targets, softened
 from distill.teachers.signal import SignalRun, teach
+from distill.team import Team
 from distill.tokens import train_tokenizer
 from distill.tower import TowerRun, train_tower
 from edge_runtime.errors import UserError
@@ -65,19 +67,24 @@ class Recipe:
     limit: int = 0
 
 
-def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path:
+def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumulate: int = 1) -> Path:
     """Train pulse-nano on a PTB-XL folder; everything it makes stays in `out`. Returns the 4-bit checkpoint's folder.
 
-    The same recipe and data give the same pages and dialogues, in the same order. Raises UserError when `out` holds a
-    run of another recipe, or `data` is no PTB-XL folder.
+    The same recipe and data give the same pages and dialogues, in the same order, whatever the number of processes and
+    of the parts (accumulate) that they take a batch in. Raises UserError when `out` holds a run of another recipe, or
+    `data` is no PTB-XL folder.
     """
+    team = Team(device, accumulate)
+    device = team.device
     settings = json.loads(json.dumps(asdict(recipe)))
     _check_recipe(out / "recipe.json", settings)
     if recipe.tower.start:
         checkpoint_folder(recipe.tower.start)  # refused now, not after the hours before it is read
     try:
-        pack = build_pack(data, out / "pack")
-        (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        with team.main_first():
+            pack = build_pack(data, out / "pack")
+        if team.main:
+            (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
     limit = recipe.limit or len(pack)
@@ -86,32 +93,37 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device) -> Path
         raise UserError(f"{len(train)} records to train on do not fill one batch of {batch}; give more")
     spec, seed = preprocess_spec(), recipe.tower.seed
     targets, rows = build_targets(pack, train), (train, chosen_on)
-    told = None if recipe.signal is None else teach(pack, targets, rows, recipe.signal, out, device)
-    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, device, told)
+    with team.main_first():
+        told = None if recipe.signal is None else teach(pack, targets, rows, recipe.signal, out, device)
+    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told)
     tower = seeing.tower
 
     path = out / "tokenizer.json"
-    if not path.exists():
-        train_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
     views = []
-    for view in range(recipe.views):
-        epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
-        pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
-        pages.epoch = epoch
-        views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
-    plain = Pages(pack, chosen_on, spec, None)
-    judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
     opinions = None
-    if told is not None:
-        mixed = softened(targets, told, recipe.tower.teacher_share)
-        opinions = opinions_of(views, judged, seeing.head, targets, mixed, out)
+    with team.main_first():
+        if not path.exists():
+            train_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
+        for view in range(recipe.views):
+            epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
+            pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
+            pages.epoch = epoch
+            views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
+        plain = Pages(pack, chosen_on, spec, None)
+        judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
+        if told is not None:
+            mixed = softened(targets, told, recipe.tower.teacher_share)
+            opinions = opinions_of(views, judged, seeing.head, targets, mixed, out)
     tokenizer = Tokenizer(path)
     prompt = Prompt(PromptSpec(**PROMPT), tokenizer, None)
     packer = Packer(prompt, tokenizer, judged.tokens.shape[1], END_ID, recipe.decoder.max_length)
     text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
-    speaker = train_decoder(pack, views, opinions, judged, packer, text, recipe.decoder, out, device)
+    speaker = train_decoder(pack, views, opinions, judged, packer, text, recipe.decoder, out, team)
 
     whole, small = out / "pulse-nano-float16", out / "pulse-nano"
+    if not team.main:
+        return small
+    draw_curves(out)
     ship(tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
     shutil.rmtree(small, ignore_errors=True)
     quantize_checkpoint(whole, small, Precision(recipe.decoder.qat or SCHEME))

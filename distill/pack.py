@@ -21,6 +21,7 @@ from tqdm import tqdm
 from edge_runtime.errors import UserError
 from pulse.ecg.ptbxl import PtbXl
 from pulse.ecg.record import LEADS, Record, RecordError
+from pulse.instruct.intervals import heart_rate
 
 SAMPLES = 1000  # ten seconds at 100 Hz
 FS = 100.0
@@ -122,19 +123,3 @@ def _open(data: Path) -> None:
 def _measured(ecg_id: int) -> tuple[Record, float | None]:
     record = _database[ecg_id]
     return record, heart_rate(record)
-
-
-def heart_rate(record: Record) -> float | None:
-    """Beats a minute: the median over leads II, V5 and I of 60 / median RR; None when fewer than three beats show."""
-    import neurokit2 as nk
-
-    rates = []
-    for lead in ("II", "V5", "I"):
-        try:
-            clean = nk.ecg_clean(record.lead(lead), sampling_rate=int(record.fs))
-            peaks = nk.ecg_peaks(clean, sampling_rate=int(record.fs))[1]["ECG_R_Peaks"]
-        except (ValueError, IndexError, ZeroDivisionError):  # the detector gives up on leads without beats
-            continue
-        if len(peaks) >= 3:
-            rates.append(60 * record.fs / float(np.median(np.diff(peaks))))
-    return round(float(np.median(rates)), 1) if rates else None

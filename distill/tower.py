@@ -19,6 +19,7 @@ from distill.pack import Pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.score import multilabel
 from distill.targets import Targets, label_loss, softened
+from distill.team import Team
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
@@ -89,16 +90,18 @@ def train_tower(
     spec: PreprocessSpec,
     run: TowerRun,
     out: Path,
-    device: torch.device,
+    team: Team,
     told: np.ndarray | None = None,
 ) -> TowerWithHead:
     """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
     told: a teacher's probabilities [n, k] of the targets, mixed into them for training alone.
-    Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone.
-    Raises UserError when run.start is no checkpoint with such a tower.
+    Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone. Batch norms see each
+    process' part of a batch (Hoffer et al. 2017, arXiv 1705.08741), all else is as if one process took it whole.
+    Raises UserError when run.start is no checkpoint with such a tower, or the team cannot share a batch.
     """
     out.mkdir(parents=True, exist_ok=True)
+    device, part = team.device, team.part(run.batch)
     torch.manual_seed(run.seed)
     layout = torch.channels_last
     model = TowerWithHead(vision, len(targets.names)).to(device).to(memory_format=layout)
@@ -126,39 +129,52 @@ def train_tower(
     saved = time.monotonic()
 
     def keep() -> None:
+        if not team.main:
+            return
         state = {"average": average.state, "average_steps": average.steps, "step": step}
         save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
     for epoch in range(step // per_epoch, run.epochs):
-        pages = Pages(
-            pack, shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :], spec, PageMix(), run.seed
-        )
+        order = shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :]
+        pages = Pages(pack, team.mine(order, run.batch), spec, PageMix(), run.seed)
         pages.epoch = epoch
-        loader = DataLoader(pages, run.batch, drop_last=True, num_workers=run.workers)
-        bar = tqdm(loader, f"tower epoch {epoch + 1}/{run.epochs}", initial=step % per_epoch, total=per_epoch)
+        loader = DataLoader(pages, part, num_workers=run.workers)
+        title = f"tower epoch {epoch + 1}/{run.epochs}"
+        bar = tqdm(total=per_epoch, initial=step % per_epoch, desc=title, disable=not team.main)
         model.train()
         losses: list[float] = []
-        for pixels, at, is_ecg in bar:
-            optimizer.param_groups[0]["lr"] = run.rate_at(epoch, step % per_epoch / per_epoch)
+        error_so_far = 0.0
+        for number, (pixels, at, is_ecg) in enumerate(loader, 1):
             wanted = torch.where(is_ecg[:, None], values[at], no_ecg).to(device)
             beats = torch.where(is_ecg, rate[at], float("nan")).to(device)
             with autocast(device):
                 error = loss(model, pixels.to(device, memory_format=layout), wanted, beats, targets.names)
-            optimizer.zero_grad(set_to_none=True)
-            error.backward()
+            (error / team.accumulate).backward()
+            error_so_far += float(error.detach()) / team.accumulate
+            if number % team.accumulate:
+                continue
+            team.average(model)
             clip(model)
+            optimizer.param_groups[0]["lr"] = run.rate_at(epoch, step % per_epoch / per_epoch)
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             average.update(model)
             step += 1
-            losses.append(float(error.detach()))
+            losses.append(error_so_far)
+            error_so_far = 0.0
+            bar.update()
             bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}")
             if time.monotonic() - saved > run.save_every_s:
                 keep()
                 saved = time.monotonic()
+        bar.close()
         keep()
-        figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device, run.workers)
-        log.write({"epoch": epoch + 1, "step": step, "loss": float(np.mean(losses)) if losses else 0.0, **figures})
-        tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        mean = team.sum(float(np.mean(losses)) if losses else 0.0) / team.size
+        if team.main:
+            figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device, run.workers)
+            log.write({"epoch": epoch + 1, "step": step, "loss": mean, **figures})
+            tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        team.wait()
     return averaged(model, average)
 
 

@@ -36,6 +36,7 @@ class Answer:
     "not_ecg" (nothing was generated; text says why). findings: in the manifest's order, empty if not asked for.
     is_ecg: probability that the picture is an ECG page, None if the model cannot tell.
     likelihood: of this answer among the options that the question lists, 0 to 1; None for a free answer.
+    left_out: clauses that were written but not passed on (guard.Guard); text and token_ids are without them.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Answer:
     is_ecg: float | None
     timing: Timing
     likelihood: float | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class Reply:

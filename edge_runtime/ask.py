@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--provider", metavar="P", help="ONNX Runtime's: cpu, cuda, tensorrt ... (default: cpu)")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
     parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
-    parser.add_argument("--free", action="store_true", help="any words, even where the question lists options")
+    parser.add_argument("--free", action="store_true", help="any words: not only listed options, unlikely findings too")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace) -> None:
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    print("\n" + "".join(f"\n{line}" for line in _table(answer)) + _timing(answer))
+    print("\n" + "".join(f"\n{line}" for line in [*_left_out(answer), *_table(answer)]) + _timing(answer))
 
 
 def _as_json(answer: Answer, session: Session) -> dict[str, object]:
@@ -98,10 +98,18 @@ def _as_json(answer: Answer, session: Session) -> dict[str, object]:
         "findings": [{"label": f.label, "probability": f.probability} for f in answer.findings],
         "is_ecg": answer.is_ecg,
         "likelihood": answer.likelihood,
+        "left_out": list(answer.left_out),
         "timing": {key: round(value, 3) for key, value in timing.items()},
         "model": session.manifest.name,
         "target": session.manifest.target,
     }
+
+
+def _left_out(answer: Answer) -> list[str]:
+    """What the model wrote besides, so that nothing is hidden."""
+    if not answer.left_out:
+        return []
+    return [f"left out, as unlikely by its own probability or said before: {'; '.join(answer.left_out)}", ""]
 
 
 def _table(answer: Answer) -> list[str]:

@@ -15,6 +15,10 @@ class CannotRunHere(UserError):
     """Nothing is wrong with what was handed to us, but this machine lacks what it takes to run it."""
 
 
+class DoesNotFit(UserError):
+    """The image and the words take more positions than the model has."""
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """`repr(value)` cut to `limit` characters, so that a bad value quoted in a message cannot flood it."""
     text = repr(value)

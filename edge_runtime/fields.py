@@ -71,6 +71,13 @@ class Fields:
         items = [Fields({key: item}, self.where).integer(key, low, high) for item in value]
         return tuple(items)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of at least one string, none blank."""
+        value = self.data.get(key)
+        if not isinstance(value, list | tuple) or not value:
+            raise self._wrong(key, "a list of at least one text")
+        return tuple(Fields({key: item}, self.where).text(key) for item in value)
+
     def child(self, key: str) -> Fields:
         """The JSON object under `key`."""
         if not isinstance(self.data.get(key), dict):

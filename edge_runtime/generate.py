@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.constrain import Constraint
 from edge_runtime.engines import Cache, Engine
-from edge_runtime.errors import UserError
+from edge_runtime.errors import DoesNotFit
 from edge_runtime.sampling import Sampler
 
 
@@ -32,9 +32,9 @@ class Ending:
 
 
 def check_fits(positions: int, context_length: int) -> None:
-    """Raises UserError when a prompt of so many positions leaves no room for one token of answer."""
+    """Raises DoesNotFit when a prompt of so many positions leaves no room for one token of answer."""
     if positions + 1 > context_length:
-        raise UserError(
+        raise DoesNotFit(
             f"the image and the words take {positions} positions and the answer needs one more, but the model has "
             f"{context_length}; ask a shorter question or start again from the image"
         )

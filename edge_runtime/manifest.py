@@ -59,13 +59,17 @@ class GenerationSpec:
 
 @dataclass(frozen=True)
 class FindingSpec:
-    """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are."""
+    """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are.
+
+    words: phrases by which a text names the finding.
+    """
 
     label: str
     name: str
     question: str
     yes: str
     no: str
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,9 @@ def _generation(fields: Fields) -> GenerationSpec:
 
 
 def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
-    spec = FindingSpec(label, name, fields.text("question"), fields.text("yes"), fields.text("no"))
+    # Bundles of before it was listed name a finding by its name.
+    words = (name,) if fields.is_null("words") else fields.texts("words")
+    spec = FindingSpec(label, name, fields.text("question"), fields.text("yes"), fields.text("no"), words)
     if spec.yes == spec.no:
         raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; export the bundle again")
     return spec

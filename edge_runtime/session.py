@@ -24,6 +24,8 @@ from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
+from edge_runtime.guard import Guard
+from edge_runtime.manifest import FindingSpec
 from edge_runtime.preprocess import arranged, draft_size, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
@@ -117,7 +119,7 @@ class Observation:
         self.is_ecg = is_ecg
         self._prefix = prefix
         self._cost = cost
-        self._findings: list[Finding] = []
+        self._findings: dict[FindingSpec, Finding] = {}
         # Where the next turn starts: a cache, and the ids it lacks. None pending: no turn is finished yet.
         self._cache = prefix
         self._pending: list[int] | None = None
@@ -154,7 +156,8 @@ class Observation:
 
         None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
         A picture that does not look like an ECG page gets one sentence saying so instead, unless `anyway`.
-        A question that lists options or classes (constrain.choices) is answered with those alone, unless `free`.
+        A question that lists options or classes (constrain.choices) is answered with those alone; any other answer
+        names no finding whose own probability is low, and nothing twice (guard.Guard). `free` switches both off.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.manifest.generation
@@ -178,7 +181,8 @@ class Observation:
         listed = None if free else choices(question)
         eos = session.manifest.model.eos_token_ids
         constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)
-        return Reply(self._answer(ids, sampler, limit, findings, constraint))
+        guard = None if free or constraint else Guard(session.manifest.findings, self.probability)
+        return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
 
     def findings(self) -> list[Finding]:
         """Every finding's probability, in the manifest's order; computed once, asked of the page alone."""
@@ -186,13 +190,25 @@ class Observation:
 
     def each_finding(self) -> Iterator[Finding]:
         """The same one by one, as they are computed. Those computed before a reader stops are kept."""
-        for index, spec in enumerate(self._session.manifest.findings):
-            if index == len(self._findings):
-                self._findings.append(self._session.scorer.score(self._prefix, spec))
-            yield self._findings[index]
+        return (self._finding(spec) for spec in self._session.manifest.findings)
+
+    def probability(self, finding: FindingSpec) -> float:
+        """Of one finding, the bundle's own or another, asked of the page alone; computed once."""
+        return self._finding(finding).probability
+
+    def _finding(self, spec: FindingSpec) -> Finding:
+        if spec not in self._findings:
+            self._findings[spec] = self._session.scorer.score(self._prefix, spec)
+        return self._findings[spec]
 
     def _answer(
-        self, ids: list[int], sampler: Sampler, limit: int, findings: bool, constraint: Constraint | None
+        self,
+        ids: list[int],
+        sampler: Sampler,
+        limit: int,
+        findings: bool,
+        constraint: Constraint | None,
+        guard: Guard | None,
     ) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.manifest.model
         cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0)
@@ -213,10 +229,21 @@ class Observation:
             finally:
                 first = first or time.perf_counter()
             piece = decoder.push(token)
+            if guard:
+                piece = guard.push(piece)
             if piece:
                 text += piece
                 yield piece
-        self._cache, self._pending = ending.cache, ending.pending
+        if guard and (piece := guard.close()):
+            text += piece
+            yield piece
+        said = ending.token_ids
+        if guard and guard.left_out:
+            # The next turn reads the answer as it was passed on.
+            said = session.tokenizer.encode(text)
+            self._pending = [*ids, *said, model.eos_token_ids[0]]
+        else:
+            self._cache, self._pending = ending.cache, ending.pending
         scoring = time.perf_counter()
         found = self.findings() if findings else []
         timing = Timing(
@@ -229,7 +256,8 @@ class Observation:
             findings_ms=1e3 * (time.perf_counter() - scoring),
         )
         likelihood = None if constraint is None else math.exp(constraint.log_likelihood)
-        return Answer(text, ending.token_ids, ending.finish_reason, found, self.is_ecg, timing, likelihood)
+        left_out = tuple(guard.left_out) if guard else ()
+        return Answer(text, said, ending.finish_reason, found, self.is_ecg, timing, likelihood, left_out)
 
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice

@@ -50,7 +50,7 @@ def read_pages(bundle: Bundle, engine: Engine, pages: Sequence[Path]) -> list[Re
     session = Session(bundle, engine, Tokenizer(bundle.path("tokenizer")))
     readings = []
     for page in pages:
-        reply = session.look(page).ask(temperature=0, findings=True, anyway=True).finish()
+        reply = session.look(page).ask(temperature=0, findings=True, anyway=True, free=True).finish()
         readings.append(Reading(tuple(reply.token_ids), np.array([f.probability for f in reply.findings], np.float64)))
     return readings
 

@@ -59,7 +59,7 @@ def first_logits(session: Session, page: Path) -> np.ndarray:
 
 def greedy_tokens(session: Session, page: Path) -> np.ndarray:
     """The ids of the answer to the default question, at most GREEDY_TOKENS, and -1: the end counts too."""
-    reply = session.look(page).ask(temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, anyway=True)
+    reply = session.look(page).ask(temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, anyway=True, free=True)
     return np.array([*reply.finish().token_ids, -1])
 
 

@@ -32,7 +32,7 @@ def energy(log: str, interval_ms: int, warm_ms: Sequence[float]) -> dict[str, An
     log: lines `interval_ms` apart, from the process's start to its end; their own time stamps count whole seconds only.
     warm_ms: how long each warm reading took. They come last, so the log's last lines are theirs.
     """
-    samples = [power for line in log.splitlines() if (power := milliwatts(line)) is not None]
+    samples = [now for line in log.splitlines() if (now := milliwatts(line)) is not None]
     if not samples:
         return {}
     mean = sum(samples) / len(samples)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pulse.ecg.labels import SUPERCLASS_NAMES
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.facts import NOT_AN_ECG, Facts, classes_text, statement_words
+from pulse.instruct.words import finding_words
 
 REPORT = (
     "Write a diagnostic report for this ECG image.",
@@ -45,12 +47,21 @@ def finding_question(label: str) -> str:
     return f"Is this a {finding_name(label)}?" if label == "NORM" else f"Does this ECG show {finding_name(label)}?"
 
 
-def finding_specs() -> list[dict[str, str]]:
+def finding_spec(label: str) -> dict[str, Any]:
+    """A superclass or SCP statement as a bundle's manifest lists it."""
+    return {
+        "label": label,
+        "name": finding_name(label),
+        "question": finding_question(label),
+        "yes": YES,
+        "no": NO,
+        "words": list(finding_words(label)),
+    }
+
+
+def finding_specs() -> list[dict[str, Any]]:
     """The findings of a bundle's manifest: the same for every model that reads ECGs."""
-    return [
-        {"label": label, "name": finding_name(label), "question": finding_question(label), "yes": YES, "no": NO}
-        for label in (*SUPERCLASSES, *STATEMENTS)
-    ]
+    return [finding_spec(label) for label in (*SUPERCLASSES, *STATEMENTS)]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,10 @@ def pack(data: Path) -> Pack:
 
 @pytest.fixture
 def tiny() -> Recipe:
+    return tiny_recipe()
+
+
+def tiny_recipe() -> Recipe:
     """Two epochs of two steps in each stage, two views, saved after every step."""
     return Recipe(
         signal=SignalRun(epochs=2, batch=4, channels=(4, 8)),

@@ -174,7 +174,7 @@ def test_text_is_streamed_piece_by_piece(tiny, page_file, monkeypatch):
             self.flushed += 1
 
     monkeypatch.setattr(sys, "stdout", Screen())
-    assert main([str(tiny.folder), str(page_file), "--no-findings"]) == 0
+    assert main([str(tiny.folder), str(page_file), "--no-findings", "--free"]) == 0
     assert sys.stdout.flushed > 2
 
 

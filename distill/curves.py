@@ -1,0 +1,49 @@
+"""The run at a glance: every stage's loss and figures by epoch, one picture beside the CSV files it is drawn from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+STAGES = ("signal", "tower", "decoder")
+# figure -> its title, and the value that is drawn as 1
+_FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
+_LINES = ("-", "--")
+
+
+def draw_curves(out: Path) -> Path:
+    """Write out/curves.png, one row a stage that has a CSV file: its loss, and its figures on the chosen-on fold."""
+    logs = {stage: _rows(out / f"{stage}.csv") for stage in STAGES if (out / f"{stage}.csv").exists()}
+    figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
+    grid = figure.subplots(len(logs), 2, squeeze=False)
+    for (stage, rows), (left, right) in zip(logs.items(), grid, strict=True):
+        for (name, part), line in zip(_networks(stage, rows).items(), _LINES, strict=False):
+            epochs = [row["epoch"] for row in part]
+            left.plot(epochs, [row["loss"] for row in part], f"C0{line}", marker="o", markersize=3)
+            for k, (key, (title, whole)) in enumerate(_FIGURES.items()):
+                values = [row[key] / whole for row in part]
+                right.plot(epochs, values, f"C{k}{line}", marker="o", markersize=3, label=", ".join((title, *name)))
+        left.set(title=f"{stage}: loss", xlabel="epoch")
+        right.set(title=f"{stage}: figures on the fold chosen on", xlabel="epoch", ylim=(0, 1))
+        right.legend(fontsize="x-small")
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    partial = out / ".curves.partial.png"
+    figure.savefig(partial, dpi=100)
+    partial.replace(out / "curves.png")
+    return out / "curves.png"
+
+
+def _networks(stage: str, rows: list[dict[str, float]]) -> dict[tuple[str, ...], list[dict[str, float]]]:
+    """The signal teacher is two networks, and its last row (half -1) is no epoch; the other stages are one."""
+    if stage != "signal":
+        return {(): rows}
+    return {(f"half {half + 1}",): [row for row in rows if row["half"] == half] for half in (0, 1)}
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

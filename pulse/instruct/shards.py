@@ -1,0 +1,143 @@
+"""Samples as WebDataset tars, written in parallel: what a shard holds depends on the settings alone.
+
+So a run that was cut off goes on with the shards that are missing, and ends in the same bytes. Unpacked together the
+tars are the image folder that ECGInstruct.json, written last, points into.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import webdataset
+
+from edge_runtime.errors import UserError
+from pulse.ecg.ptbxl import PtbXl
+from pulse.instruct.endpoint import Endpoint
+from pulse.instruct.items import machine_words
+from pulse.instruct.rewrite import Rewriter
+from pulse.instruct.samples import Look, entries, known, page
+
+LIST, RECIPE = "ECGInstruct.json", "recipe.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """folds of PTB-XL (9 and 10 are for choosing and testing); count: conversations a record; limit: only the first so
+    many records, 0 all. rewrite: who words the answers anew; its answers are as repeatable as it is."""
+
+    folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    count: int = 6
+    seed: int = 1
+    per_shard: int = 500
+    limit: int = 0
+    look: Look = field(default_factory=Look)
+    rewrite: Endpoint | None = None
+
+
+def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int, int]]:
+    """Write the shards that `out` lacks, and then ECGInstruct.json; yields (shards done, shards in all) as they come.
+
+    Raises UserError when `out` holds a run with other settings or cannot be written, RecordError for bad data.
+    """
+    database = PtbXl(data)
+    ids = database.ids(plan.folds)[: plan.limit or None]
+    if not ids:
+        raise UserError(f"{data}: folds {', '.join(map(str, plan.folds))} hold no record; give other --folds")
+    _begin(out, plan)
+    parts = [ids[first : first + plan.per_shard] for first in range(0, len(ids), plan.per_shard)]
+    jobs = [(shard_path(out, number), part) for number, part in enumerate(parts)]
+    missing = [job for job in jobs if not job[0].exists()]
+    done = len(jobs) - len(missing)
+    yield done, len(jobs)
+    for _ in _shards(missing, data, plan, workers):
+        done += 1
+        yield done, len(jobs)
+    _write_list(out, [path for path, _ in jobs])
+
+
+def _shards(jobs: list[tuple[Path, list[int]]], data: Path, plan: Plan, workers: int) -> Iterator[None]:
+    if min(workers, len(jobs)) <= 1:
+        _open(data, plan)
+        yield from map(_shard, jobs)
+        return
+    # Spawned: a fork of a process whose threads hold a lock never gets that lock back.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(data, plan)) as pool:
+        yield from pool.map(_shard, jobs)
+
+
+def shard_path(out: Path, number: int) -> Path:
+    return out / "shards" / f"ecginstruct-{number:06d}.tar"
+
+
+def tally(path: Path) -> dict[str, Any]:
+    """What an ECGInstruct.json holds: images, conversations, turns by kind, and how many of them were rewritten."""
+    made = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        "images": len({entry["image"] for entry in made}),
+        "conversations": len(made),
+        "turns": dict(sorted(Counter(kind for entry in made for kind in entry["kinds"]).items())),
+        "rewritten": sum(sum(entry.get("rewritten", ())) for entry in made),
+    }
+
+
+def _begin(out: Path, plan: Plan) -> None:
+    """A run goes on with the settings that it was begun with."""
+    settings, path = json.loads(json.dumps(asdict(plan))), out / RECIPE
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if changed := sorted(key for key in settings if settings[key] != before.get(key)):
+            raise UserError(f"{out}: holds a run with other settings ({', '.join(changed)}); give another --out")
+        return
+    try:
+        (out / "shards").mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
+
+
+_database: PtbXl
+_plan: Plan
+
+
+def _open(data: Path, plan: Plan) -> None:
+    global _database, _plan
+    cv2.setNumThreads(0)  # the workers are the parallelism
+    _database, _plan = PtbXl(data), plan
+
+
+def _shard(job: tuple[Path, list[int]]) -> None:
+    path, ids = job
+    rewriter = Rewriter(_plan.rewrite) if _plan.rewrite else None
+    partial = path.with_suffix(".partial")
+    # Times and owners are left out of the tar, or no two runs would give the same bytes.
+    with partial.open("wb") as file, webdataset.TarWriter(file, "", "", encoder=False, mtime=0) as tar:
+        for ecg_id in ids:
+            record, rng = _database[ecg_id], np.random.default_rng([_plan.seed, ecg_id])
+            key = f"ptb-xl/{ecg_id:05d}"
+            image = page(record, _plan.look, rng)
+            about = known(record, machine_words(_database.sl12(ecg_id), _database.sl12_texts))
+            said = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, _plan.count, rng, rewriter)
+            tar.write({"__key__": key, "jpg": image, "json": json.dumps(said, ensure_ascii=False).encode()})
+    partial.replace(path)
+
+
+def _write_list(out: Path, shards: list[Path]) -> None:
+    partial = out / f".{LIST}.partial"
+    with partial.open("w", encoding="utf-8") as file:
+        first = True
+        for sample in webdataset.WebDataset([str(path) for path in shards], shardshuffle=False, empty_check=False):
+            for entry in json.loads(sample["json"]):
+                file.write(("[\n" if first else ",\n") + json.dumps(entry, ensure_ascii=False))
+                first = False
+        file.write("\n]\n")
+    partial.replace(out / LIST)
