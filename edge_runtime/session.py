@@ -80,7 +80,7 @@ class Session:
         tiles = pixels(picture, spec)
         prepared = time.perf_counter()
         size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
-        features = arranged(self.engine.vision(tiles), size, spec, self._newline)
+        features = self.image_tokens(tiles, size)
         seen = time.perf_counter()
         ids = self.prompt.before_image()
         check_fits(len(ids) + len(features), self.manifest.model.context_length)
@@ -92,6 +92,11 @@ class Session:
         ended = time.perf_counter()
         cost = Cost(1e3 * (prepared - started), 1e3 * (seen - prepared), 1e3 * (ended - seen))
         return Observation(self, prefix, is_ecg, cost)
+
+    def image_tokens(self, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """What the decoder is given of a picture [T, D], for its tiles [N, C, H, W] and its width and height."""
+        features = self.engine.vision(tiles)
+        return arranged(features, len(tiles), size, self.manifest.preprocess, self._newline)
 
     def _newline(self) -> np.ndarray:
         """The embedding [D] of the row past the vocabulary."""
