@@ -14,7 +14,7 @@ from edge_runtime.engines import Engine, open_engine
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.tokenizer import Tokenizer
-from export import coreml, coreml_lint, executorch, onnx
+from export import coreml, coreml_lint, executorch, gguf, onnx
 from export.bundle import manifest_of
 from export.emulated import check_emulated, emulate
 from export.kv import allowed, kv_scales
@@ -33,14 +33,16 @@ TARGETS: dict[str, Callable[..., dict[str, str]]] = {
     "onnx": onnx.write_graphs,
     "executorch": executorch.write_graphs,
     "coreml": coreml.write_graphs,
+    "gguf": gguf.write_graphs,
 }
 # By target: what a certificate allows a model in some weights; what is known not to work everywhere.
 LIMITS: dict[str, Callable[[Config, str], Limits]] = {
     "onnx": onnx.limits,
     "executorch": executorch.limits,
     "coreml": coreml.limits,
+    "gguf": gguf.limits,
 }
-WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings}
+WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings, "gguf": gguf.warnings}
 
 
 def build_bundle(
@@ -75,6 +77,9 @@ def build_bundle(
         if target != "onnx":
             raise UserError(f"--onnx-style {style} goes with --target onnx, not {target}; leave it out")
         how["style"] = style
+    if target == "gguf":
+        how["source"] = source
+        gguf.check_gguf()
     if target == "executorch":
         how["delegate"] = delegate or "xnnpack"
         executorch.check_delegate(how["delegate"])
@@ -149,6 +154,10 @@ def certifying_engine(bundle: Bundle) -> Engine:
         from export.mil_engine import open_mil_engine  # needs coremltools, which other targets do not
 
         return open_mil_engine(bundle)
+    if bundle.manifest.target == "gguf":
+        from export.gguf_engine import LlamaEngine  # llama.cpp is compiled when it is installed
+
+        return LlamaEngine(bundle)
     return open_engine(bundle)
 
 

@@ -23,6 +23,7 @@ TOOLS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "executorch": ("executorch", "torchao"),
     "coreml": ("coremltools",),
+    "gguf": ("gguf",),
 }
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from edge_runtime.errors import UserError
-from export.gguf import paired, q4_0, write_decoder
+from export.gguf_decoder import write_decoder
+from export.gguf_tensors import paired, q4_0
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 from quantize.integers import Scheme
