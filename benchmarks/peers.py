@@ -25,7 +25,6 @@ from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from export import executorch, onnx
 from export.bundle import manifest_of
-from export.gguf_decoder import write_decoder
 from pulse.model.checkpoint import read_source
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llama import RMSNorm
@@ -36,7 +35,7 @@ from quantize.layers import quantized
 from quantize.precision import Precision
 from quantize.source import NANO, checkpoint_folder
 
-_MISSING = "llama-cpp-python is not installed; pip install pulse-edge[peers] (it compiles llama.cpp)"
+_MISSING = "llama-cpp-python or gguf is not installed; pip install pulse-edge[peers] (it compiles llama.cpp)"
 _READ = 1 << 30  # bytes, far more than any cache
 # What runs beside llama.cpp, in this order.
 TARGETS: dict[str, Callable[..., dict[str, str]]] = {"executorch": executorch.write_graphs, "onnx": onnx.write_graphs}
@@ -98,6 +97,8 @@ def measure(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
     """
     try:
         import llama_cpp  # noqa: F401  before minutes of work
+
+        from export.gguf_decoder import write_decoder
     except ImportError:
         raise UserError(_MISSING) from None
     with tempfile.TemporaryDirectory() as name:

@@ -163,9 +163,9 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, deleg
     check_delegate(delegate)
     chosen = DELEGATES[delegate]
     use_intx(model, chosen.quantize_activations)
-    programs = _trace(model, config, weights, chosen)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        programs = _trace(model, config, weights, chosen)
         data, shares = _lower(programs, _metadata(config, chosen), chosen, delegate)
     with (folder / PROGRAM).open("wb") as file:
         data.write_to_file(file)
