@@ -180,6 +180,9 @@ class Observation:
         if not self.looks_like_ecg and not anyway:
             return Reply(self._refuse())
         check_fits(self._cache.length + len(ids), session.manifest.model.context_length)
+        if findings:
+            for spec in session.manifest.findings[len(self._findings) :]:
+                session.scorer.check(self._prefix, spec)
         listed = None if free else choices(question)
         eos = session.manifest.model.eos_token_ids
         constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)
