@@ -29,7 +29,7 @@ def warnings(config: Config) -> list[str]:
     return [
         "llama.cpp (seen up to July 2026) puts CLIP's class token behind the patches, which shifts their positions "
         "(ggml-org/llama.cpp issue 25814, mended in its pull request 25844): until then vision_features fails",
-        "llama.cpp resizes and pads a whole page in its own way, so its programs see slightly other pixels",
+        "llama.cpp resizes a whole page with its own filter, so its programs see slightly other pixels",
     ]
 
 

@@ -12,15 +12,12 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import ModelSpec
 
 # Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
 CHUNK = 512
-# Room beyond what is decoded at once, in positions: an answer's next tokens find it, and a 7B's float32 cache, 1 MiB a
-# position, stays near its need.
-_SLACK = 128
 
 
 def cache_names(layers: int) -> list[str]:
@@ -31,8 +28,7 @@ def cache_names(layers: int) -> list[str]:
 class BoundDecoder:
     """Past and present are the same memory, [1, KV, capacity, head_dim] each: a step writes its own positions only.
 
-    Their type is the graph's: float32, or int8 with the scales inside the graph. The capacity follows the request: what
-    is decoded at once and a little more, never the whole context because a model has it.
+    Their type is the graph's: float32, or int8 with the scales inside the graph. The capacity follows the request.
     """
 
     INPUTS = ("embeds", "last", "total")
@@ -83,7 +79,7 @@ class BoundDecoder:
         had = self._tensors[0].shape[2]
         if positions <= had:
             return
-        room = min(positions + max(_SLACK, had // 8), self._model.context_length)
+        room = room_for(positions, had, self._model.context_length)
         for index, name in enumerate(self._names):
             before = self._tensors[index]
             tensor = np.zeros((1, self._model.kv_heads, room, self._model.head_dim), before.dtype)
