@@ -16,8 +16,8 @@ from export.build import TARGETS, build_bundle
 from export.emulated import PROCESSORS
 from export.executorch import DELEGATES, DELEGATION, read_shares
 from export.onnx import STYLES
-from export.userland import open_userland
 from export.options import KV, Options
+from export.userland import open_userland
 from export.verify import Certificate
 from quantize.load import WEIGHTS
 from quantize.source import NANO, checkpoint_folder

@@ -20,22 +20,27 @@ from pulse.model.llama import LanguageModel, Layer, rotary, rotate
 class CachedDecoder(nn.Module):
     """embeds [1, S, D] at consecutive positions cache_position int64 [S] -> logits float32 [1, 1, V] of the last.
 
+    layers: those that it computes, by default all; without the last of the model it gives hidden states [1, S, D].
     Buffers key_I and value_I are float32 [1, length, KV, head_dim]. A position sees itself and those before it, so the
     positions must be written in order but may be written again.
     """
 
-    def __init__(self, language_model: LanguageModel, length: int) -> None:
+    def __init__(self, language_model: LanguageModel, length: int, layers: range | None = None) -> None:
         super().__init__()
         # Registers the two operators with torch; only this target needs it.
         from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
 
-        self.language_model = language_model
-        self.config: Decoder = language_model.model.config
-        self.length = length
+        backbone = language_model.model
+        self.config: Decoder = backbone.config
+        self.numbers, self.length = layers or range(self.config.num_hidden_layers), length
+        self.layers = nn.ModuleList(backbone.layers[i] for i in self.numbers)
+        self.head: nn.Sequential | None = None
+        if self.numbers.stop == self.config.num_hidden_layers:
+            self.head = nn.Sequential(backbone.norm, language_model.lm_head)
         cos, sin = rotary(torch.arange(length), self.config.head_dim, self.config.rope_theta)
         self.cos, self.sin = nn.Parameter(cos, requires_grad=False), nn.Parameter(sin, requires_grad=False)
         shape = (1, length, self.config.num_key_value_heads, self.config.head_dim)
-        for i in range(self.config.num_hidden_layers):
+        for i in self.numbers:
             self.register_buffer(f"key_{i}", torch.zeros(shape))
             self.register_buffer(f"value_{i}", torch.zeros(shape))
 
@@ -45,11 +50,11 @@ class CachedDecoder(nn.Module):
         torch._check(start + embeds.shape[1] <= self.length)
         cos, sin = self.cos[cache_position], self.sin[cache_position]
         x = embeds
-        for i, layer in enumerate(self.language_model.model.layers):
+        for i, layer in zip(self.numbers, self.layers, strict=True):
             assert isinstance(layer, Layer)
             x = x + self._attend(i, layer, x, cos, sin, start)
             x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.language_model.lm_head(self.language_model.model.norm(x[:, -1:])).float()
+        return x if self.head is None else self.head(x[:, -1:]).float()
 
     def _attend(self, i: int, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, start: Any) -> Tensor:
         attention, length = layer.self_attn, x.shape[1]
