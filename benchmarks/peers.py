@@ -17,29 +17,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
+from torch import nn
 
-from edge_runtime.engines.onnx import session_options
-from edge_runtime.engines.onnx_decoders import BoundDecoder
+from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import ModelSpec
-from export.gguf import write_decoder
-from export.onnx import write_graphs
+from export import executorch, onnx
+from export.bundle import manifest_of
+from pulse.model.checkpoint import read_source
 from pulse.model.config import Config, ConvVision, Decoder
+from pulse.model.llama import RMSNorm
 from pulse.model.llava import Llava
-from quantize.load import quantize_model
+from pulse.model.tokenizer import TOKENIZER, write_tokenizer
+from quantize.integers import Scheme
+from quantize.layers import quantized
 from quantize.precision import Precision
+from quantize.source import NANO, checkpoint_folder
 
-_MISSING = "llama-cpp-python is not installed; pip install pulse-edge[peers] (it compiles llama.cpp)"
+_MISSING = "llama-cpp-python or gguf is not installed; pip install pulse-edge[peers] (it compiles llama.cpp)"
 _READ = 1 << 30  # bytes, far more than any cache
+# What runs beside llama.cpp, in this order.
+TARGETS: dict[str, Callable[..., dict[str, str]]] = {"executorch": executorch.write_graphs, "onnx": onnx.write_graphs}
 
 
 @dataclass(frozen=True)
 class Plan:
     """prefill: prompt lengths in tokens; decode: tokens after each; layers: of the 7B's 32; rounds of all of them."""
 
-    layers: int = 4
+    layers: int = 8
     prefill: tuple[int, ...] = (256, 2880)
     decode: int = 32
     threads: int = 2
@@ -51,7 +57,7 @@ Run = Callable[[int, int], tuple[float, float]]
 
 
 def decoder_of_7b(layers: int) -> tuple[Llava, Config]:
-    """Random 4-bit weights in the shapes of Llama-2-7B's decoder, cut to so many layers."""
+    """Random 4-bit weights in the shapes of Llama-2-7B's decoder, cut to so many layers; one layer is ever float."""
     text = Decoder(
         vocab_size=32000,
         hidden_size=4096,
@@ -62,17 +68,26 @@ def decoder_of_7b(layers: int) -> tuple[Llava, Config]:
         head_dim=128,
         max_position_embeddings=4096,
     )
-    # The picture's side is not measured here, so the smallest there is.
+    # The picture's side is not measured here, so the smallest there is, and pulse-nano's way of using it.
     vision = ConvVision(height=32, width=32, channels=(8, 16), blocks=(0, 1), pool=1)
-    config = Config(vision=vision, text=text, runtime={}, name=f"7B-{layers}-layers")
+    runtime = read_source(checkpoint_folder(NANO))[0].runtime
+    config = Config(vision=vision, text=text, runtime=runtime, name=f"7B-{layers}-layers")
+    with torch.device("meta"):
+        model = Llava(config)
+    model.vision_tower.to_empty(device="cpu")
     torch.manual_seed(0)
-    model = Llava(config)
-    for weight in model.parameters():
-        if weight.ndim == 2:
-            torch.nn.init.normal_(weight, std=0.02)
-    model.eval().requires_grad_(False)
-    quantize_model(model, Precision("int4-g32", {"head": 4, "projector": 16}))
-    return model, config
+    precision = Precision("int4-g32", {"head": 4, "projector": 16})
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, nn.Linear | nn.Embedding | RMSNorm):
+            layer.to_empty(device="cpu")
+            for weight in layer.parameters():
+                torch.nn.init.normal_(weight, mean=float(isinstance(layer, RMSNorm)), std=0.02)
+            scheme = precision.of(f"{name}.weight", layer.weight)
+            if isinstance(scheme, Scheme):
+                model.set_submodule(name, quantized(layer, scheme))
+    for weight in model.vision_tower.parameters():
+        torch.nn.init.normal_(weight, std=0.02)
+    return model.eval().requires_grad_(False), config
 
 
 def measure(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -82,19 +97,21 @@ def measure(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
     """
     try:
         import llama_cpp  # noqa: F401  before minutes of work
+
+        from export.gguf_decoder import write_decoder
     except ImportError:
         raise UserError(_MISSING) from None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        progress(f"making {plan.layers} layers")
+        progress(f"writing GGUF of {plan.layers} layers")
         model, config = decoder_of_7b(plan.layers)
-        progress("writing GGUF")
         write_decoder(model, config, folder / "decoder.gguf")
-        weight_bytes = (folder / "decoder.gguf").stat().st_size - 2 * config.text.vocab_size * config.text.hidden_size
-        progress("writing ONNX")
-        write_graphs(model, config, "int4", folder)
         del model
-        runs = {"llama.cpp": _llama(folder, plan), "onnx": _onnx(folder, config, plan)}
+        weight_bytes = (folder / "decoder.gguf").stat().st_size - 2 * config.text.vocab_size * config.text.hidden_size
+        runs = {"llama.cpp": _llama(folder / "decoder.gguf", plan)}
+        for target in TARGETS:
+            progress(f"writing {target}")
+            runs[target] = _ours(_bundle(target, plan.layers, folder / target), plan)
         taken: dict[str, dict[int, list[tuple[float, float]]]] = {n: {p: [] for p in plan.prefill} for n in runs}
         bandwidth = [_read_speed(plan.threads)]
         for k in range(plan.rounds):
@@ -139,43 +156,40 @@ def _figures(
     return {"prefill": prefill, "decode": steps, "bandwidth_share": round(steps[0] * weight_bytes / 1e9 / speed, 4)}
 
 
-def _onnx(folder: Path, config: Config, plan: Plan) -> Run:
-    text = config.text
-    session = ort.InferenceSession(
-        str(folder / "decoder.onnx"), session_options(plan.threads), providers=["CPUExecutionProvider"]
-    )
-    model = ModelSpec(
-        vocab_size=text.vocab_size,
-        hidden_size=text.hidden_size,
-        layers=text.num_hidden_layers,
-        kv_heads=text.num_key_value_heads,
-        head_dim=text.head_dim,
-        context_length=text.max_position_embeddings,
-        bos_token_id=1,
-        eos_token_ids=(2,),
-    )
-    decoder = BoundDecoder(session, model)
+def _bundle(target: str, layers: int, folder: Path) -> Bundle:
+    """The same decoder as a bundle. The exporters change the model they are given, so each gets a fresh one."""
+    model, config = decoder_of_7b(layers)
+    folder.mkdir()
+    artifacts = TARGETS[target](model, config, "int4", folder)
+    nano = checkpoint_folder(NANO)
+    write_tokenizer(nano, folder / TOKENIZER)
+    write_manifest(folder, manifest_of(config, nano, target, "int4", {**artifacts, "tokenizer": TOKENIZER}))
+    return Bundle.load(folder)
+
+
+def _ours(bundle: Bundle, plan: Plan) -> Run:
+    engine, width = open_engine(bundle, plan.threads), bundle.manifest.model.hidden_size
     draw = np.random.default_rng(0)
 
     def run(length: int, steps: int) -> tuple[float, float]:
-        embeds = draw.normal(0, 0.02, (length + steps, text.hidden_size)).astype(np.float32)
+        embeds = draw.normal(0, 0.02, (length + steps, width)).astype(np.float32)
         started = time.perf_counter()
-        _, cache = decoder.decode(embeds[:length], decoder.empty_cache())
+        _, cache = engine.decode(embeds[:length], engine.empty_cache())
         read = time.perf_counter()
         for k in range(length, length + steps):
-            _, cache = decoder.decode(embeds[k : k + 1], cache)
+            _, cache = engine.decode(embeds[k : k + 1], cache)
         return read - started, time.perf_counter() - read
 
     return run
 
 
-def _llama(folder: Path, plan: Plan) -> Run:
+def _llama(path: Path, plan: Plan) -> Run:
     import llama_cpp as peer
 
     peer.llama_backend_init()
     quiet = peer.llama_log_callback(lambda level, text, data: None)
     peer.llama_log_set(quiet, ctypes.c_void_p(0))
-    model = peer.llama_model_load_from_file(str(folder / "decoder.gguf").encode(), peer.llama_model_default_params())
+    model = peer.llama_model_load_from_file(str(path).encode(), peer.llama_model_default_params())
     if not model:
         raise UserError("llama.cpp cannot load the GGUF file; pip install -U pulse-edge[peers]")
     params = peer.llama_context_default_params()

@@ -40,19 +40,34 @@ def placed(size: Size, canvas: Size) -> tuple[Size, Size]:
 def tiles(
     image: Image.Image, tile: Size, pinpoints: Sequence[Size], resample: Image.Resampling, fill: int
 ) -> np.ndarray:
-    """uint8 [1 + n, H, W, C]: the whole picture squashed onto one tile, then the canvas's tiles row by row."""
+    """uint8 [1 + n, H, W, C]: the whole picture squashed onto one tile, then the canvas's tiles row by row.
+
+    Without pinpoints the first tile is all there is.
+    """
+    width, height = tile
+    channels = len(image.getbands())
+    whole = np.asarray(image.resize(tile, resample)).reshape(1, height, width, channels)
+    if not pinpoints:
+        return whole
     canvas = best_resolution(image.size, pinpoints)
     new, (left, top) = placed(image.size, canvas)
-    channels = len(image.getbands())
     page = np.full((canvas[1], canvas[0], channels), fill, np.uint8)
     page[top : top + new[1], left : left + new[0]] = np.asarray(image.resize(new, resample)).reshape(
         new[1], new[0], channels
     )
-    width, height = tile
     rows, columns = canvas[1] // height, canvas[0] // width
     cut = page.reshape(rows, height, columns, width, channels).swapaxes(1, 2).reshape(-1, height, width, channels)
-    whole = np.asarray(image.resize(tile, resample)).reshape(1, height, width, channels)
     return np.concatenate([whole, cut])
+
+
+def pooled(features: np.ndarray, count: int, side: int) -> np.ndarray:
+    """features [count * T, D] of so many tiles -> [count * T / side ** 2, D]: the means of blocks of side x side.
+
+    T patches form a square grid whose side divides into blocks.
+    """
+    width, grid = features.shape[1], math.isqrt(len(features) // count)
+    blocks = features.reshape(count, grid // side, side, grid // side, side, width)
+    return blocks.mean((2, 4), dtype=np.float32).reshape(-1, width)
 
 
 def unpadded(
@@ -61,8 +76,10 @@ def unpadded(
     """spatial_unpad: features [tiles * T, D] of a picture of `size` -> [tokens, D].
 
     The first tile's T tokens, then the canvas's patches as one grid without the rows or columns that hold nothing but
-    fill, each row closed by `newline` [D]. T is a square number.
+    fill, each row closed by `newline` [D]. T is a square number. Without pinpoints one `newline` follows the tile.
     """
+    if not pinpoints:
+        return np.concatenate([features, newline.astype(features.dtype)[None]])
     canvas, width = best_resolution(size, pinpoints), features.shape[1]
     rows, columns = canvas[1] // tile[1], canvas[0] // tile[0]
     count = len(features) // (1 + rows * columns)

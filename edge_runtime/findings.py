@@ -39,14 +39,23 @@ class FindingScorer:
 
     def score(self, prefix: Cache, finding: FindingSpec) -> Finding:
         """The finding's probability for the image in `prefix`."""
-        yes, no = self._words(finding, finding.yes), self._words(finding, finding.no)
-        ids = self._prompt.after_image(finding.question)
-        check_fits(prefix.length + len(ids) + max(len(yes), len(no)) - 1, self._context_length)
+        ids, yes, no = self._ids(prefix, finding)
         logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
         log_odds = self._log_probability(yes, logits, cache) - self._log_probability(no, logits, cache)
         if math.isnan(log_odds):
             raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
         return Finding(finding.label, finding.name, _sigmoid(log_odds))
+
+    def check(self, prefix: Cache, finding: FindingSpec) -> None:
+        """Raises UserError, before anything is computed, when `score` would for want of room."""
+        self._ids(prefix, finding)
+
+    def _ids(self, prefix: Cache, finding: FindingSpec) -> tuple[list[int], list[int], list[int]]:
+        """Ids of the question, of yes and of no."""
+        yes, no = self._words(finding, finding.yes), self._words(finding, finding.no)
+        ids = self._prompt.after_image(finding.question)
+        check_fits(prefix.length + len(ids) + max(len(yes), len(no)) - 1, self._context_length)
+        return ids, yes, no
 
     def _words(self, finding: FindingSpec, text: str) -> list[int]:
         ids = self._tokenizer.encode(text)

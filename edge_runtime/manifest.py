@@ -15,11 +15,12 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 IMAGE = "<image>"
 QUESTION = "{question}"
-TARGETS = ("onnx", "executorch", "coreml")
+TARGETS = ("onnx", "executorch", "coreml", "gguf")
 ARTIFACTS = {
     "onnx": ("vision", "embed", "decoder", "tokenizer"),
     "executorch": ("program", "delegation", "tokenizer"),
     "coreml": ("tokenizer",),
+    "gguf": ("decoder", "vision", "tokenizer"),
 }
 
 

@@ -6,6 +6,7 @@ more entry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -31,8 +32,9 @@ _MAX_SIDE = 8192
 class PreprocessSpec:
     """The manifest's `preprocess`: how a page becomes pixels. Sizes in pixels, mean and std for values in 0..1.
 
-    pinpoints and merge belong to mode "anyres": the canvases (width, height) to choose from, and whether the tiles'
-    tokens follow each other ("flat") or form one grid without the fill ("spatial_unpad").
+    pinpoints and merge belong to mode "anyres": the canvases (width, height) to choose from (none: the squashed page
+    alone), and whether the tiles' tokens follow each other ("flat") or form one grid without the fill
+    ("spatial_unpad"). pool: every block of pool x pool of a tile's tokens becomes their mean.
     """
 
     mode: str
@@ -45,6 +47,7 @@ class PreprocessSpec:
     std: tuple[float, ...]
     pinpoints: tuple[tuple[int, int], ...] = ()
     merge: str = "flat"
+    pool: int = 1
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], where: str = "preprocess") -> PreprocessSpec:
@@ -73,13 +76,14 @@ class PreprocessSpec:
             std=std,
             pinpoints=_pinpoints(fields, width, height) if mode == "anyres" else (),
             merge=fields.text("merge", choices=MERGES) if mode == "anyres" else MERGES[0],
+            pool=1 if fields.is_null("pool") else fields.integer("pool", 1, width),
         )
 
 
 def _pinpoints(fields: Fields, width: int, height: int) -> tuple[tuple[int, int], ...]:
     """Canvases of whole tiles."""
     listed, found = fields.data.get("pinpoints"), []
-    for value in listed if isinstance(listed, list | tuple) and listed else [None]:
+    for value in listed if isinstance(listed, list | tuple) else [None]:
         pair = Fields({"pinpoints": value}, fields.where).integers("pinpoints", 1, _MAX_SIDE)
         if len(pair) != 2 or pair[0] % width or pair[1] % height:
             raise UserError(
@@ -162,12 +166,21 @@ def _anyres(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
 
 
 def arranged(
-    features: np.ndarray, size: tuple[int, int], spec: PreprocessSpec, newline: Callable[[], np.ndarray]
+    features: np.ndarray, count: int, size: tuple[int, int], spec: PreprocessSpec, newline: Callable[[], np.ndarray]
 ) -> np.ndarray:
     """Image tokens [T, D] in the decoder's order, of the features [N * t, D] of a picture of this width and height.
 
-    newline: gives the embedding [D] that ends a row of patches, where the layout has such.
+    count: N, its tiles. newline: gives the embedding [D] that ends a row of patches, where the layout has such. Raises
+    UserError when a tile's tokens do not divide into the manifest's blocks.
     """
+    if spec.pool > 1:
+        side = math.isqrt(len(features) // count)
+        if side**2 * count != len(features) or side % spec.pool:
+            raise UserError(
+                f"a tile has {len(features) // count} tokens, which do not divide into blocks of "
+                f"{spec.pool}x{spec.pool}; export the bundle again with another --merge-tokens"
+            )
+        features = anyres.pooled(features, count, spec.pool)
     if spec.merge == "flat":
         return features
     return anyres.unpadded(features, newline(), size, (spec.width, spec.height), spec.pinpoints)

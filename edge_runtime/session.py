@@ -82,7 +82,7 @@ class Session:
         tiles = pixels(picture, spec)
         prepared = time.perf_counter()
         size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
-        features = arranged(self.engine.vision(tiles), size, spec, self._newline)
+        features = self.image_tokens(tiles, size)
         seen = time.perf_counter()
         ids = self.prompt.before_image()
         check_fits(len(ids) + len(features), self.manifest.model.context_length)
@@ -94,6 +94,11 @@ class Session:
         ended = time.perf_counter()
         cost = Cost(1e3 * (prepared - started), 1e3 * (seen - prepared), 1e3 * (ended - seen))
         return Observation(self, prefix, is_ecg, cost)
+
+    def image_tokens(self, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """What the decoder is given of a picture [T, D], for its tiles [N, C, H, W] and its width and height."""
+        features = self.engine.vision(tiles)
+        return arranged(features, len(tiles), size, self.manifest.preprocess, self._newline)
 
     def _newline(self) -> np.ndarray:
         """The embedding [D] of the row past the vocabulary."""
@@ -178,6 +183,9 @@ class Observation:
         if not self.looks_like_ecg and not anyway:
             return Reply(self._refuse())
         check_fits(self._cache.length + len(ids), session.manifest.model.context_length)
+        if findings:
+            for spec in session.manifest.findings[len(self._findings) :]:
+                session.scorer.check(self._prefix, spec)
         listed = None if free else choices(question)
         eos = session.manifest.model.eos_token_ids
         constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)

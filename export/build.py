@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import Engine, open_engine
 from edge_runtime.errors import CannotRunHere, UserError
-from export import coreml, coreml_lint, executorch, onnx
+from edge_runtime.manifest import MANIFEST
+from edge_runtime.tokenizer import Tokenizer
+from export import coreml, coreml_lint, executorch, gguf, onnx
 from export.bundle import manifest_of
 from export.emulated import check_emulated, emulate
+from export.kv import allowed, kv_scales
+from export.options import Options, with_options
 from export.reference import TorchEngine
 from export.sign import signer
 from export.userland import Userland
@@ -27,14 +33,16 @@ TARGETS: dict[str, Callable[..., dict[str, str]]] = {
     "onnx": onnx.write_graphs,
     "executorch": executorch.write_graphs,
     "coreml": coreml.write_graphs,
+    "gguf": gguf.write_graphs,
 }
 # By target: what a certificate allows a model in some weights; what is known not to work everywhere.
 LIMITS: dict[str, Callable[[Config, str], Limits]] = {
     "onnx": onnx.limits,
     "executorch": executorch.limits,
     "coreml": coreml.limits,
+    "gguf": gguf.limits,
 }
-WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings}
+WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warnings, "gguf": gguf.warnings}
 
 
 def build_bundle(
@@ -47,13 +55,14 @@ def build_bundle(
     key: Path | None = None,
     style: str | None = None,
     userland: Userland | None = None,
+    options: Options | None = None,
 ) -> tuple[Certificate, Path]:
     """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
 
     weights: None for a quantized checkpoint's own, and otherwise "int4" (a float checkpoint is quantized on the way, in
     groups of 32); "float16" (stored so, computed in float32) or "float32", for which a quantized one is dequantized.
     pages: golden pages, by default the project's examples. delegate: one of executorch.DELEGATES, by default "xnnpack";
-    only for target "executorch". style: one of onnx.STYLES, only for target "onnx".
+    only for target "executorch". style: one of onnx.STYLES, only for target "onnx". options: see export.options.
     key: the Ed25519 private key (PEM) to sign the bundle with. userland: where the pages are emulated too.
     The bundle is written even if its certificate fails, so that the failure can be looked into; a certificate of
     stages that were not run is what a bundle gets that cannot run on this machine.
@@ -61,16 +70,23 @@ def build_bundle(
     """
     if target not in TARGETS:
         raise UserError(f"target {target} is not available; this version exports {', '.join(TARGETS)}")
-    options: dict[str, str] = {}
+    pages = example_pages() if pages is None else pages
+    options = options or Options()
+    how: dict[str, Any] = {}
     if style is not None:
         if target != "onnx":
             raise UserError(f"--onnx-style {style} goes with --target onnx, not {target}; leave it out")
-        options = {"style": style}
+        how["style"] = style
+    if target == "gguf":
+        how["source"] = source
+        gguf.check_gguf()
     if target == "executorch":
-        options = {"delegate": delegate or "xnnpack"}
-        executorch.check_delegate(options["delegate"])
+        how["delegate"] = delegate or "xnnpack"
+        executorch.check_delegate(how["delegate"])
     elif delegate is not None:
         raise UserError(f"--delegate {delegate} goes with --target executorch, not {target}; leave it out")
+    if options.kv == "int8" and (target != "onnx" or style == "qdq"):
+        raise UserError("--kv int8 goes with --target onnx in its default style alone; leave it out")
     if weights not in (None, *WEIGHTS):
         raise UserError(f"weights {weights} are not available; this version writes {', '.join(WEIGHTS)}")
     if userland is not None:
@@ -80,12 +96,15 @@ def build_bundle(
     sign = None if key is None else signer(key)
     with new_folder(out) as part:
         model, config = load_model(source, weights)
-        artifacts = TARGETS[target](model, config, weights, part, **options)
+        config = with_options(config, options)
         write_tokenizer(source, part / TOKENIZER)
-        manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER})
+        if options.kv == "int8":
+            how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
+        artifacts = TARGETS[target](model, config, weights, part, **how)
+        manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER}, options)
         write_manifest(part, manifest)
         bundle = Bundle.load(part)
-        certificate = certificate_of(bundle, source, example_pages() if pages is None else pages, userland)
+        certificate = certificate_of(bundle, source, pages, userland)
         certificate.write(part)
         write_manifest(part, manifest)
         if sign is not None:
@@ -102,17 +121,31 @@ def certificate_of(
     layers of the exporter's. Raises UserError as certify and emulate do.
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
-    reference, config = load_model(source, weights)
+    reference = reference_of(bundle, source)
+    config = reference.config
     limits = LIMITS[target](config, weights)
+    if options_of(bundle).kv == "int8":
+        limits = allowed(limits)
     warnings = WARNINGS[target](config) if target in WARNINGS else ()
     try:
         engine = certifying_engine(bundle)
     except CannotRunHere as error:
         return not_run(pages, str(error), limits, warnings)
-    certificate = certify(bundle, engine, TorchEngine(reference, config), pages, limits, warnings)
+    certificate = certify(bundle, engine, reference, pages, limits, warnings)
     if userland is None:
         return certificate
     return replace(certificate, emulated=emulate(bundle, userland, pages, limits))
+
+
+def reference_of(bundle: Bundle, source: Path) -> TorchEngine:
+    """The checkpoint in float32 torch with the bundle's weights, and a config that has the bundle's options."""
+    model, config = load_model(source, bundle.manifest.weights)
+    return TorchEngine(model, with_options(config, options_of(bundle)))
+
+
+def options_of(bundle: Bundle) -> Options:
+    """The options that the bundle was exported with. Raises UserError for some that this version has not."""
+    return Options.of(json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8")))
 
 
 def certifying_engine(bundle: Bundle) -> Engine:
@@ -121,6 +154,10 @@ def certifying_engine(bundle: Bundle) -> Engine:
         from export.mil_engine import open_mil_engine  # needs coremltools, which other targets do not
 
         return open_mil_engine(bundle)
+    if bundle.manifest.target == "gguf":
+        from export.gguf_engine import LlamaEngine  # llama.cpp is compiled when it is installed
+
+        return LlamaEngine(bundle)
     return open_engine(bundle)
 
 

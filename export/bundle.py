@@ -14,6 +14,7 @@ from typing import Any
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import MANIFEST, parse
+from export.options import Options
 from pulse.model.config import Config
 
 # What the device needs and only the checkpoint knows; config.json's section "runtime" holds them as the manifest does.
@@ -22,13 +23,17 @@ TOOLS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "executorch": ("executorch", "torchao"),
     "coreml": ("coremltools",),
+    "gguf": ("gguf",),
 }
 
 
-def manifest_of(config: Config, source: Path, target: str, weights: str, artifacts: dict[str, str]) -> dict[str, Any]:
+def manifest_of(
+    config: Config, source: Path, target: str, weights: str, artifacts: dict[str, str], options: Options | None = None
+) -> dict[str, Any]:
     """The manifest's fields but `files` and `format_version`, which edge_runtime.bundle.write_manifest adds.
 
-    artifacts: what the target wrote, such as {"vision": "vision.onnx"}, paths relative to the bundle.
+    artifacts: what the target wrote, such as {"vision": "vision.onnx"}, paths relative to the bundle. options: those
+    that `config` has been given already, which are recorded.
     Raises UserError when the checkpoint's config.json lacks a part of its runtime section.
     """
     runtime = config.runtime
@@ -45,6 +50,7 @@ def manifest_of(config: Config, source: Path, target: str, weights: str, artifac
         "tools": {**{name: metadata.version(name) for name in tools}, "python": platform.python_version()},
         **_of_the_model(config),
         "artifacts": artifacts,
+        "options": (options or Options()).as_json(),
     }
 
 

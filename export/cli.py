@@ -16,6 +16,7 @@ from export.build import TARGETS, build_bundle
 from export.emulated import PROCESSORS
 from export.executorch import DELEGATES, DELEGATION, read_shares
 from export.onnx import STYLES
+from export.options import KV, Options
 from export.userland import open_userland
 from export.verify import Certificate
 from quantize.load import WEIGHTS
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             key=args.sign,
             style=args.onnx_style,
             userland=open_userland() if args.emulated else None,
+            options=Options(args.tiles, args.merge_tokens, args.kv),
         )
         print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
         return 1 if certificate.status == "fail" else 0
@@ -68,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=STYLES,
         help="nbits: ONNX Runtime's own operators, the fastest there; qdq: standard ones, for TensorRT and QNN (nbits)",
     )
+    parser.add_argument("--tiles", type=int, metavar="N", help="most tiles of a page, base included (the model's own)")
+    parser.add_argument(
+        "--merge-tokens", type=int, default=1, metavar="M", help="average MxM image tokens into one (1: none)"
+    )
+    parser.add_argument("--kv", choices=KV, default=KV[0], help="how keys and values are kept (%(default)s)")
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="certify on this processor too (after make emulated)")

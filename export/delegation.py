@@ -1,6 +1,7 @@
 """How much of a program a delegate took: operations and multiply-accumulates (MACs), by method.
 
-What stays outside runs in ExecuTorch's portable kernels, one thread and no tricks, so this says where time will go.
+What stays outside runs in ExecuTorch's portable kernels, one thread and no tricks, so this says where time will go;
+attention is the exception (export.executorch_decoder), with a fast kernel of its own.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def _macs(node: fx.Node) -> int:
     if name in ("convolution", "conv2d"):  # Core ML takes it before it is decomposed
         weight = _shape(node.args[1])
         return math.prod(_shape(node)) * math.prod(weight[1:])
+    if name == "custom_sdpa":  # scores and their sum, over the whole cache
+        return 2 * math.prod(_shape(node)) * _shape(node.args[1])[1]
     # The inner dimension is the last one of the left operand.
     left = {"linear": 0, "mm": 0, "bmm": 0, "matmul": 0, "addmm": 1}.get(name)
     return 0 if left is None else math.prod(_shape(node)) * _shape(node.args[left])[-1]

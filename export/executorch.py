@@ -22,17 +22,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from edge_runtime.errors import UserError
 from export.delegation import Share, share
+from export.executorch_decoder import CachedDecoder
 from export.graphs import EmbedGraph, VisionGraph
 from export.intx import use_intx
 from export.stateful import StatefulDecoder
 from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Limits
 from pulse.model.config import Config
+from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
 
 PROGRAM, DELEGATION = "model.pte", "delegation.json"
+# The most positions one call takes: memory is planned for them, and a 7B's for its whole context would be gigabytes.
+# One tile of LLaVA's, 576 tokens, fits.
+STEP = 1024
 _EXTRA = "pip install pulse-edge[targets]"
 # Traced length: neither 0 nor 1, which torch.export takes for constants.
 _EXAMPLE = 8
@@ -48,7 +54,7 @@ class Delegate:
     """What lowers the graphs for a kind of processor.
 
     backend: its name in ExecuTorch's runtime. needs: modules without which it cannot lower, and the mend.
-    quantize_activations: whether its 4-bit operator wants int8 activations.
+    quantize_activations: whether its 4-bit operator wants int8 activations. decoder: the module that keeps the cache.
     """
 
     backend: str
@@ -56,6 +62,7 @@ class Delegate:
     needs: tuple[str, ...] = ()
     mend: str = _EXTRA
     quantize_activations: bool = False
+    decoder: Callable[[LanguageModel, int], nn.Module] = StatefulDecoder
 
 
 def _xnnpack() -> Any:
@@ -106,7 +113,7 @@ def _ethos_u() -> Any:
 
 
 DELEGATES = {
-    "xnnpack": Delegate("XnnpackBackend", _xnnpack, quantize_activations=True),
+    "xnnpack": Delegate("XnnpackBackend", _xnnpack, quantize_activations=True, decoder=CachedDecoder),
     "coreml": Delegate("CoreMLBackend", _coreml, ("coremltools",)),
     "vulkan": Delegate("VulkanBackend", _vulkan, quantize_activations=True),
     "qnn": Delegate(
@@ -156,10 +163,10 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, deleg
     check_delegate(delegate)
     chosen = DELEGATES[delegate]
     use_intx(model, chosen.quantize_activations)
-    programs = _trace(model, config, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data, shares = _lower(programs, _metadata(config), chosen, delegate)
+        programs = _trace(model, config, weights, chosen)
+        data, shares = _lower(programs, _metadata(config, chosen), chosen, delegate)
     with (folder / PROGRAM).open("wb") as file:
         data.write_to_file(file)
     report = {
@@ -179,15 +186,16 @@ def read_shares(bundle: Path) -> list[tuple[str, str, Share]]:
     return [(report["delegate"], method, Share(**counts)) for method, counts in report["methods"].items()]
 
 
-def _trace(model: Llava, config: Config, weights: str) -> dict[str, torch.export.ExportedProgram]:
+def _trace(model: Llava, config: Config, weights: str, chosen: Delegate) -> dict[str, torch.export.ExportedProgram]:
     vision, text = config.vision, config.text
     length = text.max_position_embeddings
+    step = min(STEP, length)
     embed = EmbedGraph(model)
     if weights != "float32" and isinstance(embed.table, torch.nn.Embedding):
         # Its own copy: a decoder that shares the table with its head keeps it in float32.
         embed.table = torch.nn.Embedding.from_pretrained(embed.table.weight.half(), freeze=True)
-    positions = torch.export.Dim("positions", min=1, max=length)
-    ids = torch.export.Dim("ids", min=1, max=length)
+    positions = torch.export.Dim("positions", min=1, max=step)
+    ids = torch.export.Dim("ids", min=1, max=step)
     pixels = torch.zeros(1, vision.in_channels, vision.height, vision.width)
     embeds, places = torch.zeros(1, _EXAMPLE, text.hidden_size), torch.arange(_EXAMPLE)
     with torch.no_grad():
@@ -197,22 +205,22 @@ def _trace(model: Llava, config: Config, weights: str) -> dict[str, torch.export
                 embed.eval(), (torch.zeros(1, _EXAMPLE, dtype=torch.long),), dynamic_shapes=({1: ids},)
             ),
             "text_decoder": torch.export.export(
-                StatefulDecoder(model.language_model, length).eval(),
+                chosen.decoder(model.language_model, length).eval(),
                 (embeds, places),
                 dynamic_shapes=({1: positions}, {0: positions}),
             ),
         }
 
 
-def _metadata(config: Config) -> dict[str, Any]:
+def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
     """The runner's constant methods; names from extension/llm/runner/constants.h."""
     length, runtime = config.text.max_position_embeddings, config.runtime
     constants = {
-        "get_max_seq_len": length,
+        "get_max_seq_len": min(STEP, length),
         "get_max_context_len": length,
         "get_vocab_size": config.text.vocab_size,
         "use_kv_cache": True,
-        "use_sdpa_with_kv_cache": False,
+        "use_sdpa_with_kv_cache": chosen.decoder is CachedDecoder,
         "enable_dynamic_shape": True,
         "get_eos_ids": list(runtime.get("eos_token_ids", ())),
     }

@@ -7,6 +7,7 @@ in float32, stored as float16 where that is exact and was asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,18 @@ def limits(config: Config, weights: str) -> Limits:
     return EIGHT_BIT_ACTIVATIONS if rounded else FLOAT32
 
 
-def write_graphs(model: Llava, config: Config, weights: str, folder: Path, style: str | None = None) -> dict[str, str]:
+def write_graphs(
+    model: Llava,
+    config: Config,
+    weights: str,
+    folder: Path,
+    style: str | None = None,
+    kv_scales: Sequence[torch.Tensor] = (),
+) -> dict[str, str]:
     """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
 
     weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
+    kv_scales: of an int8 cache (export.kv), for the first style only.
     Changes the layers of `model`. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
     in style "qdq", its length. Raises UserError when the weights have no form in that style.
     """
@@ -67,7 +76,9 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, style
     write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx")
     # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
     embeds, last, total = torch.zeros(1, 5, text.hidden_size), torch.zeros(1).int(), torch.tensor(0).int()
-    past = [torch.zeros(1, text.num_key_value_heads, 7, text.head_dim) for _ in range(2 * text.num_hidden_layers)]
+    kept = torch.int8 if kv_scales else torch.float32
+    shape = (1, text.num_key_value_heads, 7, text.head_dim)
+    past = [torch.zeros(shape, dtype=kept) for _ in range(2 * text.num_hidden_layers)]
     names = [f"{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
     inputs, outputs = [f"past_{n}" for n in names], ["logits", *(f"present_{n}" for n in names)]
     lengths = tuple({2: _ANY} for _ in past)
@@ -76,7 +87,7 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, style
         graph: nn.Module = DecoderGraph(model)
         write(graph, (embeds, *past), ["embeds", *inputs], outputs, ({1: _ANY}, lengths), path)
     else:
-        graph = CachedDecoderGraph(model, text)
+        graph = CachedDecoderGraph(model, text, kv_scales)
         where = ["embeds", "last", "total"]
         write(graph, (embeds, last, total, *past), [*where, *inputs], outputs, ({1: _ANY}, None, None, lengths), path)
     embed = EmbedGraph(model)

@@ -8,6 +8,7 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,27 +23,29 @@ class CachedDecoderGraph(nn.Module):
     """embeds float32 [1, S, D], last int32 [1], total int32 [], past -> logits [1, V] of the last position, present.
 
     last is the position of the last of the S, total is last + 1. past and present alternate key and value by layer,
-    [1, KV, capacity, head_dim] each, with room for at least `total` positions.
+    [1, KV, capacity, head_dim] each, with room for at least `total` positions: float32, or int8 when there are
+    kv_scales, [1, KV, 1, head_dim] for each of them (export.kv).
     Only torch.onnx.export can run it: the attention has no computation in torch.
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, model: Llava, config: Decoder) -> None:
+    def __init__(self, model: Llava, config: Decoder, kv_scales: Sequence[Tensor] = ()) -> None:
         super().__init__()
         self.language_model = model.language_model
         cos, sin = rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta)
         half = config.head_dim // 2  # the operator repeats them itself
         self.register_buffer("cos", cos[:, :half].contiguous())
         self.register_buffer("sin", sin[:, :half].contiguous())
+        self.kv_scales = nn.ParameterList(nn.Parameter(scale, requires_grad=False) for scale in kv_scales)
 
     def forward(self, embeds: Tensor, last: Tensor, total: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         x, present = embeds, []
         for k, layer in enumerate(self.language_model.model.layers):
             assert isinstance(layer, Layer)
-            cache = past[2 * k], past[2 * k + 1]
-            attended, *grown = self._attend(layer.self_attn, layer.input_layernorm(x), last, total, *cache)
+            cache, scales = past[2 * k : 2 * k + 2], tuple(self.kv_scales[2 * k : 2 * k + 2])
+            attended, *grown = self._attend(layer.self_attn, layer.input_layernorm(x), last, total, cache, scales)
             x = x + attended
             x = x + layer.mlp(layer.post_attention_layernorm(x))
             present += grown
@@ -50,11 +53,21 @@ class CachedDecoderGraph(nn.Module):
         return (self.language_model.lm_head(hidden), *present)
 
     def _attend(
-        self, attention: Attention, x: Tensor, last: Tensor, total: Tensor, key: Tensor, value: Tensor
+        self,
+        attention: Attention,
+        x: Tensor,
+        last: Tensor,
+        total: Tensor,
+        cache: tuple[Tensor, ...],
+        scales: tuple[Tensor, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        query = attention.q_proj(x)
-        inputs = (query, attention.k_proj(x), attention.v_proj(x), key, value, last, total, self.cos, self.sin)
+        query, (key, value) = attention.q_proj(x), cache
+        inputs: tuple[Tensor | None, ...] = (query, attention.k_proj(x), attention.v_proj(x), key, value, last, total)
+        inputs += (self.cos, self.sin)
         attributes: dict[str, Any] = {"num_heads": attention.heads, "kv_num_heads": attention.kv_heads, "do_rotary": 1}
+        if scales:
+            inputs += (None, None, None, *scales)  # without positions, bias and sinks of its own
+            attributes |= {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}
         out, new_key, new_value = torch.onnx.ops.symbolic_multi_out(
             "com.microsoft::GroupQueryAttention",
             inputs,

@@ -45,8 +45,9 @@ def features(session: Session, page: Path) -> np.ndarray:
 def after_prompt(session: Session, page: Path) -> tuple[np.ndarray, Cache]:
     """Logits [V] and cache after the whole first turn, read in two steps as the runtime does: up to the image, then the
     question."""
-    engine, prompt = session.engine, session.prompt
-    before, seen = prompt.before_image(), features(session, page)
+    engine, prompt, spec = session.engine, session.prompt, session.manifest.preprocess
+    picture = image.load(page, draft=draft_size(spec))
+    before, seen = prompt.before_image(), session.image_tokens(to_pixels(picture, spec), picture.size)
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
     _, cache = engine.decode(embeds, engine.empty_cache())
     return engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)

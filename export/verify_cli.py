@@ -14,13 +14,11 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
 from export.across import Agreement, agreement, as_table, read_pages
-from export.build import certificate_of, certifying_engine, example_pages
+from export.build import certificate_of, certifying_engine, example_pages, reference_of
 from export.bundle import as_the_checkpoint_says, weights_digest
 from export.emulated import PROCESSORS
-from export.reference import TorchEngine
 from export.userland import open_userland
 from export.verify import Certificate
-from quantize.load import load_model
 from quantize.source import NANO, checkpoint_folder
 
 _PICTURES = (".png", ".jpg", ".jpeg")
@@ -83,7 +81,7 @@ def _rows(bundles: Sequence[Bundle], source: Path, pages: Sequence[Path]) -> lis
             engine = certifying_engine(bundle)
         except CannotRunHere:
             continue
-        reference = TorchEngine(*load_model(source, bundle.manifest.weights))
+        reference = reference_of(bundle, source)
         meant = as_the_checkpoint_says(bundle, reference.config)
         rows.append(agreement(bundle, read_pages(bundle, engine, pages), read_pages(meant, reference, pages)))
     return rows

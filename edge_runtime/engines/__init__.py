@@ -63,6 +63,11 @@ def open_engine(bundle: Bundle, threads: int | None = None, provider: str | None
     the target cannot be run here, or threads is below 1.
     """
     target = bundle.manifest.target
+    if target == "gguf":
+        raise UserError(
+            f"{bundle.folder}: is run by llama.cpp's own programs: llama-mtmd-cli -m {bundle.path('decoder')} "
+            f"--mmproj {bundle.path('vision')} --jinja --temp 0 --image PAGE -p QUESTION"
+        )
     if target not in ENGINES:
         known = ", ".join(ENGINES)
         raise UserError(

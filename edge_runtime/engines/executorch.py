@@ -5,9 +5,11 @@ The program keeps one KV cache in its own memory; engines.stateful makes of it t
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,8 @@ class ExecutorchEngine:
             raise CannotRunHere(f"{self._path}: its delegate {backend} cannot run on this machine; use the device's")
         # The runtime takes torch tensors only and has imported torch itself; nothing else here knows of it.
         self._torch: Any = sys.modules["torch"]
+        if backend == "XnnpackBackend":
+            _load_attention(self._torch)
         if threads is not None:
             runtime._unsafe_reset_threadpool(threads)
         try:
@@ -108,6 +112,14 @@ def _runtime() -> Any:
             "this bundle needs ExecuTorch's Python runtime, which is not installed; pip install pulse-edge[targets]"
         ) from None
     return portable_lib
+
+
+def _load_attention(torch: Any) -> None:
+    """Register the attention operators of ExecuTorch's language-model runners, which its Python runtime keeps apart."""
+    spec = importlib.util.find_spec("executorch.extension.llm.custom_ops")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for library in sorted(Path(folder).glob("libcustom_ops_aot_lib.*")):
+            torch.ops.load_library(str(library))
 
 
 def _backend(bundle: Bundle) -> str:

@@ -12,13 +12,12 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import ModelSpec
 
 # Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
 CHUNK = 512
-_FIRST_CAPACITY = 256
 
 
 def cache_names(layers: int) -> list[str]:
@@ -29,7 +28,7 @@ def cache_names(layers: int) -> list[str]:
 class BoundDecoder:
     """Past and present are the same memory, [1, KV, capacity, head_dim] each: a step writes its own positions only.
 
-    The capacity doubles when it is filled, so a short question costs little memory and a long one few copies.
+    Their type is the graph's: float32, or int8 with the scales inside the graph. The capacity follows the request.
     """
 
     INPUTS = ("embeds", "last", "total")
@@ -44,8 +43,10 @@ class BoundDecoder:
         self._input("last", self._last)
         self._input("total", self._total)
         self._output("logits", self._logits)
-        self._tensors: list[np.ndarray] = []
-        self._grow(_FIRST_CAPACITY)
+        types = {node.name: node.type for node in session.get_inputs()}
+        kept = np.int8 if types[f"past_{self._names[0]}"] == "tensor(int8)" else np.float32
+        shape = (1, model.kv_heads, 0, model.head_dim)
+        self._tensors = [np.zeros(shape, kept) for _ in self._names]
 
     def empty_cache(self) -> History:
         """The cache before the first token."""
@@ -62,28 +63,28 @@ class BoundDecoder:
                 f"{positions} positions do not fit the model's {most}; "
                 "ask a shorter question or start again from the image"
             )
+        self._reserve(positions)
         return self._cached.decode(embeds, cache)
 
     def _step(self, embeds: np.ndarray, position: int) -> np.ndarray:
         end = position + len(embeds)
-        if end > self._tensors[0].shape[2]:
-            self._grow(end)
         self._last[0], self._total[...] = end - 1, end
         rows = np.ascontiguousarray(embeds[None], np.float32)
         self._input("embeds", rows)
         self._session.run_with_iobinding(self._binding)
         return self._logits[0].copy()
 
-    def _grow(self, positions: int) -> None:
-        """Make room for so many positions, at least twice the present room, and keep what is there."""
-        old = self._tensors
-        had = old[0].shape[2] if old else 0
-        room = min(max(positions, 2 * had), max(positions, self._model.context_length))
-        shape = (1, self._model.kv_heads, room, self._model.head_dim)
-        self._tensors = [np.zeros(shape, np.float32) for _ in self._names]
-        for tensor, before in zip(self._tensors, old, strict=False):
+    def _reserve(self, positions: int) -> None:
+        """Make room for so many positions and keep what is there; one tensor at a time, so that only one lies twice."""
+        had = self._tensors[0].shape[2]
+        if positions <= had:
+            return
+        room = room_for(positions, had, self._model.context_length)
+        for index, name in enumerate(self._names):
+            before = self._tensors[index]
+            tensor = np.zeros((1, self._model.kv_heads, room, self._model.head_dim), before.dtype)
             tensor[:, :, :had] = before
-        for name, tensor in zip(self._names, self._tensors, strict=True):
+            self._tensors[index] = tensor
             self._input(f"past_{name}", tensor)
             self._output(f"present_{name}", tensor)
 

@@ -7,6 +7,7 @@ does, by giving the same tensors as past and as pinned outputs. Only embeddings 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,13 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores
 from edge_runtime.engines import Cache
 from edge_runtime.engines.bridge import java_class as _java
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.generate import check_fits
+from edge_runtime.manifest import MANIFEST
 
 # As in onnx_decoders: attention scores grow with the square of what is decoded at once.
 _CHUNK = 512
-_FIRST_CAPACITY = 256
 _TYPES = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64"}
 
 
@@ -109,9 +110,13 @@ class JavaEngine:
                 f"{bundle.path('decoder')}: its inputs are not those of a cache written in place ({differing}); "
                 "export the bundle again"
             )
+        recorded = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8")).get("options", {})
+        if recorded.get("kv") == "int8":
+            raise UserError(
+                f"{bundle.folder}: keeps keys and values as int8, which this engine does not; export without --kv int8"
+            )
         self._tensors: list[Any] = []
         self._room = 0
-        self._grow(_FIRST_CAPACITY)
         self._cached = StatefulDecoder(self._step, _CHUNK)
 
     def vision(self, pixels: np.ndarray) -> np.ndarray:
@@ -129,13 +134,14 @@ class JavaEngine:
 
     def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, History]:
         """Logits [V] after embeds [S, D] that follow `cache`, and the cache that holds both."""
-        check_fits(getattr(cache, "length", 0) + len(embeds) - 1, self._model.context_length)
+        positions = getattr(cache, "length", 0) + len(embeds)
+        check_fits(positions - 1, self._model.context_length)
+        if positions > self._room:
+            self._grow(positions)
         return self._cached.decode(embeds, cache)
 
     def _step(self, embeds: np.ndarray, position: int) -> np.ndarray:
         end = position + len(embeds)
-        if end > self._room:
-            self._grow(end)
         feed = {
             "embeds": np.ascontiguousarray(embeds[None], np.float32),
             "last": np.array([end - 1], np.int32),
@@ -147,8 +153,8 @@ class JavaEngine:
         return self._decoder.run("logits", feed, past, present)[0]
 
     def _grow(self, positions: int) -> None:
-        """Make room for so many positions, at least twice the present room, and keep what is there."""
-        room = min(max(positions, 2 * self._room), max(positions, self._model.context_length))
+        """Make room for so many positions and keep what is there."""
+        room = room_for(positions, self._room, self._model.context_length)
         old, self._tensors = self._tensors, []
         for index in range(len(self._names)):
             fresh = np.zeros((1, self._model.kv_heads, room, self._model.head_dim), np.float32)

@@ -20,6 +20,18 @@ import numpy as np
 
 from edge_runtime.engines import Cache
 
+# Room beyond what is decoded at once, in positions: an answer's next tokens find it, and a 7B's float32 cache, 1 MiB a
+# position, stays near its need.
+_SLACK = 128
+
+
+def room_for(positions: int, had: int, most: int) -> int:
+    """Positions that a cache gets which has room for `had`, needs `positions`, and never holds more than `most`.
+
+    It follows the request, and not the whole context because a model has it; an answer grows it now and then.
+    """
+    return min(positions + max(_SLACK, had // 8), max(positions, most))
+
 
 @dataclass(frozen=True, eq=False)
 class History:

@@ -88,7 +88,7 @@ def test_crop_keeps_the_middle() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("pinpoints", []), ("pinpoints", [[336]]), ("pinpoints", [[336, 100]]), ("pinpoints", 3), ("merge", "unpad")],
+    [("pinpoints", [[336]]), ("pinpoints", [[336, 100]]), ("pinpoints", 3), ("merge", "unpad")],
 )
 def test_wrong_fields_are_named(field: str, value: object) -> None:
     with pytest.raises(UserError, match=field):

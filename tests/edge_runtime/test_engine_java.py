@@ -6,12 +6,15 @@ uses, as its documentation gives them, and runs the graphs with the real ONNX Ru
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import onnxruntime as ort
 import pytest
 
-from edge_runtime.bundle import Bundle
-from edge_runtime.engines import onnx_java, open_engine
+from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.engines import onnx_java, open_engine, stateful
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 
@@ -201,12 +204,12 @@ def test_whole_conversation_is_the_same(android, bound, monkeypatch):
 
 
 def test_branches_growth_and_memory(android, bound, monkeypatch):
-    monkeypatch.setattr(onnx_java, "_FIRST_CAPACITY", 5)
+    monkeypatch.setattr(stateful, "_SLACK", 1)
     monkeypatch.setattr(onnx_java, "_CHUNK", 3)
     engine = open_engine(Bundle.load(bound), threads=1)
-    held = Tensor.alive
     rows = engine.embed(range(20, 30))
     _, stem = engine.decode(rows[:4], engine.empty_cache())
+    held = Tensor.alive
     left, _ = engine.decode(rows[4:6], stem)
     engine.decode(rows[6:], stem)
     again, longer = engine.decode(rows[4:6], stem)
@@ -215,6 +218,14 @@ def test_branches_growth_and_memory(android, bound, monkeypatch):
     assert Tensor.alive == held  # only the cache's tensors live on, however often they grew
     with pytest.raises(UserError, match="ask a shorter question"):
         engine.decode(np.zeros((1024, rows.shape[1]), np.float32), stem)
+
+
+def test_an_int8_cache_is_refused(android, bound, tmp_path):
+    folder = tmp_path / "b"
+    shutil.copytree(bound, folder)
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()) | {"options": {"kv": "int8"}})
+    with pytest.raises(UserError, match="export without --kv int8"):
+        open_engine(Bundle.load(folder))
 
 
 def test_wrong_use_is_refused(android, bound):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,15 @@ def test_image_that_does_not_fit_is_refused(variant, page):
     folder = variant(model={"context_length": 10})
     with pytest.raises(UserError, match="the model has 10"):
         Session.open(folder, threads=1).look(page)
+
+
+def test_findings_that_do_not_fit_are_refused_before_the_answer(tiny, variant, page):
+    findings = copy.deepcopy(tiny.manifest["findings"])
+    findings[1]["question"] = "?" * 60
+    seen = Session.open(variant(model={"context_length": 60}, findings=findings), threads=1).look(page)
+    with pytest.raises(UserError, match="the model has 60"):
+        seen.ask("a")
+    assert seen.ask("a", findings=False).finish().text
 
 
 def test_not_an_ecg_is_said_instead_of_answered(tiny, variant, page):

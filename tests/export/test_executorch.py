@@ -70,15 +70,16 @@ def test_integers_in_the_program_are_those_of_the_checkpoint(int4: tuple[Path, C
         assert layer.weight_scale.bfloat16().view(torch.int16).numpy().tobytes() in constants
 
 
-def test_delegate_takes_nearly_all_the_work(int4: tuple[Path, Certificate]) -> None:
+def test_delegate_takes_all_the_work_but_attention(int4: tuple[Path, Certificate]) -> None:
     shares = {method: share for _, method, share in read_shares(int4[0])}
     assert list(shares) == ["vision_encoder", "token_embedding", "text_decoder"]
     for method in ("vision_encoder", "text_decoder"):
-        assert shares[method].delegated_macs > 0.99 * shares[method].macs > 0
         assert 0 < shares[method].delegated_ops < shares[method].ops
+    assert shares["vision_encoder"].delegated_macs > 0.99 * shares["vision_encoder"].macs > 0
     assert shares["token_embedding"].macs == 0
     # By hand: per traced position, two layers' Linears and their attention over the whole cache, and the head once.
     linears = 8 * 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 96)
+    assert shares["text_decoder"].delegated_macs == linears + 64 * 300
     assert shares["text_decoder"].macs == linears + 8 * 2 * 2 * 4 * 16 * 256 + 64 * 300
 
 

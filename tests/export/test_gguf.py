@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import gguf
+import jinja2
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 
+from edge_runtime import image
+from edge_runtime.bundle import Bundle
+from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
-from export.gguf import paired, q4_0, write_decoder
+from edge_runtime.preprocess import pixels
+from export.build import build_bundle, reference_of
+from export.cli import main
+from export.gguf import write_graphs
+from export.gguf_decoder import write_decoder
+from export.gguf_engine import LlamaEngine
+from export.gguf_tensors import paired, q4_0
+from export.reference import TorchEngine
+from export.verify import Certificate
+from pulse.model.clip import ClipTower
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 from quantize.integers import Scheme
@@ -19,8 +34,11 @@ from quantize.layers import IntLinear
 from quantize.load import load_model, quantize_model
 from quantize.precision import Precision
 from quantize.source import checkpoint_folder
+from tests.golden import GOLDEN, case
 
 from .conftest import config as tiny
+
+PAGE = GOLDEN / "images" / "small_400x300.png"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +103,113 @@ def test_llama_cpp_gives_our_logits(tmp_path: Path) -> None:
     # llama.cpp rounds activations to 8 bits in groups.
     assert np.linalg.norm(got - want) < 5e-2 * np.linalg.norm(want)
     assert np.corrcoef(got, want)[0, 1] > 0.998
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Bundle]:
+    out = tmp_path_factory.mktemp("gguf") / "b"
+    certificate, _ = build_bundle(GOLDEN / "a" / "checkpoint", "gguf", "float32", out, [PAGE])
+    return certificate, Bundle.load(out)
+
+
+def test_words_of_the_file_are_the_checkpoints(bundle: tuple[Certificate, Bundle]) -> None:
+    fields = gguf.GGUFReader(bundle[1].path("decoder")).fields
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(GOLDEN / "a" / "checkpoint" / "tokenizer.model"))
+    words = fields["tokenizer.ggml.tokens"].contents()
+    assert words == [pieces.id_to_piece(i) for i in range(pieces.vocab_size())]
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    assert [kinds[i] for i in (0, 1, 2)] == [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+    assert kinds[words.index("<0x0A>")] == gguf.TokenType.BYTE
+    assert fields["tokenizer.ggml.eos_token_id"].contents() == 2
+
+
+def test_the_chat_template_gives_the_originals_conversation(bundle: tuple[Certificate, Bundle]) -> None:
+    template = gguf.GGUFReader(bundle[1].path("decoder")).fields["tokenizer.chat_template"].contents()
+    asked = str(case("a", "page_two")["prompt"])
+    first = asked.split("USER: ")[1].split(" ASSISTANT:")[0]
+    answer, last = asked.split(" ASSISTANT: ")[1].split("</s>USER: ")
+    messages = [
+        {"role": "user", "content": first},
+        {"role": "assistant", "content": " " + answer},
+        {"role": "user", "content": last.removesuffix(" ASSISTANT:")},
+    ]
+    assert jinja2.Template(template).render(messages=messages) == asked
+
+
+def test_the_pictures_side_is_described(bundle: tuple[Certificate, Bundle]) -> None:
+    reader = gguf.GGUFReader(bundle[1].path("vision"))
+    fields, tensors = reader.fields, {tensor.name: tensor for tensor in reader.tensors}
+    assert fields["general.architecture"].contents() == "clip"
+    assert fields["clip.vision.feature_layer"].contents() == [2]
+    assert fields["clip.vision.image_grid_pinpoints"].contents()[:4] == [336, 672, 672, 336]
+    model = load_model(GOLDEN / "a" / "checkpoint", "float32")[0]
+    assert np.array_equal(tensors["mm.2.weight"].data, model.multi_modal_projector.linear_2.weight.numpy())
+    assert "v.blk.1.ffn_down.bias" in tensors
+    assert "v.blk.2.ln1.weight" not in tensors
+
+
+def test_a_gguf_bundle_names_the_program_that_runs_it(bundle: tuple[Certificate, Bundle]) -> None:
+    with pytest.raises(UserError, match=r"llama-mtmd-cli -m .*decoder\.gguf --mmproj .*mmproj\.gguf"):
+        open_engine(bundle[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": "int8"}, "no form for int8"),
+        ({"pool": 2}, "does not merge image tokens"),
+        ({"source": Path("elsewhere")}, "takes its tokens from tokenizer.model"),
+    ],
+)
+def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    model, config = load_model(GOLDEN / "a" / "checkpoint", "float32")
+    config.runtime["preprocess"]["pool"] = change.get("pool", 1)
+    source = change.get("source", GOLDEN / "a" / "checkpoint")
+    with pytest.raises(UserError, match=said):
+        write_graphs(model, config, change.get("weights", "float32"), tmp_path, source)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tower_of_convolutions_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["pulse-nano", "--target", "gguf", "--out", str(tmp_path / "b")]) == 2
+    assert "llama.cpp reads CLIP towers" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_llama_cpp_reads_the_picture_and_writes_the_golden_answer(bundle: tuple[Certificate, Bundle]) -> None:
+    """Its decoder, given the model's own image tokens; and its tower, but for where the class token stands."""
+    pytest.importorskip("llama_cpp", reason="the extra `peers` is not installed: it compiles llama.cpp")
+    engine, reference = LlamaEngine(bundle[1]), reference_of(bundle[1], GOLDEN / "a" / "checkpoint")
+    tiles = pixels(image.load(PAGE), bundle[1].manifest.preprocess)
+    right = reference.vision(tiles)
+    got, last = engine.vision(tiles[:1]), class_token_last(reference, torch.from_numpy(tiles[:1]))
+    # Right, or wrong in the one way that ggml-org/llama.cpp issue 25814 describes.
+    errors = [np.linalg.norm(got - want) / np.linalg.norm(want) for want in (right[:576], last)]
+    assert min(errors) < 1e-3
+    failing = {stage.stage for stage in bundle[0].stages if stage.status == "fail"}
+    assert failing == (set() if errors[0] < 1e-3 else {"vision_features", "first_logits", "greedy_tokens"})
+
+    golden = case("a", "small_one")
+    ids, start = golden["input_ids"].tolist(), int(golden["image_start"])
+    embeds = np.concatenate([engine.embed(ids[:start]), right, engine.embed(ids[start + 1 :])])
+    logits, cache = engine.decode(embeds, engine.empty_cache())
+    assert np.linalg.norm(logits - golden["prefill_logits"]) < 5e-3 * np.linalg.norm(golden["prefill_logits"])
+    found: list[int] = []
+    while len(found) < 24:
+        found.append(int(logits.argmax()))
+        logits, cache = engine.decode(engine.embed(found[-1:]), cache)
+    assert found == golden["greedy_ids"].tolist()
+
+
+@torch.inference_mode()
+def class_token_last(reference: TorchEngine, tiles: torch.Tensor) -> np.ndarray:
+    """Features [T, D] of a tower that puts its class token behind the patches, positions and choice as if before."""
+    tower, projector = reference._vision.tower, reference._vision.projector
+    assert isinstance(tower, ClipTower)
+    inner = tower.vision_model
+    patches = inner.embeddings.patch_embedding(tiles).flatten(2).transpose(1, 2)
+    x = torch.cat([patches, inner.embeddings.class_embedding.expand(1, 1, -1)], dim=1)
+    x = inner.pre_layrnorm(x + inner.embeddings.position_embedding.weight)
+    for layer in inner.encoder["layers"].children():
+        x = layer(x)
+    return projector(x[:, 1:])[0].numpy()

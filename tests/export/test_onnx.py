@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
-from edge_runtime.engines import onnx_decoders
+from edge_runtime.engines import onnx_decoders, stateful
 from edge_runtime.engines.onnx import session_options
 from edge_runtime.engines.onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.errors import UserError
@@ -91,7 +91,7 @@ def test_steps_through_the_cache_equal_one_reading_of_the_whole(
 def test_a_full_cache_grows_and_keeps_what_it_holds(
     graphs: tuple[str, Path], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_decoders, "_FIRST_CAPACITY", 4)
+    monkeypatch.setattr(stateful, "_SLACK", 1)
     monkeypatch.setattr(onnx_decoders, "CHUNK", 7)
     model, text, runtime = decoder(graphs, checkpoint)
     embeds, cache = torch.randn(20, text.hidden_size), runtime.empty_cache()

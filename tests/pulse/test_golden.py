@@ -51,7 +51,7 @@ def test_every_stage(engine: TorchEngine, tokenizer: Tokenizer, name: str) -> No
     assert [1, *tokenizer.encode(before), -200, *tokenizer.encode(after)] == golden["input_ids"].tolist()
 
     newline = lambda: engine.embed([config.text.vocab_size])[0]  # noqa: E731
-    features = arranged(engine.vision(tiles), page.size, spec, newline)
+    features = arranged(engine.vision(tiles), len(tiles), page.size, spec, newline)
     assert len(features) == int(golden["n_visual_tokens"])
     start = int(golden["image_start"])
     parts = engine.embed(golden["input_ids"][:start].tolist()), engine.embed(golden["input_ids"][start + 1 :].tolist())

@@ -169,7 +169,7 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
     seen = process(page, return_tensors="pt")
     tiles = pixels(page, spec)
     np.testing.assert_allclose(tiles, seen["pixel_values"].numpy().reshape(tiles.shape), atol=1e-5)
-    features = arranged(engine.vision(tiles), page.size, spec, lambda: engine.embed([120])[0])
+    features = arranged(engine.vision(tiles), len(tiles), page.size, spec, lambda: engine.embed([120])[0])
     before, after = [1, 5, 9], [7, 8]
     embeds = np.concatenate([engine.embed(before), features, engine.embed(after)])
     logits, _ = engine.decode(embeds, engine.empty_cache())
