@@ -25,7 +25,7 @@ class Actions(Models, Pictures, Answers, Measuring):
             self.state.back.append("home")
         if place == "history":
             self.search(self.state.search)
-        self._enter(place)
+        self.enter(place)
 
     def go_back(self) -> bool:
         """Back to where we came from, else home; False on the home screen. A reading that is left is cancelled."""
@@ -34,7 +34,7 @@ class Actions(Models, Pictures, Answers, Measuring):
             self.cancel()
         if not state.back and state.screen == "home":
             return False
-        self._enter(state.back.pop() if state.back else "home")
+        self.enter(state.back.pop() if state.back else "home")
         return True
 
     def reopen(self) -> None:

@@ -32,6 +32,8 @@ class Core:
         self.draft = Draft(data)
         self.reader = Reader()
         self._model_worker, self._file_worker = Worker("model", post), Worker("files", post)
+        # Another program hands the clipboard over, when it likes: nothing else may wait for it.
+        self._clipboard_worker = Worker("clipboard", post)
         self._job: Job | None = None  # what the user waits for
         self._opening: Job | None = None
         self._importing: Job | None = None
@@ -56,6 +58,10 @@ class Core:
 
     def prepare(self, picture: Image.Image) -> None:
         """Called off the window's thread with each picture that will be shown: the place for slow resizing."""
+
+    def clipboard_text(self) -> str:
+        """What the clipboard holds in words."""
+        return ""
 
     def after_frame(self, call: Callable[[], object]) -> None:
         """Call once what was shown last is on the screen."""
@@ -92,9 +98,9 @@ class Core:
         """Show a screen; Esc and Back lead to where we are now."""
         if screen != self.state.screen:
             self.state.back.append(self.state.screen)
-        self._enter(screen)
+        self.enter(screen)
 
-    def _enter(self, screen: str) -> None:
+    def enter(self, screen: str) -> None:
         self.state.screen, self.state.error = screen, ""
         self.show()
 

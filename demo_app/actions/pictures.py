@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
-from PIL import Image
+from PIL import Image, ImageGrab
 
 from demo_app import outline
 from demo_app.actions.core import Core
@@ -22,6 +23,23 @@ class Pictures(Core):
     def open_picture(self, source: Path | Image.Image, title: str) -> None:
         """Read a picture and propose where its page lies; then the crop screen."""
         self._open(source, title, None)
+
+    def paste(self) -> None:
+        """A picture on the clipboard, or the picture file whose path or file: address is there."""
+
+        def work(job: Job) -> None:
+            picture = _clipboard_picture()
+            job.post(lambda: pasted(picture))
+
+        def pasted(picture: Image.Image | None) -> None:
+            if picture is not None:
+                self.open_picture(picture, self.t("home.paste"))
+            elif (path := _as_path(self.clipboard_text())) is not None:
+                self.open_picture(path, path.stem)
+            else:
+                self.fail(self.t("error.clipboard"))
+
+        self._clipboard_worker.submit(work, self.fail)
 
     def resume_draft(self) -> None:
         """Go on with the picture that was open when the app was ended."""
@@ -55,7 +73,7 @@ class Pictures(Core):
         def opened(case: Case) -> None:
             self.state.opening, self.state.case, self._draft_title = "", case, None
             self.state.back = ["home"]
-            self._enter("crop")
+            self.enter("crop")
 
         self._opening = self._file_worker.submit(work, self.fail)
 
@@ -81,3 +99,24 @@ class Pictures(Core):
             self.show()
 
         self._opening = self._file_worker.submit(work, self.fail)
+
+
+def _clipboard_picture() -> Image.Image | None:
+    try:
+        found = ImageGrab.grabclipboard()
+    # No picture, or on Linux neither xclip nor wl-paste to ask for one.
+    except (NotImplementedError, OSError, ValueError):
+        return None
+    if isinstance(found, list):  # files, on Windows
+        return pictures.load(Path(found[0])) if found else None
+    return found
+
+
+def _as_path(words: str) -> Path | None:
+    """The file that the first line names: a path, or an address as file managers copy them."""
+    line = next(iter(words.strip().splitlines()), "").strip()
+    path = Path(unquote(urlparse(line).path) if line.startswith("file:") else line)
+    try:
+        return path if line and path.is_file() else None
+    except OSError:  # too long for a path: it is somebody's letter
+        return None

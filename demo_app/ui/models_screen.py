@@ -10,8 +10,10 @@ from kivy.uix.widget import Widget
 from demo_app.benchmark import ROWS, RUNS
 from demo_app.bundles import Installed
 from demo_app.ui import look
+from demo_app.ui.browse import choose_bundle
+from demo_app.ui.controls import PushButton
 from demo_app.ui.home import model_state, progress
-from demo_app.ui.kit import Bar, Card, Column, Dialog, PushButton, Row, Scroll, Text, banner
+from demo_app.ui.kit import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
 from demo_app.ui.look import gap, t
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         stop = PushButton(t("cancel"), app.cancel_import, "close", name="cancel-import")
         parts.append(progress(t("models.importing", name=state.importing.name), state.importing.share, stop))
     else:
-        zipped = PushButton(t("models.import.zip"), lambda: app.choose_bundle("zip"), "file", name="import.zip")
+        zipped = PushButton(t("models.import.zip"), lambda: choose_bundle(app, "zip"), "file", name="import.zip")
         folder = PushButton(
-            t("models.import.folder"), lambda: app.choose_bundle("folder"), "folder", name="import.folder"
+            t("models.import.folder"), lambda: choose_bundle(app, "folder"), "folder", name="import.folder"
         )
         parts.append(Row(zipped, folder) if look.now.wide else Column(zipped, folder, space=0.75))
     bench = PushButton(t("models.bench"), lambda: app.go("bench"), "gauge", "soft", "bench")

@@ -11,14 +11,18 @@ from kivy.uix.widget import Widget
 from demo_app.history import Entry
 from demo_app.strings import finding_name
 from demo_app.ui import look
+from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import model_state
-from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Space, Text, banner
+from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo
     from demo_app.state import Case
+
+# A small model finds all in less than a frame; building all rows at once would hold the window for as long as it takes.
+_ROWS_A_FRAME = 3
 
 
 class ResultBody(BoxLayout):
@@ -55,7 +59,9 @@ class ResultBody(BoxLayout):
         """Show the case as it is now. While text streams in only its label changes."""
         case, model = self.case, self._app.state.model.stage
         self._slot("problem", (case.error, model, case.not_ecg), self._problems)
-        self._slot("state", case.stage, self._state)
+        self._slot("state", case.busy, self._state)
+        if case.busy:
+            self._stage.text = t(f"result.{case.stage}")
         self._talk()
         self._slot("stopped", (case.stopped, bool(case.turns)), self._stopped)
         self._slot("ask", (case.busy, bool(case.turns), case.not_ecg), self._ask)
@@ -89,7 +95,8 @@ class ResultBody(BoxLayout):
     def _state(self) -> Sequence[Widget]:
         if not self.case.busy:
             return []
-        return [Column(Text(t(f"result.{self.case.stage}"), 13, "muted"), Busy(), space=0.5)]
+        self._stage = Text("", 13, "muted")
+        return [Column(self._stage, Busy(), space=0.5)]
 
     def _stopped(self) -> Sequence[Widget]:
         if not self.case.stopped:
@@ -128,7 +135,8 @@ class ResultBody(BoxLayout):
         if self._findings is None:
             self._findings = Findings()
             column.add_widget(self._findings, len(self._cards) - 1)
-        self._findings.show([(f.label, f.name, f.probability) for f in case.findings])
+        if not self._findings.show([(f.label, f.name, f.probability) for f in case.findings], _ROWS_A_FRAME):
+            self._app.follow()
         if not case.busy and "figures" not in self._keys and case.first is not None and case.first.timing.tokens:
             self._keys["figures"] = True
             column.add_widget(Text(figures(case), 12, "muted"), len(self._cards) - 1)
@@ -202,16 +210,16 @@ class Findings(Card):
         self.name = "findings"
         self.show(findings)
 
-    def show(self, findings: Sequence[tuple[str, str, float]]) -> None:
-        """Add those that are not there yet."""
+    def show(self, findings: Sequence[tuple[str, str, float]], most: int | None = None) -> bool:
+        """Add those that are not there yet, at most so many of them; whether all are there now."""
         there = {label for _, label in self._rows}
-        for label, name, probability in findings:
-            if label in there:
-                continue
+        missing = [finding for finding in findings if finding[0] not in there]
+        for label, name, probability in missing[:most]:
             rank = (-probability, label)
             self._rows = sorted([*self._rows, rank])
             # Kivy counts children from the foot.
             self.add_widget(_row(label, name, probability), len(self._rows) - 1 - self._rows.index(rank))
+        return most is None or len(missing) <= most
 
 
 def _row(label: str, name: str, probability: float) -> Widget:

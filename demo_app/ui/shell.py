@@ -10,7 +10,8 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.ui import look
-from demo_app.ui.kit import PushButton, Text, paint
+from demo_app.ui.controls import PushButton
+from demo_app.ui.kit import Text, paint
 from demo_app.ui.look import gap, t
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ class Shell(BoxLayout):
 
     def __init__(self, app: PulseDemo, title: str, body: Widget, back: bool, *tools: Widget) -> None:
         super().__init__(orientation="vertical")
-        paint(self, "back", radius=0)
         self.add_widget(_notice())
         middle = BoxLayout(orientation="vertical")
         middle.add_widget(_head(app, title, back, tools))

@@ -157,8 +157,8 @@ def reply(question, gaps, seen):
         "corners": case.corners if case else None,
         "partial": case.partial if case else "",
         "error": app.state.error,
-        "dialog": app._dialog is not None,
-        "zoom": app._body.page.zoom if hasattr(app._body, "page") else None,
+        "dialog": app.dialog is not None,
+        "zoom": app.body.page.zoom if hasattr(app.body, "page") else None,
         **seen,
     }
 
