@@ -103,6 +103,15 @@ def test_wheel_and_keys_zoom_the_page(open_phone):
     phone.wait(lambda: phone.state()["zoom"] > 1.2)
 
 
+def test_no_tap_is_lost_while_the_screen_is_built_anew(open_phone):
+    """As when the model becomes ready just then; here the screen is built anew with every frame."""
+    phone = open_phone(environ={"WATCHED_RESTLESS": "1"})
+    for place in ("history", "models", "settings", "home") * 3:
+        x, y, width, height = phone.find(f"nav.{place}")["box"]
+        phone.click(x + width / 2, y + height / 2)
+        phone.wait(lambda place=place: phone.state()["screen"] == place, 5)
+
+
 def test_answer_is_cancelled_and_can_be_asked_again(open_phone):
     # Slow enough to be caught in the act: see watched.py.
     phone = open_phone(environ={"WATCHED_SLOW_S": "0.25"})

@@ -77,6 +77,8 @@ def serve(path):
         seen["first_frame_s"] = time.perf_counter() - STARTED
         gaps.start()
         Clock.schedule_interval(ready, 0)
+        if os.environ.get("WATCHED_RESTLESS"):
+            Clock.schedule_interval(lambda _: App.get_running_app().show(), 0)
 
     def ready(_):
         app = App.get_running_app()
@@ -155,6 +157,9 @@ def reply(question, gaps, seen):
         "turns": [[t.question, t.answer] for t in case.turns] if case else [],
         "findings": len(case.findings) if case else 0,
         "corners": case.corners if case else None,
+        "picture": case.picture.size if case else None,
+        "title": case.title if case else None,
+        "opening": app.state.opening,
         "partial": case.partial if case else "",
         "error": app.state.error,
         "dialog": app.dialog is not None,
