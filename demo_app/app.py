@@ -290,7 +290,7 @@ class PulseDemo(Actions, App):
         self.open_dialog(dialog)
         if phone.PHONE:
             try:
-                phone.share_file(path, self.title)
+                phone.share_file(path)
             except UserError as error:
                 self.fail(str(error))
 

@@ -50,14 +50,14 @@ def choose_key(app: PulseDemo) -> None:
 
 
 def _choose(app: PulseDemo, kind: str, done: Callable[[Path], object]) -> None:
-    if phone.PHONE:
+    if phone.has_chooser(kind):
         try:
             phone.choose_file(lambda path: app.post(lambda: done(path)))
         except UserError as error:
             app.fail(str(error))
         return
     app.state.on_pick, app.state.picking = done, kind
-    app.state.folder = app.state.folder or str(Path.home())
+    app.state.folder = app.state.folder or str(phone.files())
     app.go("browse")
 
 
