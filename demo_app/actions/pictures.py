@@ -75,7 +75,11 @@ class Pictures(Core):
             self.state.back = ["home"]
             self.enter("crop")
 
-        self._opening = self._file_worker.submit(work, self.fail)
+        def failed(message: str) -> None:
+            # The whole path says no more to the user than the name, and fills a phone's screen.
+            self.fail(message.replace(str(source), source.name) if isinstance(source, Path) else message)
+
+        self._opening = self._file_worker.submit(work, failed)
 
     def cancel_opening(self) -> None:
         if self._opening is not None:

@@ -82,7 +82,7 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
         if self.icon is not None:
             self.icon.pos_hint = {"center_x": 0.5} if stacked or not text else {"center_y": 0.5}
             self.icon.pos_hint.setdefault("center_y", 0.5)
-        self._words = _width_of(self.label) if self.label is not None and not stacked else 0.0
+        self._words = width_of(self.label) if self.label is not None and not stacked else 0.0
         self._arrange(stacked, text)
         for part in ("pos", "size", "state", "focus", "disabled"):
             self.bind(**{part: self._show})
@@ -100,6 +100,7 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
             self.size_hint_x = None
             self.width = dp(TOUCH)
             self.bind(width=self._centre_icon)
+            self._centre_icon()
         for part in parts:
             self.add_widget(part)
 
@@ -136,7 +137,7 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
         return bool(super().keyboard_on_key_down(window, keycode, text, modifiers))
 
 
-def _width_of(label: Label) -> float:
+def width_of(label: Label) -> float:
     """Pixels that the text takes on one line."""
     core = CoreLabel(font_size=label.font_size, bold=label.bold)
     return float(core.get_extents(label.text)[0]) + 2

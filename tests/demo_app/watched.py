@@ -168,6 +168,16 @@ def reply(question, gaps, seen):
     }
 
 
+def broken_words(widget):
+    """Words of a label that are wider than it: Kivy breaks them anywhere."""
+    if type(widget).__name__ not in ("Text", "_Title"):
+        return []
+    from kivy.core.text import Label
+
+    core = Label(font_size=widget.font_size, bold=widget.bold)
+    return [word for word in widget.text.split() if word.isalpha() and core.get_extents(word)[0] > widget.width + 1]
+
+
 def visible(window):
     """Every widget with a name or a text that can be seen, topmost last: [name, text, x, y, width, height, focus]."""
     found = []
@@ -190,6 +200,7 @@ def visible(window):
                     "whole": right - left - 1 < box[2] - box[0] and top - bottom - 1 < box[3] - box[1],
                     "class": type(widget).__name__, "layer": layer, "focus": bool(getattr(widget, "focus", False)),
                     "disabled": bool(getattr(widget, "disabled", False)),
+                    "broken": broken_words(widget),
                     "texture": list(getattr(widget, "texture_size", ()) or ()), "size": list(widget.size),
                 }
             )  # fmt: skip
