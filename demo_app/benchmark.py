@@ -1,4 +1,4 @@
-"""Ten readings of one page on this very device, in the shape of `pulse-bench ask`, so that the reports can take it in.
+"""Ten readings of one page on this very device, measured as edge_runtime.measure does, so that reports can take them.
 
 The longest gap between two frames of the window belongs to it: it says whether the app stayed alive meanwhile.
 """
@@ -10,7 +10,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
@@ -18,15 +17,11 @@ from PIL import Image
 
 from demo_app.reader import Reader
 from demo_app.worker import Job
+from edge_runtime.measure import FIGURES
 
 RUNS = 10
 ROWS = (
-    ("first_token_ms", "ms"),
-    ("preprocess_ms", "ms"),
-    ("vision_ms", "ms"),
-    ("prefill_ms", "ms"),
-    ("decode_tokens_per_s", "tokens/s"),
-    ("findings_ms", "ms"),
+    *((figure, "tokens/s" if figure.endswith("per_s") else "ms") for figure in FIGURES),
     ("memory_mb", "MB"),
 )
 _PACKAGES = ("pulse-edge", "numpy", "onnxruntime", "pillow", "tokenizers", "kivy")
@@ -39,20 +34,18 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(percent / 100 * len(values)) - 1)]
 
 
-def measure(reader: Reader, page: Image.Image, job: Job, on_run: Callable[[int], None], runs: int = RUNS) -> dict:
-    """Read and answer `page` so often; {row: {"median", "p50", "p90", "min", "max"}}. One run before is not counted."""
+def measure(
+    reader: Reader, page: Image.Image, job: Job, on_run: Callable[[int], None], runs: int = RUNS
+) -> dict[str, list[float]]:
+    """Read and answer `page` so often; {row: one value a run}. One run before is not counted."""
     columns: dict[str, list[float]] = {row: [] for row, _ in ROWS}
     for run in range(-1, runs):
-        reader.look(page, job)
-        timing = reader.ask(None, job, lambda piece: None, anyway=True).timing
-        started = time.perf_counter()
-        reader.findings(job, lambda finding: None)
-        took = {"findings_ms": 1e3 * (time.perf_counter() - started), "memory_mb": memory() / 1e6}
+        took = reader.measure(page, job) | {"memory_mb": memory() / 1e6}
         if run >= 0:
-            for row in columns:
-                columns[row].append(took[row] if row in took else getattr(timing, row))
+            for row, values in columns.items():
+                values.append(took[row])
         on_run(run + 1)
-    return {row: summary(values) for row, values in columns.items()}
+    return columns
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -66,15 +59,16 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def report(reader: Reader, figures: dict, longest_frame_ms: float, runs: int) -> dict[str, object]:
-    """The JSON: the keys of `pulse-bench ask` (benchmark, environment, bundle, runs, figures) and the app's own."""
+def report(reader: Reader, readings: dict[str, list[float]], longest_frame_ms: float) -> dict[str, object]:
+    """The JSON: where and what, each reading ("warm", as in edge_runtime.measure), its summary, the longest gap."""
     assert reader.loaded is not None
     return {
         "benchmark": "app",
         "environment": environment(),
         "bundle": {"name": reader.loaded.name, "target": reader.loaded.target, "sha256": reader.loaded.digest},
-        "runs": runs,
-        "figures": figures,
+        "runs": len(readings["memory_mb"]),
+        "warm": readings,
+        "figures": {row: summary(values) for row, values in readings.items()},
         "longest_frame_ms": longest_frame_ms,
     }
 

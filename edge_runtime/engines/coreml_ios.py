@@ -18,7 +18,7 @@ from edge_runtime.engines.coreml import CoreMLEngine
 from edge_runtime.errors import UserError, shorten
 
 # MLMultiArrayDataType, from MLMultiArray.h.
-_TYPES = {
+_TYPES: dict[int, np.dtype[Any]] = {
     0x10000 | 16: np.dtype(np.float16),
     0x10000 | 32: np.dtype(np.float32),
     0x10000 | 64: np.dtype(np.float64),
@@ -87,7 +87,7 @@ class ApplePackage:
         elements = 1 + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
         memory = (ctypes.c_char * (elements * kind.itemsize)).from_address(_address(array))
         steps = [stride * kind.itemsize for stride in strides]
-        return np.array(np.ndarray(shape, kind, memory, strides=steps), np.float32)
+        return np.array(np.ndarray(shape, kind, memoryview(memory).cast("B"), strides=steps), np.float32)
 
     def _call(self, what: str, call: Any) -> Any:
         """The result of a method whose last argument is an NSError **."""

@@ -167,6 +167,26 @@ def test_killed_in_the_middle_of_an_answer_keeps_the_history(open_phone):
     assert phone.state()["corners"][0] == pytest.approx((0.083, 0.054), abs=0.02)
 
 
+def test_app_in_the_background_keeps_its_state_and_its_draft(open_phone):
+    phone = open_phone()
+    phone.tap(f"example.{PHOTO}")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    phone.tap("whole")
+    phone.wait(lambda: phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]])
+    assert phone.ask("pause")
+    phone.ask("resume")
+    assert phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]]
+    phone.tap("nav.settings")  # still alive to touch
+    phone.tap("nav.home")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    phone.ask("pause")
+    phone.kill()  # as phones do with apps that wait in the background
+    phone = open_phone()
+    phone.tap("resume")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    assert phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]]
+
+
 def zipped(folder, target, **changed):
     with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):

@@ -2,7 +2,9 @@
 
 Run as a program: python watched.py SOCKET [pulse-demo arguments]. Each line that a client sends is answered with one
 line of JSON: "widgets" lists what is visible, with window coordinates from the top left; "state" some of the app's
-state; "gaps" the frame gaps since it was last asked; "memory" bytes; "shot PATH" saves a picture of the window.
+state; "gaps" the frame gaps since it was last asked, "answering" those while something was answered; "memory" bytes;
+"shot PATH" saves a picture of the window; "pause" and "resume" are what a phone sends when another app comes to the
+front, and when this one is back.
 """
 
 from __future__ import annotations
@@ -133,6 +135,8 @@ def reply(question, gaps, seen):
         told = gaps.gaps_ms
         gaps.gaps_ms = []
         return told
+    if question in ("pause", "resume"):  # a desktop sends neither
+        return app.dispatch(f"on_{question}")
     if question == "answering":
         told = [gap for gap, busy in gaps.seen if busy]
         gaps.seen = []

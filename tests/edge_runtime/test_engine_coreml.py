@@ -234,7 +234,7 @@ def ios(monkeypatch: pytest.MonkeyPatch) -> type[AppleModel]:
         ObjCClass=objc_class, ObjCInstance=lambda error: Error, objc_id=ctypes.c_void_p, py_from_ns=int, runtime=runtime
     )
     monkeypatch.setitem(sys.modules, "rubicon", SimpleNamespace(objc=objc))
-    monkeypatch.setattr(sys, "platform", "ios")
+    monkeypatch.setattr("edge_runtime.engines.sys", SimpleNamespace(platform="ios"))
     monkeypatch.setattr(AppleModel, "asked", [])
     monkeypatch.setattr(AppleModel, "broken", "")
     return AppleModel
@@ -266,6 +266,6 @@ def test_on_ios_what_apple_says_is_one_line(coreml: Bundle, ios: type[AppleModel
 
 
 def test_on_ios_without_the_bridge_the_mend_is_named(coreml: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "ios")
+    monkeypatch.setattr("edge_runtime.engines.sys", SimpleNamespace(platform="ios"))
     with pytest.raises(UserError, match=r"rubicon-objc.*phones/ios\.sh"):
         open_engine(coreml)
