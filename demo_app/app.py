@@ -26,22 +26,20 @@ from demo_app.ui import (
     home,
     look,
     models_screen,
-    phone,
+    notices,
     result,
     settings_screen,
     system,
 )
-from demo_app.ui.controls import PushButton
 from demo_app.ui.frames import FrameGaps
 from demo_app.ui.history_screen import Found
 from demo_app.ui.input import Input
-from demo_app.ui.kit import Dialog, Text
-from demo_app.ui.look import Look, t
+from demo_app.ui.kit import Dialog
+from demo_app.ui.look import Look
 from demo_app.ui.picture import for_screen
 from demo_app.ui.result import ResultBody
 from demo_app.ui.shell import Shell
-from demo_app.ui.tree import let_go, scroll_view, take_apart, take_up
-from edge_runtime.errors import UserError
+from demo_app.ui.tree import let_go, scroll_view, take_up
 
 SCREENS = {
     "home": (home.build, None),
@@ -107,7 +105,7 @@ class PulseDemo(Actions, App):
         self.load_model()
         self.show()
         if not self.settings.accepted:
-            self._first_run()
+            notices.first_run(self)
         if self._picture:
             path = Path(self._picture)
             self.open_picture(path, path.stem)
@@ -150,9 +148,7 @@ class PulseDemo(Actions, App):
         shell = Shell(self, title, body, bool(self.state.back), *extra)
         self._tools = extra
         held = let_go()
-        old = list(self.root.children)
         self.root.clear_widgets()
-        take_apart(old)
         self.root.add_widget(shell)
         self.body = body
         take_up(held, self.root)
@@ -162,7 +158,11 @@ class PulseDemo(Actions, App):
         self._sweep_soon()
 
     def _sweep(self, _: float) -> None:
-        """Free the widgets of the screen before, once nothing is at work: it takes the time of a few frames."""
+        """Free the widgets of the screen before, once nothing was at work for a while: it takes a few frames' time.
+
+        Kivy's widgets hold themselves (their on_... handlers are observers of their own properties), so that only the
+        garbage collector frees them.
+        """
         was_calm, self._calm = self._calm, not self.busy
         if not (was_calm and self._calm):
             self._sweep_soon()
@@ -171,6 +171,7 @@ class PulseDemo(Actions, App):
 
     def follow(self) -> None:
         """The case, the search or the benchmark moved on: shown once with the next frame."""
+        self._calm = False
         self._follow_soon()
 
     def model_changed(self) -> None:
@@ -283,26 +284,4 @@ class PulseDemo(Actions, App):
         dialog.open(animation=False)
 
     def shared(self, path: Path) -> None:
-        """Tell where it is; a phone's share sheet follows."""
-        close = PushButton(t("close"), lambda: dialog.dismiss(), "check", "primary", "close")
-        dialog = Dialog(t("share.title"), [Text(t("share.saved", path=path), 14)], [close])
-        dialog.name = "shared"
-        self.open_dialog(dialog)
-        if phone.PHONE:
-            try:
-                phone.share_file(path)
-            except UserError as error:
-                self.fail(str(error))
-
-    def _first_run(self) -> None:
-        """Nothing works before this was read."""
-
-        def accept() -> None:
-            dialog.dismiss()
-            self.change(accepted=True)
-
-        words = [Text(t("first.body"), 15), Text(t("first.private"), 15, "muted")]
-        dialog = Dialog(
-            t("first.title"), words, [PushButton(t("first.accept"), accept, "check", "primary", "accept")], must=True
-        )
-        self.open_dialog(dialog)
+        notices.saved(self, path)

@@ -39,6 +39,7 @@ class ResultBody(BoxLayout):
         self._findings: Findings | None = None
         self._scroll = Scroll(*self._slots.values(), pad=1, space=0)
         self._ask_box = BoxLayout(size_hint_y=None)
+        self._make_foot()
         right = BoxLayout(orientation="vertical")
         right.add_widget(self._scroll)
         right.add_widget(self._ask_box)
@@ -143,23 +144,31 @@ class ResultBody(BoxLayout):
 
     def _ask(self) -> Sequence[Widget]:
         """The foot: stop while it works, the next question when it does not."""
-        case, app, box = self.case, self._app, self._ask_box
+        case, box = self.case, self._ask_box
         box.clear_widgets()
         if case.busy:
-            foot: Widget = PushButton(t("result.stop"), app.cancel, "stop", "plain", "stop")
+            box.add_widget(self._stop)
         elif case.turns and not case.not_ecg:
-            field = Field(t("result.follow"), app.follow_up, "question", text=case.draft)
-            field.bind(text=lambda _, text: setattr(case, "draft", text))
-            send = PushButton("", lambda: app.follow_up(field.text), "send", "primary", "send", says=t("result.send"))
-            foot = Row(field, send)
-        else:
-            box.height = 0
-            return []
-        box.padding = (gap(1), gap(0.5), gap(1), gap(0.75))
-        box.add_widget(foot)
-        box.height = foot.height + gap(1.25)
-        foot.bind(height=lambda *_: setattr(box, "height", foot.height + gap(1.25)))
+            self._field.text = case.draft
+            box.add_widget(self._next)
+        self._fit_foot()
         return []
+
+    def _make_foot(self) -> None:
+        """Both feet at once: making them while an answer begins or ends would hold the window."""
+        case, app = self.case, self._app
+        self._stop = PushButton(t("result.stop"), app.cancel, "stop", "plain", "stop")
+        self._field = field = Field(t("result.follow"), app.follow_up, "question", text=case.draft)
+        field.bind(text=lambda _, text: setattr(case, "draft", text))
+        send = PushButton("", lambda: app.follow_up(field.text), "send", "primary", "send", says=t("result.send"))
+        self._next = Row(field, send)
+        for foot in (self._stop, self._next):
+            foot.bind(height=self._fit_foot)
+
+    def _fit_foot(self, *_: object) -> None:
+        box = self._ask_box
+        box.padding = (gap(1), gap(0.5), gap(1), gap(0.75)) if box.children else 0
+        box.height = box.children[0].height + gap(1.25) if box.children else 0
 
 
 def figures(case: Case) -> str:

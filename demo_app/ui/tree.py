@@ -1,4 +1,4 @@
-"""What is done with a whole tree of widgets: walk it, take it apart, hand the keyboard from one screen to the next."""
+"""What is done with a whole tree of widgets: walk it, and hand the keyboard from one screen to the next."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ from kivy.uix.widget import Widget
 def walk(widget: Widget) -> list[Widget]:
     """Everything below a widget, depth first."""
     return [found for child in widget.children for found in (child, *walk(child))]
-
-
-def take_apart(widgets: list[Widget]) -> None:
-    """Let go of a screen that is left: without its parents' hold most of it is freed at once, not by a later sweep."""
-    for widget in widgets:
-        inner = walk(widget)
-        for one in inner:
-            one.parent = None
 
 
 def focused() -> Widget | None:
