@@ -100,7 +100,8 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if key in results[0]["warm"]:
             figures[key] = figure([result["warm"][key] for result in results])
     figures["open_ms"] = figure([[result["open_ms"]] for result in results])
-    figures["start_ms"] = figure([[_start(result)] for result in results])
+    starts = [start for result in results if (start := _start(result)) is not None]
+    figures["start_ms"] = figure([[start] for start in starts]) if starts else None
     figures["peak_mb"] = figure([[result["peak_bytes"] / 1e6] for result in results])
     joules = [result["joules"] for result in results]
     figures["joules"] = None if None in joules else figure([[value] for value in joules])
@@ -108,7 +109,10 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"figures": {key: figures[key] for key, _, _ in ROWS}, **sizes}
 
 
-def _start(result: dict[str, Any]) -> float:
+def _start(result: dict[str, Any]) -> float | None:
+    """None for the app, whose window starts before anything is read."""
+    if result["import_ms"] is None:
+        return None
     return float(result["import_ms"] + result["open_ms"] + result["cold"]["first_token_ms"])
 
 
@@ -127,7 +131,7 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
         for key, title, unit in ROWS:
             f = row["figures"][key]
             if f is None:
-                lines.append(f"  {title:30}       -   no counter can be read here")
+                lines.append(f"  {title:30}       -   cannot be read here")
                 continue
             low, high = f["interval"]
             lines.append(
@@ -166,7 +170,7 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     )
     verb.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
     verb.add_argument(
-        "--device", default="local", metavar="D", help="local, ssh://USER@HOST, adb://SERIAL (%(default)s)"
+        "--device", default="local", metavar="D", help="local, ssh://USER@HOST, app://FILE ... (%(default)s)"
     )
     verb.add_argument(
         "--image", type=Path, metavar="FILE", help="picture of an ECG page (default: one of the project's)"

@@ -69,11 +69,7 @@ def measure(
         "open_ms": 1e3 * (opened - opening),
         "cold": cold,
         "warm": {name: [figures[name] for figures in warm] for name in FIGURES},
-        "prompt_positions": page.positions + len(session.prompt.after_image(question)),
-        "image_positions": page.positions,
-        "tokens": len(ids),
-        "token_ids": ids,
-        "probabilities": {finding.label: finding.probability for finding in page.findings()},
+        **result(session, question, page, ids),
         "peak_bytes": peak_bytes(),
         "joules": None if before is None or after is None or after < before else (after - before) / 1e6 / runs,
     }
@@ -89,6 +85,17 @@ def reading(
     total = 1e3 * (time.perf_counter() - started)
     figures = {name: getattr(answer.timing, name) for name in FIGURES[:-1]} | {"total_ms": total}
     return figures, page, answer.token_ids
+
+
+def result(session: Session, question: str, page: Observation, ids: Sequence[int]) -> dict[str, object]:
+    """What was read and answered, beside what it cost."""
+    return {
+        "prompt_positions": page.positions + len(session.prompt.after_image(question)),
+        "image_positions": page.positions,
+        "tokens": len(ids),
+        "token_ids": list(ids),
+        "probabilities": {finding.label: finding.probability for finding in page.findings()},
+    }
 
 
 def peak_bytes() -> int:

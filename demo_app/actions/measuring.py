@@ -34,11 +34,11 @@ class Measuring(Core):
 
         def work(job: Job) -> None:
             page = pictures.load(example)
-            readings = benchmark.measure(self.reader, page, job, lambda done: job.post(lambda: step(done)), runs)
-            job.post(lambda: done(readings))
+            measured = benchmark.measure(self.reader, page, job, lambda done: job.post(lambda: step(done)), runs)
+            job.post(lambda: done(measured))
 
-        def done(readings: dict[str, list[float]]) -> None:
-            result = benchmark.report(self.reader, readings, self.frames(False))
+        def done(measured: dict) -> None:
+            result = benchmark.report(self.reader, measured, self.frames(False))
             path = self.data / "reports" / f"app-{time.strftime('%Y%m%d-%H%M%S')}.json"
             settings.write_whole(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
             self.state.bench = Bench(None, result, str(path))

@@ -219,7 +219,9 @@ def test_benchmark_without_a_window(app):
     assert result["runs"] == 3
     # As the reports summarise what edge_runtime.measure prints.
     for name in FIGURES:
-        assert figure([result["warm"][name]])["median"] == pytest.approx(result["figures"][name]["median"], abs=1e-3)
+        assert figure([result["measured"]["warm"][name]])["median"] == pytest.approx(
+            result["figures"][name]["median"], abs=1e-3
+        )
     assert {"benchmark", "environment", "bundle", "runs", "figures"} <= result.keys()
 
 
