@@ -49,7 +49,7 @@ class Answers(Entries):
                 self.follow()
 
         def failed(message: str) -> None:
-            case.error = message
+            case.error = self.explain("answer", message)
             self.show()
 
         self._opening = self._file_worker.submit(work, failed)
@@ -129,7 +129,8 @@ class Answers(Entries):
             job.post(lambda: self._ended(case))
 
         def failed(message: str) -> None:
-            case.error, case.stage, case.asked, case.partial = message, "idle", None, ""
+            case.error, case.stage = self.explain("answer", message), "idle"
+            case.asked, case.partial = None, ""
             self.follow()
 
         self._job = self._model_worker.submit(work, failed)

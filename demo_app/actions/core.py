@@ -109,5 +109,13 @@ class Core:
         self.state.error, self.state.opening, self.state.importing = message, "", None
         self.show()
 
+    def explain(self, what: str, why: str) -> str:
+        """What did not work (error.* of the texts), in the user's language; below it why, as it was told."""
+        return f"{self.t(f'error.{what}')}\n{why}"
+
+    def failing(self, what: str) -> Callable[[str], None]:
+        """What a job does with an error."""
+        return lambda why: self.fail(self.explain(what, why))
+
     def cancel(self) -> None:
         """Stop what the user waits for: see Answers."""

@@ -42,7 +42,7 @@ class Entries(Core):
             if fresh:
                 self.draft.clear()
 
-        self._file_worker.submit(work, self.fail)
+        self._file_worker.submit(work, self.failing("history"))
 
     def search(self, words: str) -> None:
         """Fill state.entries with what matches; an earlier search that still runs is dropped."""
@@ -61,7 +61,7 @@ class Entries(Core):
             self.state.entries = found
             self.follow()
 
-        self._searching = self._file_worker.submit(work, self.fail)
+        self._searching = self._file_worker.submit(work, self.failing("history"))
 
     def show_entry(self, entry: Entry) -> None:
         self.state.shown, self.state.shown_page = entry, None
@@ -76,7 +76,7 @@ class Entries(Core):
                 self.state.shown_page = page
                 self.show()
 
-        self._file_worker.submit(work, self.fail)
+        self._file_worker.submit(work, self.failing("history"))
 
     def delete(self, id: str | None) -> None:
         """One entry, or all for None."""
@@ -115,7 +115,7 @@ class Entries(Core):
             work()
             job.post(done)
 
-        self._file_worker.submit(both, self.fail)
+        self._file_worker.submit(both, self.failing("history"))
 
     def share(self, entry: Entry, suffix: str) -> None:
         """Save as .pdf or .png; shared(path) when it is there."""
@@ -129,7 +129,7 @@ class Entries(Core):
             share.save(entry, page, target, language)
             job.post(lambda: self.shared(target))
 
-        self._file_worker.submit(work, self.fail)
+        self._file_worker.submit(work, self.failing("share"))
 
 
 def _at_most(picture: Image.Image, longest: int) -> Image.Image:

@@ -46,6 +46,6 @@ class Measuring(Core):
 
         def failed(message: str) -> None:
             self.state.bench.runs = None
-            self.fail(message)
+            self.fail(self.explain("benchmark", message))
 
         self._job = self._model_worker.submit(work, failed)

@@ -31,7 +31,7 @@ class Models(Core):
             self.model_changed()
 
         def failed(message: str) -> None:
-            self.state.model = Model("failed", error=message)
+            self.state.model = Model("failed", error=self.explain("model", message))
             self.model_changed()
 
         def work(job: Job) -> None:
@@ -77,7 +77,7 @@ class Models(Core):
                 self.load_model()
             self.change()
 
-        self._importing = self._file_worker.submit(work, self.fail)
+        self._importing = self._file_worker.submit(work, self.failing("import"))
 
     def _import_at(self, share_done: float) -> None:
         if self.state.importing is not None:

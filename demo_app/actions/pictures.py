@@ -39,7 +39,7 @@ class Pictures(Core):
             else:
                 self.fail(self.t("error.clipboard"))
 
-        self._clipboard_worker.submit(work, self.fail)
+        self._clipboard_worker.submit(work, self.failing("picture"))
 
     def resume_draft(self) -> None:
         """Go on with the picture that was open when the app was ended."""
@@ -77,7 +77,8 @@ class Pictures(Core):
 
         def failed(message: str) -> None:
             # The whole path says no more to the user than the name, and fills a phone's screen.
-            self.fail(message.replace(str(source), source.name) if isinstance(source, Path) else message)
+            why = message.replace(str(source), source.name) if isinstance(source, Path) else message
+            self.fail(self.explain("picture", why))
 
         self._opening = self._file_worker.submit(work, failed)
 
@@ -102,7 +103,7 @@ class Pictures(Core):
             case.picture, case.proposed, case.corners, case.quality = picture, proposed, proposed, None
             self.show()
 
-        self._opening = self._file_worker.submit(work, self.fail)
+        self._opening = self._file_worker.submit(work, self.failing("picture"))
 
 
 def _clipboard_picture() -> Image.Image | None:
