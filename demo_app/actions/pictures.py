@@ -41,6 +41,12 @@ class Pictures(Core):
 
         self._clipboard_worker.submit(work, self.failing("picture"))
 
+    def resume(self) -> None:
+        """Back to the picture that is open."""
+        case = self.state.case
+        if case is not None:
+            self.go("crop" if case.page is None else "result")
+
     def resume_draft(self) -> None:
         """Go on with the picture that was open when the app was ended."""
         draft = self.draft.load()

@@ -38,9 +38,15 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         parts.append(Card(waiting, PushButton(t("cancel"), app.cancel_opening, "close", name="cancel")))
     else:
         parts.append(_choose(app))
-        if (title := app.draft_title()) is not None:
-            resume = PushButton(t("home.resume", title=title), app.resume_draft, "pulse", "soft", "resume")
-            parts.append(Card(Text(t("home.draft"), 14, "muted"), resume))
+        case = app.state.case
+        title, why, go_on = (
+            (case.title, "home.still", app.resume)
+            if case is not None
+            else (app.draft_title(), "home.draft", app.resume_draft)
+        )
+        if title is not None:
+            resume = PushButton(t("home.resume", title=title), go_on, "pulse", "soft", "resume")
+            parts.append(Card(Text(t(why), 14, "muted"), resume))
     parts.append(_examples(app))
     return t("home.title"), Scroll(*parts, space=1.25, widest=860)
 

@@ -167,6 +167,18 @@ def test_killed_in_the_middle_of_an_answer_keeps_the_history(open_phone):
     assert phone.state()["corners"][0] == pytest.approx((0.083, 0.054), abs=0.02)
 
 
+def test_picture_that_was_left_for_the_home_screen_is_still_open(open_phone):
+    phone = open_phone()
+    read_example(phone)
+    phone.tap("nav.home")
+    phone.wait(lambda: phone.state()["screen"] == "home")
+    phone.tap("resume")
+    phone.wait(lambda: phone.state()["screen"] == "result")
+    phone.reads(phone.state()["turns"][0][1])
+    phone.key("Escape")
+    phone.wait(lambda: phone.state()["screen"] == "home")
+
+
 def test_app_in_the_background_keeps_its_state_and_its_draft(open_phone):
     phone = open_phone()
     phone.tap(f"example.{PHOTO}")
