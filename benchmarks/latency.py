@@ -112,7 +112,12 @@ def _readings(result: dict[str, Any], key: str) -> list[float] | None:
     if key in result["warm"]:
         return list(result["warm"][key])
     if key == "start_ms" and "cold" in result:
-        return [result["import_ms"] + result["open_ms"] + result["cold"]["first_token_ms"]]
+        # The app's window starts before anything is read: it has no such moment.
+        return (
+            None
+            if result["import_ms"] is None
+            else [result["import_ms"] + result["open_ms"] + result["cold"]["first_token_ms"]]
+        )
     if key == "peak_mb" and "peak_bytes" in result:
         return [result["peak_bytes"] / 1e6]
     return None if result.get(key) is None else [result[key]]
@@ -180,7 +185,7 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
         "--device",
         default="local",
         metavar="D",
-        help="local, ssh://USER@HOST, adb://SERIAL, aihub://NAME, emulated://aarch64 (%(default)s)",
+        help="local, ssh://USER@HOST, adb://SERIAL, app://FILE, aihub://NAME, emulated://aarch64 (%(default)s)",
     )
     verb.add_argument(
         "--image", type=Path, metavar="FILE", help="picture of an ECG page (default: one of the project's)"

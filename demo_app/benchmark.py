@@ -1,4 +1,5 @@
-"""Ten readings of one page on this very device, in the shape of `pulse-bench ask`, so that the reports can take it in.
+"""Ten readings of one page on this very device, measured as edge_runtime.measure does: `--device app://FILE` of
+pulse-bench puts the JSON into the project's reports.
 
 The longest gap between two frames of the window belongs to it: it says whether the app stayed alive meanwhile.
 """
@@ -9,8 +10,6 @@ import math
 import os
 import platform
 import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
@@ -18,15 +17,11 @@ from PIL import Image
 
 from demo_app.reader import Reader
 from demo_app.worker import Job
+from edge_runtime.measure import FIGURES, peak_bytes
 
 RUNS = 10
 ROWS = (
-    ("first_token_ms", "ms"),
-    ("preprocess_ms", "ms"),
-    ("vision_ms", "ms"),
-    ("prefill_ms", "ms"),
-    ("decode_tokens_per_s", "tokens/s"),
-    ("findings_ms", "ms"),
+    *((figure, "tokens/s" if figure.endswith("per_s") else "ms") for figure in FIGURES),
     ("memory_mb", "MB"),
 )
 _PACKAGES = ("pulse-edge", "numpy", "onnxruntime", "pillow", "tokenizers", "kivy")
@@ -40,19 +35,23 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def measure(reader: Reader, page: Image.Image, job: Job, on_run: Callable[[int], None], runs: int = RUNS) -> dict:
-    """Read and answer `page` so often; {row: {"median", "p50", "p90", "min", "max"}}. One run before is not counted."""
-    columns: dict[str, list[float]] = {row: [] for row, _ in ROWS}
-    for run in range(-1, runs):
-        reader.look(page, job)
-        timing = reader.ask(None, job, lambda piece: None, anyway=True).timing
-        started = time.perf_counter()
-        reader.findings(job, lambda finding: None)
-        took = {"findings_ms": 1e3 * (time.perf_counter() - started), "memory_mb": memory() / 1e6}
-        if run >= 0:
-            for row in columns:
-                columns[row].append(took[row] if row in took else getattr(timing, row))
+    """Read and answer `page` 1 + `runs` times: what edge_runtime.measure returns, and "memory_mb" after each run.
+
+    import_ms is None: a window's start is not a command's. joules is None: phones have no counter that an app may read.
+    """
+    assert reader.loaded is not None
+    cold, about = reader.measure(page, job)
+    on_run(0)
+    warm: dict[str, list[float]] = {name: [] for name in FIGURES}
+    memory_mb = []
+    for run in range(runs):
+        took, _ = reader.measure(page, job)
+        for name, values in warm.items():
+            values.append(took[name])
+        memory_mb.append(memory() / 1e6)
         on_run(run + 1)
-    return {row: summary(values) for row, values in columns.items()}
+    costs = {"import_ms": None, "open_ms": reader.loaded.load_ms, "peak_bytes": peak_bytes(), "joules": None}
+    return {**costs, "cold": cold, "warm": warm, **about, "memory_mb": memory_mb}
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -66,15 +65,17 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def report(reader: Reader, figures: dict, longest_frame_ms: float, runs: int) -> dict[str, object]:
-    """The JSON: the keys of `pulse-bench ask` (benchmark, environment, bundle, runs, figures) and the app's own."""
+def report(reader: Reader, measured: dict, longest_frame_ms: float) -> dict[str, object]:
+    """The JSON: where and what, all that was measured, its summary by row, the longest gap between two frames."""
     assert reader.loaded is not None
+    columns = {**measured["warm"], "memory_mb": measured["memory_mb"]}
     return {
         "benchmark": "app",
         "environment": environment(),
         "bundle": {"name": reader.loaded.name, "target": reader.loaded.target, "sha256": reader.loaded.digest},
-        "runs": runs,
-        "figures": figures,
+        "runs": len(measured["memory_mb"]),
+        "measured": measured,
+        "figures": {row: summary(values) for row, values in columns.items()},
         "longest_frame_ms": longest_frame_ms,
     }
 
@@ -96,9 +97,7 @@ def memory() -> int:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak_bytes()
 
 
 def _version(name: str) -> str | None:

@@ -21,6 +21,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.findings import Finding
 from edge_runtime.manifest import MANIFEST
+from edge_runtime.measure import reading, result
 from edge_runtime.session import Observation, Session
 from edge_runtime.tokenizer import Tokenizer
 
@@ -126,6 +127,13 @@ class Reader:
         for finding in self._page.each_finding():
             job.check()
             on_finding(finding)
+
+    def measure(self, page: Image.Image, job: Job) -> tuple[dict[str, float], dict[str, object]]:
+        """edge_runtime.measure's figures of one reading, and its result; the conversation is over."""
+        session = self._ready(job)
+        self._page = None
+        figures, seen, ids = reading(session, page)
+        return figures, result(session, session.manifest.default_question, seen, ids)
 
     def _ready(self, job: Job) -> Session:
         if self._session is None or self._engine is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from PIL import Image
 
@@ -97,5 +98,4 @@ class State:
     shown_page: Image.Image | None = None
     folder: str = ""
     picking: str = ""
-    on_pick: Callable[[str], object] | None = None
-    scroll: dict[str, float] = field(default_factory=dict)
+    on_pick: Callable[[Path], object] | None = None

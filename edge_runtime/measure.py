@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.errors import UserError
-from edge_runtime.session import Observation, Session
+from edge_runtime.session import Observation, Picture, Session
 
 # Each reading's figures, in the order in which they happen.
 FIGURES = (
@@ -60,30 +60,41 @@ def measure(
     if context is not None:
         question = _fill(session, session.look(picture), question, context)
 
-    def reading() -> tuple[dict[str, float], Observation, list[int]]:
-        started = time.perf_counter()
-        page = session.look(picture)
-        answer = page.ask(question, temperature=0, max_new_tokens=max_new_tokens, anyway=True).finish()
-        total = 1e3 * (time.perf_counter() - started)
-        figures = {name: getattr(answer.timing, name) for name in FIGURES[:-1]} | {"total_ms": total}
-        return figures, page, answer.token_ids
-
-    cold, page, ids = reading()
+    cold, page, ids = reading(session, picture, question, max_new_tokens)
     before = _energy()
-    warm = [reading()[0] for _ in range(runs)]
+    warm = [reading(session, picture, question, max_new_tokens)[0] for _ in range(runs)]
     after = _energy()
     return {
         "import_ms": 1e3 * (opening - _STARTED),
         "open_ms": 1e3 * (opened - opening),
         "cold": cold,
         "warm": {name: [figures[name] for figures in warm] for name in FIGURES},
+        **result(session, question, page, ids),
+        "peak_bytes": peak_bytes(),
+        "joules": None if before is None or after is None or after < before else (after - before) / 1e6 / runs,
+    }
+
+
+def reading(
+    session: Session, picture: Picture, question: str | None = None, max_new_tokens: int | None = None
+) -> tuple[dict[str, float], Observation, list[int]]:
+    """Look and answer once, greedily; the FIGURES, what was seen, and the answer's tokens."""
+    started = time.perf_counter()
+    page = session.look(picture)
+    answer = page.ask(question, temperature=0, max_new_tokens=max_new_tokens, anyway=True).finish()
+    total = 1e3 * (time.perf_counter() - started)
+    figures = {name: getattr(answer.timing, name) for name in FIGURES[:-1]} | {"total_ms": total}
+    return figures, page, answer.token_ids
+
+
+def result(session: Session, question: str, page: Observation, ids: Sequence[int]) -> dict[str, object]:
+    """What was read and answered, beside what it cost."""
+    return {
         "prompt_positions": page.positions + len(session.prompt.after_image(question)),
         "image_positions": page.positions,
         "tokens": len(ids),
-        "token_ids": ids,
+        "token_ids": list(ids),
         "probabilities": {finding.label: finding.probability for finding in page.findings()},
-        "peak_bytes": peak_bytes(),
-        "joules": None if before is None or after is None or after < before else (after - before) / 1e6 / runs,
     }
 
 

@@ -6,104 +6,61 @@ is drawn is the real one with the real bundle. Without a display an X server in 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
+from walk import Step, display, still, walk
 
 SIZES = ("360x640", "1280x800")
 THEMES = ("light", "dark")
 PHOTO, OTHER = "d-bundle-branch-block-photo", "a-atrial-fibrillation"
-_WAIT = 60
 
 
 def main(everything: str, kept: str) -> None:
     """One process for each look, since Kivy has one window a process."""
     target = Path(everything).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    server = None if os.environ.get("DISPLAY") else _server()
-    try:
+    with display():
         for size in SIZES:
             for theme in THEMES:
                 for language in ("en", "de") if theme == "light" else ("en",):
                     subprocess.run([sys.executable, __file__, "one", str(target), size, theme, language], check=True)
-    finally:
-        if server is not None:
-            server.terminate()
     _keep(target, Path(kept))
-
-
-def _server() -> subprocess.Popen[bytes]:
-    reader, writer = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
-    os.close(writer)
-    with os.fdopen(reader) as said:
-        os.environ["DISPLAY"] = f":{said.readline().strip()}"
-    return server
 
 
 def one(target: str, size: str, theme: str, language: str) -> None:
     """Walk through the app once and save each screen."""
-    from demo_app.cli import prepare_kivy
-    from demo_app.paths import built_in_bundle
 
-    with tempfile.TemporaryDirectory() as folder:
-        width, height = size.split("x")
-        prepare_kivy(Path(folder), (int(width), int(height)))
-        from kivy.clock import Clock
+    def steps(app, folder: Path) -> Iterator[Step]:  # type: ignore[no-untyped-def]
         from kivy.core.window import Window
 
-        from demo_app.app import PulseDemo
+        suffix = "" if language == "en" else f"-{language}"
+        for step in _walk(app):
+            if not isinstance(step, str):
+                yield step
+                continue
+            raw = Path(Window.screenshot(str(folder / "shot.png")))
+            raw.replace(Path(target) / f"{step}-{size}-{theme}{suffix}.png")
 
-        app = PulseDemo(Path(folder), built_in_bundle(), language=language, theme=theme, picture=None)
-        steps = _walk(app)
-        waiting: list[Callable[[], object]] = []
-        since = [time.monotonic()]
-
-        def on_frame(_: float) -> None:
-            if waiting and not waiting[0]():
-                if time.monotonic() - since[0] > _WAIT:
-                    raise TimeoutError("the app did not come to the next screen")
-                return
-            waiting.clear()
-            since[0] = time.monotonic()
-            step = next(steps, None)
-            if step is None:
-                app.stop()
-            elif isinstance(step, str):
-                raw = Path(Window.screenshot(str(Path(folder) / "shot.png")))
-                suffix = "" if language == "en" else f"-{language}"
-                raw.replace(Path(target) / f"{step}-{size}-{theme}{suffix}.png")
-            else:
-                waiting.append(step)
-
-        Clock.schedule_once(lambda _: Clock.schedule_interval(on_frame, 0.05), 0.5)
-        app.run()
+    walk(size, theme, language, steps)
 
 
-def _walk(app) -> Iterator[str | Callable[[], object]]:  # type: ignore[no-untyped-def]
+def _walk(app) -> Iterator[str | Step]:  # type: ignore[no-untyped-def]
     """Yields a condition to wait for, or the name of a screen to save."""
     from demo_app.paths import EXAMPLES
+    from demo_app.ui.browse import choose_picture
     from demo_app.ui.look import t
     from demo_app.ui.settings_screen import _encrypt
-
-    def still(seconds: float = 0.5) -> Callable[[], object]:
-        end = time.monotonic() + seconds
-        return lambda: time.monotonic() > end
 
     def example(name: str) -> None:
         app.open_picture(EXAMPLES / f"{name}.jpg", t(f"example.{name}"))
 
-    yield lambda: app.state.model.stage == "ready"
     yield still()
     yield "first-run"
-    app._dialog.dismiss()
+    app.dialog.dismiss()
     app.change(accepted=True)
     yield still()
     yield "home"
@@ -143,10 +100,10 @@ def _walk(app) -> Iterator[str | Callable[[], object]]:  # type: ignore[no-untyp
     _encrypt(app)
     yield still()
     yield "encrypt"
-    app._dialog.dismiss()
+    app.dialog.dismiss()
     app.go_place("home")
     app.state.folder = str(EXAMPLES)
-    app.choose_picture()
+    choose_picture(app)
     yield still()
     yield "browse"
     app.go_back()

@@ -16,6 +16,7 @@ KINDS = {
     "adb": "benchmarks.devices.adb",
     "aihub": "benchmarks.devices.aihub",
     "emulated": "benchmarks.devices.emulated",
+    "app": "benchmarks.devices.app",
 }
 
 

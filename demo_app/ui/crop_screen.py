@@ -8,9 +8,9 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.outline import WHOLE, Corners
-from demo_app.ui import look
-from demo_app.ui.home import PHONE
-from demo_app.ui.kit import Column, PushButton, Row, Scroll, Text, banner
+from demo_app.ui import look, phone
+from demo_app.ui.controls import PushButton
+from demo_app.ui.kit import Column, Row, Scroll, Text, banner
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import CropView
 
@@ -66,5 +66,5 @@ def _controls(app: PulseDemo, view: CropView, case: Case) -> list[Widget]:
             tools,
             PushButton(t("crop.anyway"), lambda: app.read(anyway=True), "pulse", "primary", "read"),
         ]
-    hint = t("crop.hint") if PHONE or not look.now.wide else f"{t('crop.hint')}\n{t('crop.keys')}"
+    hint = t("crop.hint") if phone.PHONE or not look.now.wide else f"{t('crop.hint')}\n{t('crop.keys')}"
     return [*parts, Text(hint, 14, "muted"), tools, PushButton(t("crop.go"), app.read, "pulse", "primary", "read")]

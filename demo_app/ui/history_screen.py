@@ -10,7 +10,8 @@ from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
 from demo_app.ui import look
-from demo_app.ui.kit import Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Text, banner, centre
+from demo_app.ui.controls import Field, PushButton
+from demo_app.ui.kit import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.result import Findings, share_dialog, turn_card
@@ -34,11 +35,11 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
     head = Column(field, pad=1)
     centre(head, body)
     body.add_widget(head)
-    body.add_widget(Entries(app))
+    body.add_widget(Found(app))
     return t("history.title"), body
 
 
-class Entries(Scroll):
+class Found(Scroll):
     """The entries that match; refresh() after a search, so that the field above keeps its focus."""
 
     def __init__(self, app: PulseDemo) -> None:

@@ -7,25 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kivy.graphics.texture import Texture
-from kivy.metrics import dp
 from kivy.uix.behaviors import ButtonBehavior, FocusBehavior
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.gridlayout import GridLayout
 from kivy.uix.image import Image as Shown
 from kivy.uix.widget import Widget
-from kivy.utils import platform
 from PIL import Image
 
 from demo_app.paths import EXAMPLES
-from demo_app.ui import look
-from demo_app.ui.kit import Bar, Busy, Card, Column, PushButton, Row, Scroll, Text, banner, paint
+from demo_app.ui import look, phone
+from demo_app.ui.browse import choose_picture
+from demo_app.ui.controls import Overlay, PushButton
+from demo_app.ui.kit import Bar, Busy, Card, Column, Row, Scroll, Text, banner, paint
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import for_screen, texture_of
+from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo
-
-PHONE = platform in ("android", "ios")
 
 
 def build(app: PulseDemo) -> tuple[str, Widget]:
@@ -39,9 +38,15 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         parts.append(Card(waiting, PushButton(t("cancel"), app.cancel_opening, "close", name="cancel")))
     else:
         parts.append(_choose(app))
-        if (title := app.draft_title()) is not None:
-            resume = PushButton(t("home.resume", title=title), app.resume_draft, "pulse", "soft", "resume")
-            parts.append(Card(Text(t("home.draft"), 14, "muted"), resume))
+        case = app.state.case
+        title, why, go_on = (
+            (case.title, "home.still", app.resume)
+            if case is not None
+            else (app.draft_title(), "home.draft", app.resume_draft)
+        )
+        if title is not None:
+            resume = PushButton(t("home.resume", title=title), go_on, "pulse", "soft", "resume")
+            parts.append(Card(Text(t(why), 14, "muted"), resume))
     parts.append(_examples(app))
     return t("home.title"), Scroll(*parts, space=1.25, widest=860)
 
@@ -62,12 +67,22 @@ def model_state(app: PulseDemo) -> list[Widget]:
 
 
 def _choose(app: PulseDemo) -> Widget:
-    first = PushButton(t("home.choose"), app.choose_picture, "image", "primary", "choose")
+    first = PushButton(t("home.choose"), lambda: choose_picture(app), "image", "primary", "choose")
     others = [PushButton(t("home.paste"), app.paste, "paste", name="paste")]
-    if PHONE:
-        others.insert(0, PushButton(t("home.camera"), app.take_photo, "camera", name="camera"))
-    hint = t("home.hint") if PHONE else f"{t('home.hint')} {t('home.drop')}"
+    if phone.PHONE:
+        others.insert(0, PushButton(t("home.camera"), lambda: _take_photo(app), "camera", name="camera"))
+    hint = t("home.hint") if phone.PHONE else f"{t('home.hint')} {t('home.drop')}"
     return Card(Text(hint, 14, "muted"), first, Row(*others))
+
+
+def _take_photo(app: PulseDemo) -> None:
+    def taken(path: Path) -> None:
+        app.post(lambda: app.open_picture(path, t("home.camera")))
+
+    try:
+        phone.take_photo(app.data / "photo.jpg", taken)
+    except UserError:
+        app.fail(t("error.camera"))
 
 
 def _examples(app: PulseDemo) -> Widget:
@@ -89,7 +104,8 @@ class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
         picture = Shown(texture=_thumbnail(path), fit_mode="contain", size_hint_y=None)
         picture.bind(width=_keep_shape)
         words = Text(t(f"example.{path.stem}"), 13)
-        paint_focus(self)
+        ring = Overlay(self)
+        self.bind(**dict.fromkeys(("pos", "size", "focus"), lambda me, _: ring.show(me.focus)))
         self.add_widget(picture)
         self.add_widget(words)
         self.add_widget(Widget())
@@ -121,22 +137,6 @@ def _thumbnail(path: Path) -> Texture:
 
 def _keep_shape(picture: Widget, width: float) -> None:
     picture.height = width * 680 / 964
-
-
-def paint_focus(widget: Widget) -> None:
-    """A ring in the accent's colour while the widget has the keyboard."""
-    from kivy.graphics import Color, SmoothLine
-
-    with widget.canvas.after:
-        colour, line = Color(*look.now.colour("accent", 0)), SmoothLine(width=dp(1.5))
-
-    me = widget.proxy_ref
-
-    def follow(*_: object) -> None:
-        colour.a = 1.0 if me.focus else 0.0
-        line.rounded_rectangle = (me.x + 1, me.y + 1, me.width - 2, me.height - 2, dp(10))
-
-    widget.bind(pos=follow, size=follow, focus=follow)
 
 
 def progress(title: str, share: float, *below: Widget) -> Card:

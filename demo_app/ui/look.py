@@ -57,5 +57,10 @@ TOUCH = 48
 """The least height of anything that is touched, in dp."""
 
 
+def crowded() -> bool:
+    """Whether words beside figures would have to be broken: a narrow window and large letters."""
+    return not now.wide and text_size(1) > dp(1.15)
+
+
 def gap(times: float = 1.0) -> float:
     return float(dp(GAP * times))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kivy.uix.gridlayout import GridLayout
 from kivy.uix.widget import Widget
 
 from demo_app.benchmark import ROWS, RUNS
 from demo_app.bundles import Installed
 from demo_app.ui import look
+from demo_app.ui.browse import choose_bundle
+from demo_app.ui.controls import PushButton
 from demo_app.ui.home import model_state, progress
-from demo_app.ui.kit import Bar, Card, Column, Dialog, PushButton, Row, Scroll, Text, banner
-from demo_app.ui.look import gap, t
+from demo_app.ui.kit import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
+from demo_app.ui.look import t
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo
@@ -33,9 +34,9 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         stop = PushButton(t("cancel"), app.cancel_import, "close", name="cancel-import")
         parts.append(progress(t("models.importing", name=state.importing.name), state.importing.share, stop))
     else:
-        zipped = PushButton(t("models.import.zip"), lambda: app.choose_bundle("zip"), "file", name="import.zip")
+        zipped = PushButton(t("models.import.zip"), lambda: choose_bundle(app, "zip"), "file", name="import.zip")
         folder = PushButton(
-            t("models.import.folder"), lambda: app.choose_bundle("folder"), "folder", name="import.folder"
+            t("models.import.folder"), lambda: choose_bundle(app, "folder"), "folder", name="import.folder"
         )
         parts.append(Row(zipped, folder) if look.now.wide else Column(zipped, folder, space=0.75))
     bench = PushButton(t("models.bench"), lambda: app.go("bench"), "gauge", "soft", "bench")
@@ -79,7 +80,7 @@ def _facts(facts: tuple[tuple[str, str], ...]) -> Widget:
     for key, value in facts:
         name = Text(t(key), 13, "muted")
         name.size_hint_x = 0.45
-        grid.add_widget(Row(name, Text(value, 13)))
+        grid.add_widget(Column(name, Text(value, 13), space=0) if look.crowded() else Row(name, Text(value, 13)))
     return grid
 
 
@@ -114,15 +115,18 @@ def build_bench(app: PulseDemo) -> tuple[str, Widget]:
 
 
 def _figures(result: dict) -> Widget:
-    grid = GridLayout(cols=3, spacing=(gap(0.5), gap(0.6)), size_hint_y=None)
-    grid.bind(minimum_height=grid.setter("height"))
+    lines = Column(space=0.6)
 
     def line(name: str, *values: str, role: str = "text") -> None:
-        grid.add_widget(Text(name, 14, role))
-        for value in values:
-            cell = Text(value, 14, role, halign="right")
+        cells = [Text(value, 14, role, halign="right") for value in values]
+        for cell in cells:
             cell.size_hint_x, cell.width = None, look.text_size(14) * 5.6
-            grid.add_widget(cell)
+        words = Text(name, 14, role)
+        lines.add_widget(
+            Column(words, Row(Widget(), *cells, space=0.5), space=0.2)
+            if look.crowded() and name.strip()
+            else Row(words, *cells, space=0.5)
+        )
 
     line(" ", t("bench.p50"), t("bench.p90"), role="muted")
     for row, unit in ROWS:
@@ -130,6 +134,6 @@ def _figures(result: dict) -> Widget:
         short = "/s" if unit == "tokens/s" else f" {unit}"
         line(t(f"bench.{row}"), *(f"{figure[p]:.0f}{short}" for p in ("p50", "p90")))
     line(t("bench.frame"), " ", f"{result['longest_frame_ms']:.0f} ms")
-    card = Card(grid)
+    card = Card(lines)
     card.name = "figures"
     return card

@@ -11,14 +11,18 @@ from kivy.uix.widget import Widget
 from demo_app.history import Entry
 from demo_app.strings import finding_name
 from demo_app.ui import look
+from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import model_state
-from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Field, PushButton, Row, Scroll, Space, Text, banner
+from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo
     from demo_app.state import Case
+
+# A small model finds all in less than a frame; building all rows at once would hold the window for as long as it takes.
+_ROWS_A_FRAME = 3
 
 
 class ResultBody(BoxLayout):
@@ -35,6 +39,7 @@ class ResultBody(BoxLayout):
         self._findings: Findings | None = None
         self._scroll = Scroll(*self._slots.values(), pad=1, space=0)
         self._ask_box = BoxLayout(size_hint_y=None)
+        self._make_foot()
         right = BoxLayout(orientation="vertical")
         right.add_widget(self._scroll)
         right.add_widget(self._ask_box)
@@ -55,7 +60,9 @@ class ResultBody(BoxLayout):
         """Show the case as it is now. While text streams in only its label changes."""
         case, model = self.case, self._app.state.model.stage
         self._slot("problem", (case.error, model, case.not_ecg), self._problems)
-        self._slot("state", case.stage, self._state)
+        self._slot("state", case.busy, self._state)
+        if case.busy:
+            self._stage.text = t(f"result.{case.stage}")
         self._talk()
         self._slot("stopped", (case.stopped, bool(case.turns)), self._stopped)
         self._slot("ask", (case.busy, bool(case.turns), case.not_ecg), self._ask)
@@ -89,7 +96,8 @@ class ResultBody(BoxLayout):
     def _state(self) -> Sequence[Widget]:
         if not self.case.busy:
             return []
-        return [Column(Text(t(f"result.{self.case.stage}"), 13, "muted"), Busy(), space=0.5)]
+        self._stage = Text("", 13, "muted")
+        return [Column(self._stage, Busy(), space=0.5)]
 
     def _stopped(self) -> Sequence[Widget]:
         if not self.case.stopped:
@@ -128,30 +136,39 @@ class ResultBody(BoxLayout):
         if self._findings is None:
             self._findings = Findings()
             column.add_widget(self._findings, len(self._cards) - 1)
-        self._findings.show([(f.label, f.name, f.probability) for f in case.findings])
+        if not self._findings.show([(f.label, f.name, f.probability) for f in case.findings], _ROWS_A_FRAME):
+            self._app.follow()
         if not case.busy and "figures" not in self._keys and case.first is not None and case.first.timing.tokens:
             self._keys["figures"] = True
             column.add_widget(Text(figures(case), 12, "muted"), len(self._cards) - 1)
 
     def _ask(self) -> Sequence[Widget]:
         """The foot: stop while it works, the next question when it does not."""
-        case, app, box = self.case, self._app, self._ask_box
+        case, box = self.case, self._ask_box
         box.clear_widgets()
         if case.busy:
-            foot: Widget = PushButton(t("result.stop"), app.cancel, "stop", "plain", "stop")
+            box.add_widget(self._stop)
         elif case.turns and not case.not_ecg:
-            field = Field(t("result.follow"), app.follow_up, "question", text=case.draft)
-            field.bind(text=lambda _, text: setattr(case, "draft", text))
-            send = PushButton("", lambda: app.follow_up(field.text), "send", "primary", "send", says=t("result.send"))
-            foot = Row(field, send)
-        else:
-            box.height = 0
-            return []
-        box.padding = (gap(1), gap(0.5), gap(1), gap(0.75))
-        box.add_widget(foot)
-        box.height = foot.height + gap(1.25)
-        foot.bind(height=lambda *_: setattr(box, "height", foot.height + gap(1.25)))
+            self._field.text = case.draft
+            box.add_widget(self._next)
+        self._fit_foot()
         return []
+
+    def _make_foot(self) -> None:
+        """Both feet at once: making them while an answer begins or ends would hold the window."""
+        case, app = self.case, self._app
+        self._stop = PushButton(t("result.stop"), app.cancel, "stop", "plain", "stop")
+        self._field = field = Field(t("result.follow"), app.follow_up, "question", text=case.draft)
+        field.bind(text=lambda _, text: setattr(case, "draft", text))
+        send = PushButton("", lambda: app.follow_up(field.text), "send", "primary", "send", says=t("result.send"))
+        self._next = Row(field, send)
+        for foot in (self._stop, self._next):
+            foot.bind(height=self._fit_foot)
+
+    def _fit_foot(self, *_: object) -> None:
+        box = self._ask_box
+        box.padding = (gap(1), gap(0.5), gap(1), gap(0.75)) if box.children else 0
+        box.height = box.children[0].height + gap(1.25) if box.children else 0
 
 
 def figures(case: Case) -> str:
@@ -202,16 +219,16 @@ class Findings(Card):
         self.name = "findings"
         self.show(findings)
 
-    def show(self, findings: Sequence[tuple[str, str, float]]) -> None:
-        """Add those that are not there yet."""
+    def show(self, findings: Sequence[tuple[str, str, float]], most: int | None = None) -> bool:
+        """Add those that are not there yet, at most so many of them; whether all are there now."""
         there = {label for _, label in self._rows}
-        for label, name, probability in findings:
-            if label in there:
-                continue
+        missing = [finding for finding in findings if finding[0] not in there]
+        for label, name, probability in missing[:most]:
             rank = (-probability, label)
             self._rows = sorted([*self._rows, rank])
             # Kivy counts children from the foot.
             self.add_widget(_row(label, name, probability), len(self._rows) - 1 - self._rows.index(rank))
+        return most is None or len(missing) <= most
 
 
 def _row(label: str, name: str, probability: float) -> Widget:

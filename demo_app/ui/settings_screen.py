@@ -13,7 +13,9 @@ from kivy.uix.widget import Widget
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import LANGUAGES
 from demo_app.ui import look
-from demo_app.ui.kit import Card, Column, Dialog, Field, PushButton, Row, Scroll, Text, banner
+from demo_app.ui.browse import choose_key
+from demo_app.ui.controls import Field, PushButton
+from demo_app.ui.kit import Card, Column, Dialog, Row, Scroll, Text, banner
 from demo_app.ui.look import t
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def _key(app: PulseDemo) -> Widget:
     key = app.settings.key
     words = t("settings.key.set", name=Path(key).name) if key else t("settings.key.none")
     parts: list[Widget] = [_head("settings.key"), Text(words, 14, "muted")]
-    parts.append(PushButton(t("settings.key.choose"), app.choose_key, "file", name="key.choose"))
+    parts.append(PushButton(t("settings.key.choose"), lambda: choose_key(app), "file", name="key.choose"))
     if key:
         parts.append(PushButton(t("settings.key.clear"), lambda: app.set_key(""), "close", name="key.clear"))
     return Card(*parts)

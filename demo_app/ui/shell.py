@@ -10,7 +10,8 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.ui import look
-from demo_app.ui.kit import PushButton, Text, paint
+from demo_app.ui.controls import PushButton, width_of
+from demo_app.ui.kit import Text, paint
 from demo_app.ui.look import gap, t
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ class Shell(BoxLayout):
 
     def __init__(self, app: PulseDemo, title: str, body: Widget, back: bool, *tools: Widget) -> None:
         super().__init__(orientation="vertical")
-        paint(self, "back", radius=0)
         self.add_widget(_notice())
         middle = BoxLayout(orientation="vertical")
         middle.add_widget(_head(app, title, back, tools))
@@ -57,12 +57,27 @@ def _head(app: PulseDemo, title: str, back: bool, tools: tuple[Widget, ...]) -> 
     head = BoxLayout(size_hint_y=None, height=dp(60), padding=(gap(0.5), gap(0.5)), spacing=gap(0.5))
     if back:
         head.add_widget(PushButton("", app.go_back, "back", "bare", name="back", says=t("back")))
-    name = Text(title, 20, bold=True, pos_hint={"center_y": 0.5}, shorten=True, shorten_from="right", max_lines=1)
-    name.padding = (gap(0.5), 0)
-    head.add_widget(name)
+    head.add_widget(_Title(title))
     for tool in tools:
         head.add_widget(tool)
     return head
+
+
+class _Title(Text):
+    """On one line; a long one in smaller letters on two, and cut where even these are full."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, 20, bold=True, pos_hint={"center_y": 0.5}, padding=(gap(0.5), 0), max_lines=2)
+        self._whole, self._needs = title or " ", width_of(self)
+
+    def _wrap(self, *_: object) -> None:
+        room = max(self.width - gap(1), 1)
+        fits = self._needs <= room
+        self.font_size = look.text_size(20 if fits else 15)
+        # Two lines of letters of the usual width, less what is lost where the first one ends.
+        letters = max(8, int(1.7 * room / (0.75 * self._needs / len(self._whole))))
+        self.text = self._whole if fits or len(self._whole) <= letters else self._whole[: letters - 1] + "…"
+        super()._wrap()
 
 
 def _places(app: PulseDemo, here: str, upright: bool) -> Widget:

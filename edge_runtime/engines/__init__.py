@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,6 +26,9 @@ _ON_ANDROID = {
     "onnx": "edge_runtime.engines.onnx_java",
     "executorch": "edge_runtime.engines.executorch_java",
 }
+
+# Where a Mac has coremltools, iOS has Apple's library alone.
+_ON_IOS = {"coreml": "edge_runtime.engines.coreml_ios"}
 
 
 class Cache(Protocol):
@@ -74,7 +78,8 @@ def open_engine(bundle: Bundle, threads: int | None = None, provider: str | None
             f"{bundle.folder}: its target is {target}, which this version cannot run here (it runs {known}); "
             f"export again with --target {next(iter(ENGINES))}"
         )
-    module = _ON_ANDROID.get(target, ENGINES[target]) if _ANDROID in os.environ else ENGINES[target]
+    here = _ON_ANDROID if _ANDROID in os.environ else _ON_IOS if sys.platform == "ios" else {}
+    module = here.get(target, ENGINES[target])
     choice = () if provider is None else (provider,)
     if choice and module != ENGINES["onnx"]:
         raise UserError(

@@ -61,8 +61,7 @@ class Phone:
         # Without a window manager nobody gives the window the keyboard.
         self.window = self.xdo("search", "--sync", "--pid", str(self.process.pid)).split()[-1]
         self.xdo("windowfocus", self.window)
-        # The home screen is built once more when the model is there: a touch in that very moment meets neither.
-        self.wait(lambda: (s := self.state())["first_frame_s"] is not None and s["model"] != "loading")
+        self.wait(lambda: self.state()["first_frame_s"] is not None)
 
     def _connect(self, seconds=60):
         end = time.monotonic() + seconds

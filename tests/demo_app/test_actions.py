@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.spread import figure
 from demo_app.actions import Actions
 from demo_app.benchmark import percentile
 from demo_app.reader import Reader
 from demo_app.worker import Worker
+from edge_runtime.measure import FIGURES
 from edge_runtime.session import Session
 
 
@@ -215,6 +217,11 @@ def test_benchmark_without_a_window(app):
     result = json.loads(next((app.data / "reports").iterdir()).read_text())
     assert result == json.loads(json.dumps(app.state.bench.result))
     assert result["runs"] == 3
+    # As the reports summarise what edge_runtime.measure prints.
+    for name in FIGURES:
+        assert figure([result["measured"]["warm"][name]])["median"] == pytest.approx(
+            result["figures"][name]["median"], abs=1e-3
+        )
     assert {"benchmark", "environment", "bundle", "runs", "figures"} <= result.keys()
 
 

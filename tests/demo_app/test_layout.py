@@ -11,10 +11,11 @@ import pytest
 def faults(widgets, touch=48):
     """What a careful eye would complain about."""
     found = []
-    texts = [w for w in widgets if w["class"] == "Text" and w["text"].strip()]
+    texts = [w for w in widgets if w["class"] in ("Text", "_Title") and w["text"].strip()]
     for w in texts:
         if w["texture"][0] > w["size"][0] + 1 or w["texture"][1] > w["size"][1] + 1:
             found.append(f"clipped: {w['text']!r} {w['texture']} in {w['size']}")
+        found += [f"broken: {word!r} in {w['text']!r}" for word in w["broken"]]
     for one, other in itertools.combinations([w for w in texts if w["whole"]], 2):
         if one["layer"] != other["layer"]:
             continue  # a dialog lies over its screen
@@ -28,13 +29,14 @@ def faults(widgets, touch=48):
 
 
 @pytest.mark.parametrize(
-    ("size", "language", "text"), [("360x640", "de", 1.45), ("360x640", "en", 1.0), ("1280x800", "de", 1.45)]
+    ("size", "language", "text", "system"),
+    [("360x640", "de", 1.0, "1.5"), ("360x640", "en", 1.0, "1"), ("1280x800", "de", 1.45, "1")],
 )
-def test_every_screen_is_laid_out_without_fault(open_phone, tmp_path, size, language, text):
+def test_every_screen_is_laid_out_without_fault(open_phone, tmp_path, size, language, text, system):
     (tmp_path / "data").mkdir()
     chosen = {"accepted": True, "theme": "light", "language": language, "text_size": text}
     (tmp_path / "data" / "settings.json").write_text(json.dumps(chosen))
-    phone = open_phone(size)
+    phone = open_phone(size, environ={"KIVY_METRICS_FONTSCALE": system})
     wrong = {}
 
     def look(name):

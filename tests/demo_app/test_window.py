@@ -103,6 +103,15 @@ def test_wheel_and_keys_zoom_the_page(open_phone):
     phone.wait(lambda: phone.state()["zoom"] > 1.2)
 
 
+def test_no_tap_is_lost_while_the_screen_is_built_anew(open_phone):
+    """As when the model becomes ready just then; here the screen is built anew with every frame."""
+    phone = open_phone(environ={"WATCHED_RESTLESS": "1"})
+    for place in ("history", "models", "settings", "home") * 3:
+        x, y, width, height = phone.find(f"nav.{place}")["box"]
+        phone.click(x + width / 2, y + height / 2)
+        phone.wait(lambda place=place: phone.state()["screen"] == place, 5)
+
+
 def test_answer_is_cancelled_and_can_be_asked_again(open_phone):
     # Slow enough to be caught in the act: see watched.py.
     phone = open_phone(environ={"WATCHED_SLOW_S": "0.25"})
@@ -156,6 +165,38 @@ def test_killed_in_the_middle_of_an_answer_keeps_the_history(open_phone):
     phone.tap("resume")
     phone.wait(lambda: phone.state()["screen"] == "crop")
     assert phone.state()["corners"][0] == pytest.approx((0.083, 0.054), abs=0.02)
+
+
+def test_picture_that_was_left_for_the_home_screen_is_still_open(open_phone):
+    phone = open_phone()
+    read_example(phone)
+    phone.tap("nav.home")
+    phone.wait(lambda: phone.state()["screen"] == "home")
+    phone.tap("resume")
+    phone.wait(lambda: phone.state()["screen"] == "result")
+    phone.reads(phone.state()["turns"][0][1])
+    phone.key("Escape")
+    phone.wait(lambda: phone.state()["screen"] == "home")
+
+
+def test_app_in_the_background_keeps_its_state_and_its_draft(open_phone):
+    phone = open_phone()
+    phone.tap(f"example.{PHOTO}")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    phone.tap("whole")
+    phone.wait(lambda: phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]])
+    assert phone.ask("pause")
+    phone.ask("resume")
+    assert phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]]
+    phone.tap("nav.settings")  # still alive to touch
+    phone.tap("nav.home")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    phone.ask("pause")
+    phone.kill()  # as phones do with apps that wait in the background
+    phone = open_phone()
+    phone.tap("resume")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    assert phone.state()["corners"] == [[0, 0], [1, 0], [1, 1], [0, 1]]
 
 
 def zipped(folder, target, **changed):

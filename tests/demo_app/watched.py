@@ -2,7 +2,9 @@
 
 Run as a program: python watched.py SOCKET [pulse-demo arguments]. Each line that a client sends is answered with one
 line of JSON: "widgets" lists what is visible, with window coordinates from the top left; "state" some of the app's
-state; "gaps" the frame gaps since it was last asked; "memory" bytes; "shot PATH" saves a picture of the window.
+state; "gaps" the frame gaps since it was last asked, "answering" those while something was answered; "memory" bytes;
+"shot PATH" saves a picture of the window; "pause" and "resume" are what a phone sends when another app comes to the
+front, and when this one is back.
 """
 
 from __future__ import annotations
@@ -77,6 +79,8 @@ def serve(path):
         seen["first_frame_s"] = time.perf_counter() - STARTED
         gaps.start()
         Clock.schedule_interval(ready, 0)
+        if os.environ.get("WATCHED_RESTLESS"):
+            Clock.schedule_interval(lambda _: App.get_running_app().show(), 0)
 
     def ready(_):
         app = App.get_running_app()
@@ -131,6 +135,8 @@ def reply(question, gaps, seen):
         told = gaps.gaps_ms
         gaps.gaps_ms = []
         return told
+    if question in ("pause", "resume"):  # a desktop sends neither
+        return app.dispatch(f"on_{question}")
     if question == "answering":
         told = [gap for gap, busy in gaps.seen if busy]
         gaps.seen = []
@@ -155,12 +161,25 @@ def reply(question, gaps, seen):
         "turns": [[t.question, t.answer] for t in case.turns] if case else [],
         "findings": len(case.findings) if case else 0,
         "corners": case.corners if case else None,
+        "picture": case.picture.size if case else None,
+        "title": case.title if case else None,
+        "opening": app.state.opening,
         "partial": case.partial if case else "",
         "error": app.state.error,
-        "dialog": app._dialog is not None,
-        "zoom": app._body.page.zoom if hasattr(app._body, "page") else None,
+        "dialog": app.dialog is not None,
+        "zoom": app.body.page.zoom if hasattr(app.body, "page") else None,
         **seen,
     }
+
+
+def broken_words(widget):
+    """Words of a label that are wider than it: Kivy breaks them anywhere."""
+    if type(widget).__name__ not in ("Text", "_Title"):
+        return []
+    from kivy.core.text import Label
+
+    core = Label(font_size=widget.font_size, bold=widget.bold)
+    return [word for word in widget.text.split() if word.isalpha() and core.get_extents(word)[0] > widget.width + 1]
 
 
 def visible(window):
@@ -185,6 +204,7 @@ def visible(window):
                     "whole": right - left - 1 < box[2] - box[0] and top - bottom - 1 < box[3] - box[1],
                     "class": type(widget).__name__, "layer": layer, "focus": bool(getattr(widget, "focus", False)),
                     "disabled": bool(getattr(widget, "disabled", False)),
+                    "broken": broken_words(widget),
                     "texture": list(getattr(widget, "texture_size", ()) or ()), "size": list(widget.size),
                 }
             )  # fmt: skip
