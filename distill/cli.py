@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from accelerate import PartialState
+
 from distill.loop import pick_device
 from distill.nano import Recipe, distill
 from edge_runtime.errors import UserError
@@ -40,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             limit=args.limit,
         )
         small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device), args.accumulate)
-        print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
+        if PartialState().is_main_process:
+            print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
         return 0
     except UserError as error:
         print(f"pulse-distill: {error}", file=sys.stderr)
