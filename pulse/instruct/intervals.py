@@ -8,7 +8,7 @@ within 50 ms of the R peak, so a wide QRS is not measured, only a narrow one. 10
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,14 +69,22 @@ def measure(record: Record) -> Intervals:
         except (ValueError, IndexError, KeyError, ZeroDivisionError):
             continue
         for name, (begin, end) in _ENDS.items():
-            gaps = 1000 / record.fs * (np.array(waves[end], float) - np.array(waves[begin], float))
-            if np.isfinite(gaps).sum() >= 3:
-                lengths[name].append(float(np.nanmedian(gaps)))
+            gaps = _gaps(waves[begin], waves[end])
+            if len(gaps) >= 3:
+                lengths[name].append(1000 / record.fs * float(np.median(gaps)))
     found: dict[str, int | None] = {}
     for name, (low, high) in _BELIEVED.items():
         value = float(np.median(lengths[name])) if lengths[name] else float("nan")
         found[name] = 10 * round(value / 10) if low <= value <= high else None
     return Intervals(_rate(record, beats), **found)
+
+
+def _gaps(begins: Sequence[float], ends: Sequence[float]) -> np.ndarray:
+    """Samples from each begin to the next end: neurokit2's lists have NaN, or nothing, where it found no wave."""
+    begin, end = (np.sort(at[np.isfinite(at)]) for at in (np.array(begins, float), np.array(ends, float)))
+    following = np.searchsorted(end, begin, side="right")
+    has_one = following < len(end)
+    return np.asarray(end[following[has_one]] - begin[has_one])
 
 
 def heart_rate(record: Record) -> float | None:

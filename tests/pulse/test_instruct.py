@@ -11,7 +11,7 @@ import pytest
 from pulse.ecg.ptbxl import PtbXl
 from pulse.instruct.converse import CHOICE, CLOSE, FILL, MOST_TURNS, OPEN, conversations
 from pulse.instruct.facts import Facts
-from pulse.instruct.intervals import Intervals, heart_rate, measure
+from pulse.instruct.intervals import Intervals, _gaps, heart_rate, measure
 from pulse.instruct.items import Known, machine_words
 from pulse.instruct.samples import known
 
@@ -47,6 +47,12 @@ def test_intervals_of_a_flat_line_are_not_known() -> None:
     record = next(iter(PtbXl(PTBXL)))
     object.__setattr__(record, "signal", np.zeros_like(record.signal))
     assert measure(record) == Intervals()
+
+
+def test_waves_are_paired_though_some_were_not_found() -> None:
+    nan = float("nan")
+    assert _gaps([10, nan, 210, 310], [20, 120, 221]).tolist() == [10, 11]
+    assert _gaps([], [5]).tolist() == []
 
 
 def test_bazett() -> None:
