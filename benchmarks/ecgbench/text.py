@@ -6,7 +6,7 @@ same everywhere, and free.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -54,6 +54,8 @@ def _table(texts: Sequence[str]) -> np.ndarray:
     return np.array([[code in names for code in STATEMENTS] for names in found], bool)
 
 
-def _interval(figure, everything: np.ndarray, who: np.ndarray, rounds: int) -> list[float] | None:  # type: ignore[no-untyped-def]
+def _interval(
+    figure: Callable[[np.ndarray], float], everything: np.ndarray, who: np.ndarray, rounds: int
+) -> list[float] | None:
     value = figure(everything)
     return None if np.isnan(value) else [value, *bootstrap(figure, who, rounds)]
