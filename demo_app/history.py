@@ -29,10 +29,11 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Turn:
-    """A question as it was asked and its whole answer."""
+    """A question as it was asked and its whole answer; left_out: what the model wrote besides (edge_runtime.guard)."""
 
     question: str
     answer: str
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ def _dump(entry: Entry) -> bytes:
 
 def _load(text: bytes) -> Entry:
     fields = json.loads(text)
-    fields["turns"] = tuple(Turn(**turn) for turn in fields["turns"])
+    fields["turns"] = tuple(
+        Turn(turn["question"], turn["answer"], tuple(turn.get("left_out", ()))) for turn in fields["turns"]
+    )
     fields["findings"] = tuple((label, name, p) for label, name, p in fields["findings"])
     return Entry(**fields)

@@ -29,6 +29,8 @@ def sheets(entry: Entry, page: Image.Image, language: str) -> list[Image.Image]:
         sheet.space(18)
         sheet.text(turn.question, 22, _ACCENT)
         sheet.text(turn.answer, 25, _INK)
+        if turn.left_out:
+            sheet.text(translate(language, "result.left_out", words="; ".join(turn.left_out)), 18, _MUTED)
     if entry.findings:
         sheet.space(22)
         for label, name, probability in sorted(entry.findings, key=lambda f: -f[2]):

@@ -148,7 +148,7 @@ class Answers(Entries):
         self.follow()
 
     def _answered(self, case: Case, question: str, answer: Answer, loaded: Loaded) -> None:
-        case.turns = [*case.turns, Turn(question, answer.text)]
+        case.turns = [*case.turns, Turn(question, answer.text, answer.left_out)]
         case.asked, case.partial = None, ""
         if case.first is None:
             case.first, case.by = answer, loaded

@@ -14,7 +14,7 @@ from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.kit import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
 from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
-from demo_app.ui.result import Findings, share_dialog, turn_card
+from demo_app.ui.result import Findings, TurnCard, share_dialog
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo
@@ -147,7 +147,9 @@ def build_entry(app: PulseDemo) -> tuple[str, Widget]:
             body.add_widget(page)
     parts: list[Widget] = [banner(app.state.error, name="error")] if app.state.error else []
     for index, turn in enumerate(entry.turns):
-        parts.append(turn_card(turn.question if index else t("result.asked.first"), turn.answer, f"answer.{index}"))
+        parts.append(
+            TurnCard(turn.question if index else t("result.asked.first"), turn.answer, f"answer.{index}", turn.left_out)
+        )
         if index == 0 and entry.findings:
             parts.append(Findings(entry.findings))
     engine = t(f"engine.{entry.target}")

@@ -35,7 +35,7 @@ class ResultBody(BoxLayout):
         # Each part of the column is built anew only when what it shows has changed.
         self._slots = {name: Column(space=1) for name in ("problem", "state", "talk", "stopped")}
         self._keys: dict[str, object] = {}
-        self._cards: list[Card] = []
+        self._cards: list[TurnCard] = []
         self._findings: Findings | None = None
         self._scroll = Scroll(*self._slots.values(), pad=1, space=0)
         self._ask_box = BoxLayout(size_hint_y=None)
@@ -118,7 +118,7 @@ class ResultBody(BoxLayout):
         while len(self._cards) < wanted:
             index = len(self._cards)
             question = case.turns[index].question if index < len(case.turns) else case.asked or ""
-            card = turn_card(question if index else t("result.asked.first"), " ", f"answer.{index}")
+            card = TurnCard(question if index else t("result.asked.first"), " ", f"answer.{index}")
             self._cards.append(card)
             column.add_widget(card)
         for index, card in enumerate(self._cards):
@@ -127,6 +127,8 @@ class ResultBody(BoxLayout):
             card.answer.name = f"answer.{index}" if whole else "answer.partial"
             if card.answer.text != words:
                 card.answer.text = words
+            if whole:
+                card.leave_out(case.turns[index].left_out)
         if case.findings:
             self._bars()
         column.padding = (0, 0, 0, gap(1) if wanted else 0)
@@ -200,13 +202,21 @@ def _share(app: PulseDemo) -> None:
         share_dialog(app, case.entry)
 
 
-def turn_card(question: str, answer: str, name: str) -> Card:
-    """A question over its answer."""
-    words = Text(answer, 16)
-    words.name = name
-    card = Card(Text(question, 13, "accent", bold=True), words, space=0.5)
-    card.answer = words
-    return card
+class TurnCard(Card):
+    """A question over its answer, and below it what the model wrote besides, so that nothing is hidden."""
+
+    def __init__(self, question: str, answer: str, name: str, left_out: Sequence[str] = ()) -> None:
+        self.answer = Text(answer, 16)
+        self.answer.name = name
+        super().__init__(Text(question, 13, "accent", bold=True), self.answer, space=0.5)
+        self._told = False
+        self.leave_out(left_out)
+
+    def leave_out(self, left_out: Sequence[str]) -> None:
+        """Tell it once."""
+        if left_out and not self._told:
+            self._told = True
+            self.add_widget(Text(t("result.left_out", words="; ".join(left_out)), 12, "muted"))
 
 
 class Findings(Card):

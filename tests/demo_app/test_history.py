@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import threading
 
 import pytest
 
-from demo_app.history import Entry, History, Locked, Turn
+from demo_app.history import Entry, History, Locked, Turn, _dump, _load
 from edge_runtime.errors import UserError
 
 PAGE = b"\xff\xd8 a page's bytes"
@@ -32,7 +33,7 @@ def history(tmp_path):
 
 
 def test_entry_comes_back_as_it_was(history):
-    saved = entry(turns=(Turn("a?", "b"), Turn("c?", "ü – d")))
+    saved = entry(turns=(Turn("a?", "b", ("left", "out")), Turn("c?", "ü – d")))
     history.save(saved, PAGE)
     assert history.entries() == [saved]
     assert history.page(saved.id) == PAGE
@@ -154,3 +155,12 @@ def test_file_of_a_newer_version_is_left_alone(tmp_path):
         raw.execute("PRAGMA user_version = 99")
     with pytest.raises(UserError, match="newer"):
         History(tmp_path / "history.sqlite")
+
+
+def test_entry_of_an_earlier_version_is_read(history):
+    """Turns had no left_out then."""
+    old = entry()
+    fields = json.loads(_dump(old))
+    for turn in fields["turns"]:
+        del turn["left_out"]
+    assert _load(json.dumps(fields).encode()) == old
