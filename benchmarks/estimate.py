@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     try:
         rows = json.loads(args.measured.read_text(encoding="utf-8"))["rows"]
         runs = runs_of(rows, [Path(bundle) for bundle in args.bundles], picture)
+    except UserError:  # of a bundle; it is a ValueError too
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{args.measured}: is not what pulse-bench latency --out writes; measure with it first"

@@ -95,7 +95,7 @@ def install_script(venv: str, wheel: str, wheelhouse: str | None, python: str, e
     pip = f"{venv}/bin/python -m pip install --quiet --disable-pip-version-check"
     index = f"--no-index --find-links {shlex.quote(wheelhouse)}" if wheelhouse else ""
     python, needed = shlex.quote(python), shlex.join(requirements(engine))
-    old = f"{python} there is older than 3.11, which the runtime needs; install one and give ?python="
+    old = f"{python} there is none of 3.11 or newer, which the runtime needs; install one and give ?python="
     return (
         f"{{ {python} -c 'import sys; sys.exit(sys.version_info < (3, 11))' || "
         f"{{ echo {shlex.quote(old)} >&2; exit 1; }}; }} && rm -rf {venv} && "

@@ -146,6 +146,8 @@ def test_command(bundles: dict[str, Path], tmp_path: Path, capsys: pytest.Captur
     for bad, said in ((PAGE, "is not what pulse-bench latency --out writes"), (tmp_path / "none", "is not what")):
         assert main(["estimate", *paths, "--measured", str(bad)]) == 2
         assert said in capsys.readouterr().err
+    assert main(["estimate", str(tmp_path), "--measured", str(measured)]) == 2
+    assert "has no manifest.json, so it is no bundle" in capsys.readouterr().err
     measured.write_text(json.dumps({"rows": []}))
     assert main(argv) == 2
     assert "holds no measured row of these bundles" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from edge_runtime.errors import UserError
 from export.build import build_bundle
 from export.emulated import emulate
 from export.stages import STAGES, key, results
-from export.userland import Userland, open_userland, runtime_versions
+from export.userland import Userland, open_userland, runtime_versions, set_up
 from export.verify_cli import main
 
 
@@ -109,3 +109,24 @@ def test_what_cannot_be_emulated_is_said(tmp_path: Path, bundle: Path, pages: li
         emulate(other, Userland(tmp_path, {}), pages)
     with pytest.raises(UserError, match="only bundles for onnx are emulated"):
         build_bundle(checkpoint, "coreml", "int4", tmp_path / "x", pages, userland=Userland(tmp_path, {}))
+
+
+def test_a_system_without_debians_packages_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="made of Debian's packages, and apt-get is not here; use Debian"):
+        set_up(tmp_path / "userland")
+    assert not (tmp_path / "userland").exists()
+
+
+def test_a_package_that_cannot_be_had_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, script in (
+        ("apt-get", "echo E: no network >&2; exit 100"),
+        ("dpkg", "echo amd64"),
+        ("dpkg-deb", "exit 1"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(UserError, match="apt-get: E: no network; see to it first"):
+        set_up(tmp_path / "new" / "userland")
+    assert list((tmp_path / "new").iterdir()) == []
