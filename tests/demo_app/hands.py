@@ -13,6 +13,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = ("Xvfb", "xdotool")
+PHOTO, NORMAL = "d-bundle-branch-block-photo", "b-normal"
 
 
 def missing_programs():
@@ -189,3 +190,14 @@ class Phone:
                 self.process.kill()
         if not self.log.closed:
             self.log.close()
+
+
+def read_example(phone, name=NORMAL):
+    """Home to a whole answer, by touch."""
+    while phone.state()["screen"] != "home":
+        phone.key("Escape")
+    phone.tap(f"example.{name}")
+    phone.wait(lambda: phone.state()["screen"] == "crop")
+    phone.tap("read")
+    phone.wait(lambda: phone.state()["turns"] and phone.state()["findings"] == 12)
+    return phone.idle()
