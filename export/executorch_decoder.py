@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pulse.model.config import Decoder
-from pulse.model.llama import LanguageModel, Layer, rotary, rotate
+from pulse.model.llama import LanguageModel, Layer, RMSNorm, rotary, rotate
 
 
 class CachedDecoder(nn.Module):
@@ -34,9 +35,11 @@ class CachedDecoder(nn.Module):
         self.config: Decoder = backbone.config
         self.numbers, self.length = layers or range(self.config.num_hidden_layers), length
         self.layers = nn.ModuleList(backbone.layers[i] for i in self.numbers)
-        self.head: nn.Sequential | None = None
+        self.norm: RMSNorm | None = None
         if self.numbers.stop == self.config.num_hidden_layers:
-            self.head = nn.Sequential(backbone.norm, language_model.lm_head)
+            self.norm, self.lm_head = backbone.norm, language_model.lm_head
+        size = self.config.hidden_size
+        self.share = nn.Parameter(torch.full((1, size), 1 / size), requires_grad=False)
         cos, sin = rotary(torch.arange(length), self.config.head_dim, self.config.rope_theta)
         self.cos, self.sin = nn.Parameter(cos, requires_grad=False), nn.Parameter(sin, requires_grad=False)
         shape = (1, length, self.config.num_key_value_heads, self.config.head_dim)
@@ -53,12 +56,12 @@ class CachedDecoder(nn.Module):
         for i, layer in zip(self.numbers, self.layers, strict=True):
             assert isinstance(layer, Layer)
             x = x + self._attend(i, layer, x, cos, sin, start)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return x if self.head is None else self.head(x[:, -1:]).float()
+            x = x + layer.mlp(self._norm(layer.post_attention_layernorm, x))
+        return x if self.norm is None else self.lm_head(self._norm(self.norm, x[:, -1:])).float()
 
     def _attend(self, i: int, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, start: Any) -> Tensor:
         attention, length = layer.self_attn, x.shape[1]
-        x = layer.input_layernorm(x)
+        x = self._norm(layer.input_layernorm, x)
         query = attention.q_proj(x).view(1, length, attention.heads, attention.head_dim)
         new_key = attention.k_proj(x).view(1, length, attention.kv_heads, attention.head_dim)
         new_value = attention.v_proj(x).view(1, length, attention.kv_heads, attention.head_dim)
@@ -68,3 +71,7 @@ class CachedDecoder(nn.Module):
         torch.ops.llama.update_cache(new_value, value, start)
         out = torch.ops.llama.custom_sdpa(query, key, value, start, None, 0.0, True)
         return attention.o_proj(out.view(1, length, -1))
+
+    def _norm(self, norm: RMSNorm, x: Tensor) -> Tensor:
+        """RMSNorm with the mean as a product, which XNNPACK takes: a mean would leave it twice a layer."""
+        return x * torch.rsqrt(F.linear(x * x, self.share) + norm.eps) * norm.weight
