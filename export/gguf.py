@@ -26,11 +26,14 @@ def limits(config: Config, weights: str) -> Limits:
 
 def warnings(config: Config) -> list[str]:
     """What llama.cpp itself does not do as the model's own code does."""
-    return [
+    notes = [
         "llama.cpp (seen up to July 2026) puts CLIP's class token behind the patches, which shifts their positions "
         "(ggml-org/llama.cpp issue 25814, mended in its pull request 25844): until then vision_features fails",
         "llama.cpp resizes a whole page with its own filter, so its programs see slightly other pixels",
     ]
+    if config.runtime["preprocess"].get("merge") == "spatial_unpad":
+        notes.append("llama.cpp lays tiles one after the other, and this model was trained on one grid with line ends")
+    return notes
 
 
 def write_graphs(model: Llava, config: Config, weights: str, folder: Path, source: Path) -> dict[str, str]:

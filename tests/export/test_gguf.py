@@ -20,7 +20,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from export.build import build_bundle, reference_of
 from export.cli import main
-from export.gguf import write_graphs
+from export.gguf import warnings, write_graphs
 from export.gguf_decoder import write_decoder
 from export.gguf_engine import LlamaEngine
 from export.gguf_tensors import paired, q4_0
@@ -168,6 +168,14 @@ def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_
     with pytest.raises(UserError, match=said):
         write_graphs(model, config, change.get("weights", "float32"), tmp_path, source)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("model", "notes"), [("a", 2), ("unpad", 3)])
+def test_what_llama_cpp_does_otherwise_is_noted(model: str, notes: int) -> None:
+    config = load_model(GOLDEN / model / "checkpoint", "float32")[1]
+    found = warnings(config)
+    assert len(found) == notes
+    assert "issue 25814" in found[0]
 
 
 def test_a_tower_of_convolutions_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
