@@ -60,11 +60,12 @@ class Tokenizer:
         return ids[1:] if ids[:1] == [special] else self.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens left out. A byte that belongs to no character is U+FFFD."""
+        """Text of the ids, special tokens and ids past the vocabulary left out. A byte of no character is U+FFFD."""
         if not self._of_pieces:
             return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
         # As SentencePiece does it; `tokenizers` gives up a whole run of bytes where one of them is wrong.
-        pieces = [self._tokenizer.id_to_token(i) for i in ids if i not in self._special]
+        found = (self._tokenizer.id_to_token(i) for i in ids if i not in self._special)
+        pieces = [piece for piece in found if piece is not None]  # rows past the vocabulary have none
         joined = b""
         for piece in pieces:
             byte = _BYTE.fullmatch(piece)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,19 @@ from export.bundle import manifest_of
 from export.emulated import check_emulated, emulate
 from export.kv import allowed, kv_scales
 from export.options import Options, with_options
+from export.plan import certificate_bytes, graphs_bytes, room
 from export.reference import TorchEngine
 from export.sign import signer
 from export.userland import Userland
 from export.verify import Certificate, Limits, certify, not_run
+from pulse.model.checkpoint import read_source
 from pulse.model.config import Config
 from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
-from quantize.folder import new_folder
+from quantize.checkpoint import CONFIG, quantize_checkpoint
+from quantize.folder import OUT, source_recipe, work_folder
 from quantize.load import WEIGHTS, load_model, weights_of
+from quantize.memory import Meter, check_plan
+from quantize.quantization_config import kind_of
 
 # One entry a target: writes its graphs for a model into a folder and says what it wrote.
 TARGETS: dict[str, Callable[..., dict[str, str]]] = {
@@ -56,6 +62,8 @@ def build_bundle(
     style: str | None = None,
     userland: Userland | None = None,
     options: Options | None = None,
+    max_memory: int | None = None,
+    meter: Meter | None = None,
 ) -> tuple[Certificate, Path]:
     """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
 
@@ -64,9 +72,12 @@ def build_bundle(
     pages: golden pages, by default the project's examples. delegate: one of executorch.DELEGATES, by default "xnnpack";
     only for target "executorch". style: one of onnx.STYLES, only for target "onnx". options: see export.options.
     key: the Ed25519 private key (PEM) to sign the bundle with. userland: where the pages are emulated too.
+    max_memory: bytes that no stage may take; meter: where the stages' peaks are added. memory.json in the bundle tells
+    them. Run again after a kill, it goes on from the quantized checkpoint that it had made.
     The bundle is written even if its certificate fails, so that the failure can be looked into; a certificate of
     stages that were not run is what a bundle gets that cannot run on this machine.
-    Raises UserError for what the user can mend; then, as after any other failure, there is no `out`.
+    Raises UserError for what the user can mend, such as too low a max_memory; then, as after any other failure, there
+    is no `out`.
     """
     if target not in TARGETS:
         raise UserError(f"target {target} is not available; this version exports {', '.join(TARGETS)}")
@@ -92,20 +103,37 @@ def build_bundle(
     if userland is not None:
         check_emulated(target)
     check_tokenizer(source)
-    weights = weights or weights_of(source)
+    weights, meter = weights or weights_of(source), meter or Meter()
     sign = None if key is None else signer(key)
-    with new_folder(out) as part:
-        model, config = load_model(source, weights)
-        config = with_options(config, options)
+    config = with_options(read_source(source)[0], options)
+    quantized = weights == "int4" and kind_of(config.extra, source / CONFIG) is None
+    check_plan({"graphs": graphs_bytes(config, weights)}, max_memory)
+    about = {"target": target, "weights": weights, "style": style, "delegate": delegate, "options": asdict(options)}
+    with work_folder(out, {"source": source_recipe(source), **about}) as work:
+        part, checkpoint = work / OUT, source
+        # Only the quantized checkpoint of a run that was cut off is taken up; graphs are written anew.
+        shutil.rmtree(part)
+        part.mkdir()
+        if quantized:
+            checkpoint = work / "checkpoint"
+            if not checkpoint.is_dir():
+                quantize_checkpoint(source, checkpoint, meter=meter, max_memory=max_memory)
         write_tokenizer(source, part / TOKENIZER)
-        if options.kv == "int8":
-            how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
-        artifacts = TARGETS[target](model, config, weights, part, **how)
+        with meter.stage("graphs"):
+            # A model that is run, or is written by gguf, is float32 as a whole.
+            halves = options.kv != "int8" and target != "gguf"
+            model, _ = load_model(checkpoint, weights, halves)
+            if options.kv == "int8":
+                how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
+            artifacts = TARGETS[target](model, config, weights, part, **how)
+            del model
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER}, options)
         write_manifest(part, manifest)
         bundle = Bundle.load(part)
-        certificate = certificate_of(bundle, source, pages, userland)
+        with meter.stage("certificate"):
+            certificate = certificate_of(bundle, checkpoint, pages, userland, room(max_memory))
         certificate.write(part)
+        meter.write(part)
         write_manifest(part, manifest)
         if sign is not None:
             sign(part)
@@ -113,20 +141,28 @@ def build_bundle(
 
 
 def certificate_of(
-    bundle: Bundle, source: Path, pages: Sequence[Path], userland: Userland | None = None
+    bundle: Bundle, source: Path, pages: Sequence[Path], userland: Userland | None = None, most: int | None = None
 ) -> Certificate:
     """Certify a bundle against the checkpoint folder `source` it was made from, within its target's limits.
 
-    userland: the emulated machine that the pages go through as well. The model is loaded anew: exporting changed the
-    layers of the exporter's. Raises UserError as certify and emulate do.
+    userland: the emulated machine that the pages go through as well. The model is loaded anew: exporting used up the
+    exporter's. A model that would take more than `most` bytes beside its bundle is not run. Raises UserError as certify
+    and emulate do.
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
-    reference = reference_of(bundle, source)
-    config = reference.config
+    config = with_options(read_source(source)[0], options_of(bundle))
     limits = LIMITS[target](config, weights)
     if options_of(bundle).kv == "int8":
         limits = allowed(limits)
     warnings = WARNINGS[target](config) if target in WARNINGS else ()
+    needed = certificate_bytes(config, weights)
+    if most is not None and needed > most:
+        reason = (
+            f"the bundle beside float32 torch takes about {needed / 1e9:.0f} GB and {most / 1e9:.0f} GB were allowed; "
+            "run pulse-verify on a larger machine"
+        )
+        return not_run(pages, reason, limits, warnings)
+    reference = reference_of(bundle, source)
     try:
         engine = certifying_engine(bundle)
     except CannotRunHere as error:

@@ -20,6 +20,7 @@ from export.options import KV, Options
 from export.userland import open_userland
 from export.verify import Certificate
 from quantize.load import WEIGHTS
+from quantize.memory import Meter, parse_size
 from quantize.source import NANO, checkpoint_folder
 
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _quiet()
         if not args.json:
             print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
+        meter = Meter()
         certificate, _ = build_bundle(
             source,
             args.target,
@@ -47,8 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             style=args.onnx_style,
             userland=open_userland() if args.emulated else None,
             options=Options(args.tiles, args.merge_tokens, args.kv),
+            max_memory=args.max_memory,
+            meter=meter,
         )
-        print(json.dumps(_as_json(out, args, certificate)) if args.json else _as_text(out, certificate))
+        print(json.dumps(_as_json(out, args, certificate, meter)) if args.json else _as_text(out, certificate, meter))
         return 1 if certificate.status == "fail" else 0
     except UserError as error:
         print(f"pulse-export: {error}", file=sys.stderr)
@@ -78,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="certify on this processor too (after make emulated)")
+    parser.add_argument(
+        "--max-memory", type=parse_size, metavar="SIZE", help="refuse at once what would take more, such as 6GB"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
@@ -92,13 +99,14 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _as_text(out: Path, certificate: Certificate) -> str:
+def _as_text(out: Path, certificate: Certificate, meter: Meter) -> str:
     lines = [f"{method} in {delegate}: {share}" for delegate, method, share in read_shares(out)]
     lines.append(f"{out}: {_size(out) / 1e6:.1f} MB; {certificate.as_text()}")
+    lines.append(meter.as_text())
     return "\n".join(lines)
 
 
-def _as_json(out: Path, args: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
+def _as_json(out: Path, args: argparse.Namespace, certificate: Certificate, meter: Meter) -> dict[str, Any]:
     delegation = out / DELEGATION
     return {
         "out": str(out),
@@ -106,6 +114,7 @@ def _as_json(out: Path, args: argparse.Namespace, certificate: Certificate) -> d
         "weights": json.loads((out / "manifest.json").read_text())["weights"],
         "bytes": _size(out),
         "certificate": certificate.as_json(),
+        "memory": meter.as_json(),
         **({"delegation": json.loads(delegation.read_text())} if delegation.is_file() else {}),
     }
 

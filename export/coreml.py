@@ -19,20 +19,14 @@ from export import coreml_lint
 from export.coreml_decoder import StatefulDecoder
 from export.coreml_readme import write_readme
 from export.coreml_tools import quiet_coremltools
-from export.graphs import EmbedGraph, VisionGraph
+from export.graphs import EmbedGraph, VisionGraph, forget, layer_chunks, widen
 from export.verify import Limits
-from pulse.model.config import Config, Decoder
+from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 # Bytes of weights in one decoder package. Apple keeps a package under 1 GB for the Neural Engine of phones:
-# https://github.com/apple/ml-stable-diffusion (--chunk-unet)
-PACKAGE_BYTES = 1_000_000_000
-_BITS = {
-    "int4": 4.5,
-    "int8": 8.0,
-    "float16": 16.0,
-    "float32": 32.0,
-}  # a weight, with its share of a float16 scale for 32
+# https://github.com/apple/ml-stable-diffusion (--chunk-unet). Converting takes about four times a package's integers.
+PACKAGE_BYTES = 500_000_000
 _ANY = torch.export.Dim.DYNAMIC
 # float16 at work, measured with the interpreter on pulse-nano and on small random models: features are off by up to
 # 4e-4, logits by 2e-3 (each relative to its norm), probabilities by 6e-4. The thresholds leave a factor of five for
@@ -52,7 +46,8 @@ def write_graphs(
     """Write vision, embed and decoder packages and README.md into `folder`; returns the manifest's artifacts.
 
     A decoder of more than `package_bytes` becomes decoder_0, decoder_1 ... by layers. vision takes one tile, embed and
-    decoder 1 to STEP positions. Raises UserError when coremltools is missing or the lint finds what no device loads.
+    decoder 1 to STEP positions. Uses `model` up. Raises UserError when coremltools is missing or the lint finds what no
+    device loads.
     """
     coreml_lint.check_weights(weights)
     text, vision = config.text, config.vision
@@ -79,6 +74,7 @@ def write_graphs(
             )
             package.save(str(folder / name))
 
+        widen(model.vision_tower, model.multi_modal_projector)
         pixels = (1, vision.in_channels, vision.height, vision.width)
         write(
             VisionGraph(model),
@@ -88,12 +84,20 @@ def write_graphs(
             "features",
             "vision.mlpackage",
         )
+        forget(model.vision_tower, model.multi_modal_projector)
+        backbone = model.language_model.model
         ids = torch.zeros(1, 5, dtype=torch.int32)
         ids_type = number("input_ids", shape=(1, rows), dtype=np.int32)
         write(EmbedGraph(model), (ids,), ({1: _ANY},), [ids_type], "embeds", "embed.mlpackage")
+        forget(backbone.embed_tokens)
         chunks = layer_chunks(text, weights, package_bytes)
         artifacts = {"vision": "vision.mlpackage", "embed": "embed.mlpackage"}
         for i, layers in enumerate(chunks):
+            parts = [backbone.layers[k] for k in layers]
+            if layers.stop == text.num_hidden_layers:
+                parts.append(backbone.norm)
+            # The head stays float16, which it is computed in: the converter makes many copies of a float32 one.
+            widen(*parts)
             name = "decoder" if len(chunks) == 1 else f"decoder_{i}"
             # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
             write(
@@ -107,25 +111,12 @@ def write_graphs(
                 "logits" if layers.stop == text.num_hidden_layers else "hidden",
                 f"{name}.mlpackage",
             )
+            forget(*parts)
             artifacts[name] = f"{name}.mlpackage"
     _tidy(folder)
     decoders = [file for name, file in artifacts.items() if name.startswith("decoder")]
     write_readme(folder, config, decoders, half, coreml_lint.warnings(config))
     return artifacts
-
-
-def layer_chunks(text: Decoder, weights: str, limit: int) -> list[range]:
-    """Consecutive layers for each decoder package, each of at most `limit` bytes of weights where a layer allows it."""
-    attention = 2 * text.hidden_size * text.head_dim * (text.num_attention_heads + text.num_key_value_heads)
-    layer = (attention + 3 * text.hidden_size * text.intermediate_size) * _BITS[weights] / 8
-    head = text.vocab_size * text.hidden_size * (4 if weights == "float32" else 2)
-    starts, size = [0], 0.0
-    for i in range(text.num_hidden_layers):
-        size += layer + (head if i == text.num_hidden_layers - 1 else 0)
-        if size > limit and i > starts[-1]:
-            starts.append(i)
-            size = layer
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], text.num_hidden_layers], strict=True)]
 
 
 def _precision(ct: Any, half: bool) -> Any:

@@ -55,7 +55,11 @@ class StatefulDecoder(nn.Module):
             query = rotate(heads(attention.q_proj(y), attention.heads), cos, sin)
             x = x + attention.o_proj(grouped_attention(query, key, value, mask))
             x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return x if self.head is None else self.head(self.norm(x[:, -1]))
+        if self.head is None:
+            return x
+        hidden = self.norm(x[:, -1])
+        # A head that was left in float16 computes in it; one of integers has codes and no weight.
+        return self.head(hidden.to(getattr(self.head, "weight", hidden).dtype)).to(x.dtype)
 
     def _update(self, name: str, new: Tensor, begin: int, end: int) -> Tensor:
         """Write new [1, KV, S, d] to positions begin..end of a state; return its positions 0..end."""

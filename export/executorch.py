@@ -18,6 +18,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,24 @@ from torch import nn
 from edge_runtime.errors import UserError
 from export.delegation import Share, share
 from export.executorch_decoder import CachedDecoder
-from export.graphs import EmbedGraph, VisionGraph
+from export.graphs import EmbedGraph, VisionGraph, layer_chunks, widen
 from export.intx import use_intx
 from export.stateful import StatefulDecoder
 from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Limits
-from pulse.model.config import Config
+from pulse.model.config import Config, Decoder
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
+from quantize.memory import in_child
 
+Programs = dict[str, torch.export.ExportedProgram]
 PROGRAM, DELEGATION = "model.pte", "delegation.json"
 # The most positions one call takes: memory is planned for them, and a 7B's for its whole context would be gigabytes.
 # One tile of LLaVA's, 576 tokens, fits.
 STEP = 1024
 _EXTRA = "pip install pulse-edge[targets]"
+_TABLE = "language_model.model.embed_tokens"
+# Bytes of weights in one program of a decoder that does not fit into one.
+PROGRAM_BYTES = 350_000_000
 # Traced length: neither 0 nor 1, which torch.export takes for constants.
 _EXAMPLE = 8
 
@@ -62,7 +68,7 @@ class Delegate:
     needs: tuple[str, ...] = ()
     mend: str = _EXTRA
     quantize_activations: bool = False
-    decoder: Callable[[LanguageModel, int], nn.Module] = StatefulDecoder
+    decoder: Callable[[LanguageModel, int, range], nn.Module] = StatefulDecoder
 
 
 def _xnnpack() -> Any:
@@ -153,29 +159,75 @@ def _present(need: str) -> bool:
         return False
 
 
-def write_graphs(model: Llava, config: Config, weights: str, folder: Path, delegate: str = "xnnpack") -> dict[str, str]:
+def write_graphs(
+    model: Llava,
+    config: Config,
+    weights: str,
+    folder: Path,
+    delegate: str = "xnnpack",
+    program_bytes: int = PROGRAM_BYTES,
+) -> dict[str, str]:
     """Write model.pte and delegation.json into `folder`; returns the manifest's artifacts.
 
+    A decoder of more than `program_bytes` becomes decoder_0.pte, decoder_1.pte ... by layers, which stock runners do
+    not load: lowering copies a program's weights several times, and this bounds what it copies.
+
     One picture and one conversation at a time: pixels [1, C, H, W] and batch 1. A call of token_embedding or
-    text_decoder takes up to get_max_seq_len positions. Changes the layers of `model`. Raises UserError as
+    text_decoder takes up to get_max_seq_len positions. Uses `model` up. Raises UserError as
     check_delegate does, and when the delegate cannot lower the model.
     """
     check_delegate(delegate)
-    chosen = DELEGATES[delegate]
-    use_intx(model, chosen.quantize_activations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        programs = _trace(model, config, weights, chosen)
-        data, shares = _lower(programs, _metadata(config, chosen), chosen, delegate)
-    with (folder / PROGRAM).open("wb") as file:
-        data.write_to_file(file)
+    chosen, text = DELEGATES[delegate], config.text
+    language = model.language_model
+    quantize_activations = chosen.quantize_activations
+
+    def lower(programs: Programs, constants: dict[str, Any], file: str) -> dict[str, Share]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data, found = _lower(programs, constants, chosen, delegate)
+        with (folder / file).open("wb") as out:
+            data.write_to_file(out)
+        return found
+
+    def inputs() -> Programs:
+        use_intx(model, quantize_activations, ("vision_tower", "multi_modal_projector", _TABLE))
+        widen(model.vision_tower, model.multi_modal_projector)
+        return _trace_inputs(model, config, weights)
+
+    def decoder(layers: range) -> Programs:
+        parts: list[nn.Module] = [language.model.layers[i] for i in layers]
+        own = [f"language_model.model.layers.{i}." for i in layers]
+        if layers.stop == text.num_hidden_layers:
+            parts += [language.model.norm, language.lm_head]
+            own.append("language_model.lm_head")
+        # Codes take a byte each from here on, so only those of this program are unpacked.
+        use_intx(model, quantize_activations, tuple(own))
+        widen(*parts)
+        return {"text_decoder": _trace_decoder(model, text, layers, chosen)}
+
+    chunks = layer_chunks(text, weights, program_bytes)
+    with torch.no_grad():
+        if len(chunks) == 1:
+            shares = lower({**inputs(), **decoder(chunks[0])}, _metadata(config, chosen), PROGRAM)
+            return _artifacts(folder, shares, delegate, [])
+        files = [f"decoder_{i}.pte" for i in range(len(chunks))]
+        # Lowering leaves its programs in caches, so each is lowered in a process of its own.
+        shares = in_child(lambda: lower(inputs(), _metadata(config, chosen), PROGRAM))
+        for layers, file in zip(chunks, files, strict=True):
+            found = in_child(partial(lambda layers, file: lower(decoder(layers), {}, file), layers, file))
+            shares |= {f"{method} of {file}": value for method, value in found.items()}
+    return _artifacts(folder, shares, delegate, files)
+
+
+def _artifacts(folder: Path, shares: dict[str, Share], delegate: str, decoders: list[str]) -> dict[str, str]:
     report = {
         "delegate": delegate,
-        "backend": chosen.backend,
+        "backend": DELEGATES[delegate].backend,
         "methods": {name: asdict(value) for name, value in shares.items()},
     }
     (folder / DELEGATION).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return {"program": PROGRAM, "delegation": DELEGATION}
+    parts = {f"decoder_{i}": file for i, file in enumerate(decoders)}
+    return {"program": PROGRAM, **parts, "delegation": DELEGATION}
 
 
 def read_shares(bundle: Path) -> list[tuple[str, str, Share]]:
@@ -186,30 +238,31 @@ def read_shares(bundle: Path) -> list[tuple[str, str, Share]]:
     return [(report["delegate"], method, Share(**counts)) for method, counts in report["methods"].items()]
 
 
-def _trace(model: Llava, config: Config, weights: str, chosen: Delegate) -> dict[str, torch.export.ExportedProgram]:
+def _trace_inputs(model: Llava, config: Config, weights: str) -> Programs:
+    """vision_encoder and token_embedding."""
     vision, text = config.vision, config.text
-    length = text.max_position_embeddings
-    step = min(STEP, length)
     embed = EmbedGraph(model)
     if weights != "float32" and isinstance(embed.table, torch.nn.Embedding):
         # Its own copy: a decoder that shares the table with its head keeps it in float32.
         embed.table = torch.nn.Embedding.from_pretrained(embed.table.weight.half(), freeze=True)
-    positions = torch.export.Dim("positions", min=1, max=step)
-    ids = torch.export.Dim("ids", min=1, max=step)
+    ids = torch.export.Dim("ids", min=1, max=min(STEP, text.max_position_embeddings))
     pixels = torch.zeros(1, vision.in_channels, vision.height, vision.width)
-    embeds, places = torch.zeros(1, _EXAMPLE, text.hidden_size), torch.arange(_EXAMPLE)
-    with torch.no_grad():
-        return {
-            "vision_encoder": torch.export.export(VisionGraph(model).eval(), (pixels,)),
-            "token_embedding": torch.export.export(
-                embed.eval(), (torch.zeros(1, _EXAMPLE, dtype=torch.long),), dynamic_shapes=({1: ids},)
-            ),
-            "text_decoder": torch.export.export(
-                chosen.decoder(model.language_model, length).eval(),
-                (embeds, places),
-                dynamic_shapes=({1: positions}, {0: positions}),
-            ),
-        }
+    return {
+        "vision_encoder": torch.export.export(VisionGraph(model).eval(), (pixels,)),
+        "token_embedding": torch.export.export(
+            embed.eval(), (torch.zeros(1, _EXAMPLE, dtype=torch.long),), dynamic_shapes=({1: ids},)
+        ),
+    }
+
+
+def _trace_decoder(model: Llava, text: Decoder, layers: range, chosen: Delegate) -> torch.export.ExportedProgram:
+    length = text.max_position_embeddings
+    positions = torch.export.Dim("positions", min=1, max=min(STEP, length))
+    return torch.export.export(
+        chosen.decoder(model.language_model, length, layers).eval(),
+        (torch.zeros(1, _EXAMPLE, text.hidden_size), torch.arange(_EXAMPLE)),
+        dynamic_shapes=({1: positions}, {0: positions}),
+    )
 
 
 def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
@@ -229,9 +282,7 @@ def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
     return constants
 
 
-def _lower(
-    programs: dict[str, torch.export.ExportedProgram], constants: dict[str, Any], chosen: Delegate, name: str
-) -> tuple[Any, dict[str, Share]]:
+def _lower(programs: Programs, constants: dict[str, Any], chosen: Delegate, name: str) -> tuple[Any, dict[str, Share]]:
     from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes import MemoryPlanningPass
 

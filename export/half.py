@@ -6,6 +6,8 @@ same value. It is stored as that twin and a Cast, which ONNX Runtime folds away 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx_ir as ir
 
@@ -30,7 +32,9 @@ def store_as_half(graph: ir.Graph) -> int:
         half_name = f"{name}_f16"
         stored = ir.Value(
             name=half_name,
-            const_value=ir.tensor(half, name=half_name),
+            const_value=ir.LazyTensor(
+                partial(_half_of, tensor, half_name), ir.DataType.FLOAT16, ir.Shape(half.shape), name=half_name
+            ),
             shape=value.shape,
             type=ir.TensorType(ir.DataType.FLOAT16),
         )
@@ -43,3 +47,8 @@ def store_as_half(graph: ir.Graph) -> int:
         graph.insert_before(graph[0], cast)
         changed += 1
     return changed
+
+
+def _half_of(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
+    """Made when it is written, so that no second copy of the weights is held."""
+    return ir.tensor(tensor.numpy().astype(np.float16), name=name)

@@ -17,13 +17,15 @@ from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 from quantize.nf4 import Nf4Linear
 
 
-def use_intx(model: nn.Module, quantize_activations: bool) -> None:
-    """Replace every quantized layer inside `model`, in place.
+def use_intx(model: nn.Module, quantize_activations: bool, within: tuple[str, ...] = ("",)) -> None:
+    """Replace, in place, every quantized layer inside `model` whose name begins as one of `within`.
 
     quantize_activations: also round each token's activations to 8 bits at run time, asymmetrically ("8da4w").
     Raises UserError for weights that no delegate takes: with zero points, or NF4.
     """
     for name, module in list(model.named_modules()):
+        if not name.startswith(within):
+            continue
         match module:
             case IntLinear():
                 model.set_submodule(name, _intx(name, module, quantize_activations))

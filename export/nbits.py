@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from export.codes import ConvOfCodes, EmbeddingOfCodes
-from quantize.integers import IntWeight
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 from quantize.nf4 import BLOCK, Nf4Linear
 
@@ -34,10 +33,11 @@ class MatMulNBits(nn.Module):
     def __init__(self, linear: IntLinear, accuracy_level: int = EXACT) -> None:
         super().__init__()
         n, k, bits = linear.out_features, linear.in_features, linear.scheme.bits
-        weight = linear.int_weight
+        # Never linear.int_weight: it would unpack every code only to leave them as they are.
+        scales, zeros = linear.weight_scale, linear.zero_points
         # The operator knows no scale for a whole channel, so each of its blocks gets the same one.
         group = linear.scheme.group_size or next(size for size in _BLOCKS if k % size == 0)
-        repeat = k // group // weight.scales.shape[1]
+        repeat = k // group // scales.shape[1]
         self.out_features = n
         self.attributes: dict[str, Any] = {
             "K": k,
@@ -48,14 +48,15 @@ class MatMulNBits(nn.Module):
         }
         packed = linear.weight_packed.view(torch.uint8).view(n, k // group, group * bits // 8)
         self.register_buffer("packed", packed)
-        # The operator wants the activations' type.
-        self.register_buffer("scale", weight.scales.float().repeat_interleave(repeat, dim=1))
-        self.register_buffer("zeros", None if weight.zeros is None else _zeros(weight, repeat))
+        # Kept in float16, mapped from the checkpoint where it can be; widened in the graph.
+        self.register_buffer("scale", scales if repeat == 1 else scales.repeat_interleave(repeat, dim=1))
+        self.register_buffer("zeros", None if zeros is None else _zeros(zeros, bits, repeat))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """x float32 [..., K] -> [..., N]"""
-        inputs = (x, self.packed, self.scale) + (() if self.zeros is None else (self.zeros,))
+        # The operator wants the activations' type.
+        inputs = (x, self.packed, self.scale.to(x.dtype)) + (() if self.zeros is None else (self.zeros,))
         shape = (*x.shape[:-1], self.out_features)
         y = torch.onnx.ops.symbolic(
             "com.microsoft::MatMulNBits", inputs, self.attributes, dtype=x.dtype, shape=shape, version=1
@@ -63,11 +64,10 @@ class MatMulNBits(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-def _zeros(weight: IntWeight, repeat: int) -> Tensor:
+def _zeros(zeros: Tensor, bits: int, repeat: int) -> Tensor:
     """Zero points as the operator wants them: uint8 [N, ceil(G * bits / 8)], from 0 up, two 4-bit ones to a byte."""
-    assert weight.zeros is not None
-    raw = (weight.zeros.to(torch.int16) + (1 << (weight.bits - 1))).to(torch.uint8).repeat_interleave(repeat, dim=1)
-    if weight.bits == 8:
+    raw = (zeros.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8).repeat_interleave(repeat, dim=1)
+    if bits == 8:
         return raw
     if raw.shape[1] % 2:
         raw = torch.cat([raw, torch.full_like(raw[:, :1], 8)], dim=1)

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 import torch
 from torch import nn
 
-from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
+from export.graphs import DecoderGraph, EmbedGraph, VisionGraph, forget, widen
 from export.half import store_as_half
 from export.nbits import EXACT, INT8, use_runtime_operators
 from export.onnx_decoder import CachedDecoderGraph
@@ -25,11 +26,12 @@ from export.verify import EIGHT_BIT_ACTIVATIONS, Limits
 from export.verify import EXACT as FLOAT32
 from pulse.model.config import Config
 from pulse.model.llava import Llava
+from quantize.memory import release_mapped
 
 OPSET = 20
 STYLES = ("nbits", "qdq")
-# A protobuf ends at 2 GiB; larger graphs keep their weights in NAME.onnx.data.
-_EXTERNAL_ABOVE = 1 << 30
+# Larger graphs keep their weights in NAME.onnx.data: a protobuf is held in memory as a whole, and ends at 2 GiB.
+_EXTERNAL_ABOVE = 1 << 27
 _LARGE = 1024  # hidden size from which speed is bound by the weights
 _ANY = torch.export.Dim.DYNAMIC
 
@@ -62,7 +64,7 @@ def write_graphs(
 
     weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
     kv_scales: of an int8 cache (export.kv), for the first style only.
-    Changes the layers of `model`. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
+    Uses `model` up. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
     in style "qdq", its length. Raises UserError when the weights have no form in that style.
     """
     half, standard = weights != "float32", style == "qdq"
@@ -72,8 +74,10 @@ def write_graphs(
         use_runtime_operators(model, accuracy_level(config))
     write = partial(_write, half=half, opset=QDQ_OPSET if standard else OPSET)
     vision, text = config.vision, config.text
+    widen(model.vision_tower, model.multi_modal_projector)
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
     write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx")
+    forget(model.vision_tower, model.multi_modal_projector)
     # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
     embeds, last, total = torch.zeros(1, 5, text.hidden_size), torch.zeros(1).int(), torch.tensor(0).int()
     kept = torch.int8 if kv_scales else torch.float32
@@ -83,6 +87,7 @@ def write_graphs(
     inputs, outputs = [f"past_{n}" for n in names], ["logits", *(f"present_{n}" for n in names)]
     lengths = tuple({2: _ANY} for _ in past)
     path = folder / "decoder.onnx"
+    widen(model.language_model.model.layers, model.language_model.model.norm, model.language_model.lm_head)
     if standard:
         graph: nn.Module = DecoderGraph(model)
         write(graph, (embeds, *past), ["embeds", *inputs], outputs, ({1: _ANY}, lengths), path)
@@ -90,6 +95,7 @@ def write_graphs(
         graph = CachedDecoderGraph(model, text, kv_scales)
         where = ["embeds", "last", "total"]
         write(graph, (embeds, last, total, *past), [*where, *inputs], outputs, ({1: _ANY}, None, None, lengths), path)
+    forget(model.language_model.model.layers, model.language_model.lm_head)
     embed = EmbedGraph(model)
     if half:
         embed.half()
@@ -123,4 +129,8 @@ def _write(
         store_as_half(program.model.graph)
     store_as_int4(program.model.graph)
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
-    program.save(str(path), external_data=size > _EXTERNAL_ABOVE)
+    if size <= _EXTERNAL_ABOVE:
+        program.save(str(path))
+        return
+    # What has been written need not stay in memory: see quantize.memory.
+    ir.save(program.model, path, external_data=f"{path.name}.data", callback=lambda tensor, info: release_mapped())

@@ -33,7 +33,8 @@ class CachedDecoderGraph(nn.Module):
 
     def __init__(self, model: Llava, config: Decoder, kv_scales: Sequence[Tensor] = ()) -> None:
         super().__init__()
-        self.language_model = model.language_model
+        backbone = model.language_model.model
+        self.layers, self.norm, self.lm_head = backbone.layers, backbone.norm, model.language_model.lm_head
         cos, sin = rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta)
         half = config.head_dim // 2  # the operator repeats them itself
         self.register_buffer("cos", cos[:, :half].contiguous())
@@ -42,15 +43,14 @@ class CachedDecoderGraph(nn.Module):
 
     def forward(self, embeds: Tensor, last: Tensor, total: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         x, present = embeds, []
-        for k, layer in enumerate(self.language_model.model.layers):
+        for k, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             cache, scales = past[2 * k : 2 * k + 2], tuple(self.kv_scales[2 * k : 2 * k + 2])
             attended, *grown = self._attend(layer.self_attn, layer.input_layernorm(x), last, total, cache, scales)
             x = x + attended
             x = x + layer.mlp(layer.post_attention_layernorm(x))
             present += grown
-        hidden = self.language_model.model.norm(x[:, -1])
-        return (self.language_model.lm_head(hidden), *present)
+        return (self.lm_head(self.norm(x[:, -1])), *present)
 
     def _attend(
         self,

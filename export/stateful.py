@@ -16,16 +16,22 @@ from pulse.model.llama import LanguageModel, Layer, rotary, rotate
 class StatefulDecoder(nn.Module):
     """embeds [1, S, D] at positions cache_position int64 [S] -> logits float32 [1, 1, V] of the last of them.
 
+    layers: those that it computes, by default all; without the last of the model it gives hidden states [1, S, D].
+
     Buffers key_I and value_I are [KV * length, head_dim], each key-value head's positions in a row: an index into the
     first dimension is the one kind of write that every converter knows. A position sees itself and those before it,
     whatever the buffers hold beyond, so the positions must be written in order but may be written again.
     """
 
-    def __init__(self, language_model: LanguageModel, length: int) -> None:
+    def __init__(self, language_model: LanguageModel, length: int, layers: range | None = None) -> None:
         super().__init__()
-        self.language_model = language_model
-        self.config: Decoder = language_model.model.config
-        self.length = length
+        backbone = language_model.model
+        self.config: Decoder = backbone.config
+        self.numbers, self.length = layers or range(self.config.num_hidden_layers), length
+        self.layers = nn.ModuleList(backbone.layers[i] for i in self.numbers)
+        self.head: nn.Sequential | None = None
+        if self.numbers.stop == self.config.num_hidden_layers:
+            self.head = nn.Sequential(backbone.norm, language_model.lm_head)
         heads, size = self.config.num_key_value_heads, self.config.head_dim
         # Constants, not computed in forward: a delegate would be handed a subgraph that has no inputs.
         self.places = nn.Parameter(torch.arange(length), requires_grad=False)
@@ -33,7 +39,7 @@ class StatefulDecoder(nn.Module):
         cos, sin = rotary(self.places, size, self.config.rope_theta)
         self.cos, self.sin = nn.Parameter(cos, requires_grad=False), nn.Parameter(sin, requires_grad=False)
         shape = (heads * length, size)
-        for i in range(self.config.num_hidden_layers):
+        for i in self.numbers:
             self.register_buffer(f"key_{i}", torch.zeros(shape))
             self.register_buffer(f"value_{i}", torch.zeros(shape))
 
@@ -43,11 +49,11 @@ class StatefulDecoder(nn.Module):
         mask = torch.where(seen, 0.0, float("-inf"))  # [S, length]
         rows = (self.first_rows + cache_position[None, :]).flatten()  # [KV * S], what is written in the buffers
         x = embeds
-        for i, layer in enumerate(self.language_model.model.layers):
+        for i, layer in zip(self.numbers, self.layers, strict=True):
             assert isinstance(layer, Layer)
             x = x + self._attend(i, layer, x, cos, sin, mask, rows)
             x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.language_model.lm_head(self.language_model.model.norm(x)[:, -1:]).float()
+        return x if self.head is None else self.head(x[:, -1:]).float()
 
     def _attend(self, i: int, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
         attention, length = layer.self_attn, x.shape[1]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.model.checkpoint import read_source
-from pulse.model.published import ORIGINAL
+from pulse.model.published import ORIGINAL, Published
 from pulse.model.tokenizer import TOKENIZER, write_tokenizer
 from pulse.model.weights import iter_tensors
 from quantize import layers, nf4
-from quantize.folder import new_folder
+from quantize.folder import OUT, source_recipe, work_folder
 from quantize.integers import IntWeight, Scheme, quantize
+from quantize.memory import BASE, Meter, check_plan
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
-from quantize.shards import ShardWriter
+from quantize.shards import SHARD_BYTES, ShardWriter
 
 CONFIG = "config.json"
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
@@ -36,12 +38,14 @@ COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 @dataclass(frozen=True)
 class Summary:
-    """What quantize_checkpoint did: layers quantized, layers whose part is but whose shape does not fit, bytes."""
+    """What quantize_checkpoint did: layers quantized, layers whose part is but whose shape does not fit, bytes, and the
+    peaks of its memory."""
 
     quantized: tuple[str, ...]
     kept: tuple[str, ...]
     bytes_before: int
     bytes_after: int
+    meter: Meter
 
 
 def quantize_checkpoint(
@@ -50,15 +54,19 @@ def quantize_checkpoint(
     precision: Precision | None = None,
     calibrated: Mapping[str, IntWeight | Tensor] | None = None,
     progress: Callable[[str], None] = lambda name: None,
+    max_memory: int | None = None,
+    meter: Meter | None = None,
 ) -> Summary:
-    """Write `source`, quantized, to the new folder `out`, which appears whole or not at all.
+    """Write `source`, quantized, to the new folder `out`, which appears whole or not at all; run again after a kill, it
+    goes on from the last whole shard, unless `calibrated` was given.
 
     precision: by default Precision(). A weight whose inputs do not divide into groups stays float16, and is listed in
     the config's `ignore`. calibrated: what a calibrating method found, by tensor name: integers in place of those
     rounded to nearest, or a float tensor in place of the source's. progress is called with the name of each tensor.
-    Raises UserError for a source that is no float checkpoint.
+    max_memory: bytes that it may take; meter: where its peak is added. memory.json in `out` tells the peaks.
+    Raises UserError for a source that is no float checkpoint, and before any work when it would take more memory.
     """
-    precision, calibrated = precision or Precision(), calibrated or {}
+    precision, calibrated, meter = precision or Precision(), calibrated or {}, meter or Meter()
     config = read_config(source)
     published = None
     if config.get("model_type") == ORIGINAL:  # transformers' layouts stay, so that it can read the result
@@ -66,33 +74,41 @@ def quantize_checkpoint(
         config = {**ours.to_json(), "name": source.name}
     if kind_of(config, source / CONFIG) is not None:
         raise UserError(f"{source}: is quantized already; give the float checkpoint it was made from")
-    with new_folder(out) as part:
-        copy_side_files(source, part)
-        if published is not None:
-            write_tokenizer(source, part / TOKENIZER)
-        writer = ShardWriter(part)
-        quantized, kept, before = [], [], 0
-        for name, tensor in iter_tensors(source, published):
-            progress(name)
-            before += tensor.nbytes
-            found = calibrated.get(name, tensor)
-            scheme, layer = precision.of(name, tensor), name.removesuffix(".weight")
-            if scheme is not None:
-                for last, piece in _pieces(name, tensor, found, scheme, source).items():
-                    writer.add(f"{layer}.{last}", piece)
-                quantized.append(layer)
-                continue
-            part_name = part_of(name)
-            if part_name is not None and precision.of_part(part_name) is not None:
-                kept.append(layer)
-            writer.add(name, _to_half(name, found if isinstance(found, Tensor) else tensor, source))
-        if not quantized:
-            raise UserError(f"{source}: no Linear weight of a language model fits; give a LLaVA checkpoint of ours")
-        writer.close()
-        config["quantization_config"] = section_of(precision, kept)
-        config["torch_dtype"] = "float16"
-        (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return Summary(tuple(quantized), tuple(kept), before, writer.total_bytes)
+    check_plan({"quantize": plan(source, published)}, max_memory)
+    with work_folder(out, _recipe(source, precision, calibrated)) as work:
+        part = work / OUT
+        with meter.stage("quantize"):
+            copy_side_files(source, part)
+            if published is not None:
+                write_tokenizer(source, part / TOKENIZER)
+            writer = ShardWriter(part)
+            quantized, kept, before = [], [], 0
+            for name, tensor in iter_tensors(source, published):
+                progress(name)
+                before += tensor.nbytes
+                scheme, layer = precision.of(name, tensor), name.removesuffix(".weight")
+                part_name = part_of(name)
+                if scheme is not None:
+                    quantized.append(layer)
+                elif part_name is not None and precision.of_part(part_name) is not None:
+                    kept.append(layer)
+                if name not in writer.done and f"{layer}.{layers.PACKED}" not in writer.done:
+                    writer.add(_stored(name, tensor, calibrated.get(name, tensor), scheme, source))
+            if not quantized:
+                raise UserError(f"{source}: no Linear weight of a language model fits; give a LLaVA checkpoint of ours")
+            writer.close()
+            config["quantization_config"] = section_of(precision, kept)
+            config["torch_dtype"] = "float16"
+            (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        meter.write(part)
+    return Summary(tuple(quantized), tuple(kept), before, writer.total_bytes, meter)
+
+
+def plan(source: Path, published: Published | None) -> int:
+    """Bytes that quantize_checkpoint takes at its peak: the libraries, a shard, and the largest tensor three times (as
+    it is stored, read, and what becomes of it)."""
+    largest = max(tensor.nbytes for _, tensor in iter_tensors(source, published))
+    return BASE + SHARD_BYTES + 3 * largest
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -118,16 +134,26 @@ def copy_side_files(source: Path, out: Path) -> None:
                 shutil.copyfile(path, out / path.name)
 
 
-def _pieces(
-    name: str, tensor: Tensor, found: IntWeight | Tensor, scheme: Scheme | nf4.Nf4, source: Path
+def _recipe(source: Path, precision: Precision, calibrated: Mapping[str, IntWeight | Tensor]) -> dict[str, Any]:
+    # What a calibrating method found is not looked at, so work with it never counts as the same.
+    return {"source": source_recipe(source), "precision": asdict(precision), "run": time.time_ns() if calibrated else 0}
+
+
+def _stored(
+    name: str, tensor: Tensor, found: IntWeight | Tensor, scheme: Scheme | nf4.Nf4 | None, source: Path
 ) -> dict[str, Tensor]:
+    """What a source tensor becomes in the quantized checkpoint, by tensor name."""
+    if scheme is None:
+        return {name: _to_half(name, found if isinstance(found, Tensor) else tensor, source)}
     try:
         if isinstance(scheme, nf4.Nf4):
-            return nf4.stored(tensor)
-        weight = quantize(found.flatten(1), scheme) if isinstance(found, Tensor) else found
+            pieces = nf4.stored(tensor)
+        else:
+            weight = quantize(found.flatten(1), scheme) if isinstance(found, Tensor) else found
+            pieces = layers.stored(weight, tuple(tensor.shape))
     except ValueError as error:
         raise UserError(f"{source}: {name} cannot be quantized: {error}") from None
-    return layers.stored(weight, tuple(tensor.shape))
+    return {f"{name.removesuffix('.weight')}.{last}": piece for last, piece in pieces.items()}
 
 
 def _to_half(name: str, tensor: Tensor, source: Path) -> Tensor:

@@ -13,6 +13,7 @@ from edge_runtime.errors import UserError
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
 from quantize.dequantize import dequantize_checkpoint
+from quantize.memory import Meter, parse_size
 from quantize.methods import METHODS, calibrate
 from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
 from quantize.source import checkpoint_folder
@@ -39,14 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         show = _show_progress if sys.stderr.isatty() else lambda name: None
         precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
-        calibrated = None
+        calibrated, meter = None, Meter()
         if args.method != RTN:
             if args.calibration is None:
                 raise UserError(f"--method {args.method} needs pages to calibrate with; give --calibration")
-            calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
+            with meter.stage("calibrate"):
+                calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
         elif args.calibration is not None:
             raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
-        summary = quantize_checkpoint(source, out, precision, calibrated, show)
+        summary = quantize_checkpoint(source, out, precision, calibrated, show, args.max_memory, meter)
         print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
         return 0
     except UserError as error:
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
             help=f"of the {part} (%(default)s{note})",
         )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-SCHEME)")
+    parser.add_argument(
+        "--max-memory", type=parse_size, metavar="SIZE", help="refuse at once what would take more, such as 6GB"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
@@ -95,7 +100,8 @@ def _as_text(out: Path, summary: Summary) -> str:
         f"{out}: {len(summary.quantized)} layers quantized, weights {summary.bytes_before / 1e6:.1f} -> "
         f"{summary.bytes_after / 1e6:.1f} MB"
     )
-    return line + (f"; left in float16: {', '.join(summary.kept)}" if summary.kept else "")
+    kept = f"; left in float16: {', '.join(summary.kept)}" if summary.kept else ""
+    return f"{line}{kept}\n{summary.meter.as_text()}"
 
 
 def _as_json(out: Path, args: argparse.Namespace, summary: Summary) -> dict[str, object]:
@@ -108,6 +114,7 @@ def _as_json(out: Path, args: argparse.Namespace, summary: Summary) -> dict[str,
         "kept": list(summary.kept),
         "bytes_before": summary.bytes_before,
         "bytes_after": summary.bytes_after,
+        "memory": summary.meter.as_json(),
     }
 
 

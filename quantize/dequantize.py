@@ -27,7 +27,7 @@ def dequantize_checkpoint(source: Path, out: Path) -> int:
         copy_side_files(source, part)
         writer = ShardWriter(part)
         for name, tensor in model.state_dict().items():
-            writer.add(name, tensor.half() if tensor.is_floating_point() else tensor)
+            writer.add({name: tensor.half() if tensor.is_floating_point() else tensor})
         writer.close()
         del config["quantization_config"]
         (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,36 +3,125 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import UserError
+
+OUT = "out"
+_RECIPE = "recipe.json"
+_FULL = os.strerror(errno.ENOSPC)
 
 
 @contextlib.contextmanager
 def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary folder beside `target`; rename it to `target` at the end, or remove it when anything fails.
 
-    Raises UserError when `target` is there already (an empty folder may be) or its parent cannot be written to.
+    Raises UserError when `target` is there already (an empty folder may be), its parent cannot be written to, or the
+    disk is full.
     """
     target = Path(target)
-    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UserError(f"{target}: already exists; remove it or give another --out")
+    _check_new(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A sibling, not /tmp: a rename within one file system is atomic.
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise UserError(f"{target.parent}: cannot write there ({error.strerror}); give another --out") from None
+        raise _cannot_write(target, error) from None
     try:
-        yield part
+        with _full_disk_said(target):
+            yield part
         part.chmod(0o777 & ~_umask())  # mkdtemp makes it private
         os.replace(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def work_folder(target: str | os.PathLike[str], recipe: dict[str, Any]) -> Iterator[Path]:
+    """As new_folder, but a run that is killed or interrupted leaves its work for the next one to go on with.
+
+    Yields the folder `.NAME.work` beside `target`; what is put into its OUT becomes `target`, the rest is removed.
+    recipe: what the output is made from and how, as JSON; work of another recipe is thrown away. After any error of the
+    run's own there is no folder. Raises UserError as new_folder, and when another run is at work there.
+    """
+    target = Path(target)
+    _check_new(target)
+    work = target.with_name(f".{target.name}.work")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(target, error) from None
+    with _alone(work):
+        try:
+            with _full_disk_said(target):
+                said, path = json.dumps(recipe, sort_keys=True), work / _RECIPE
+                if not path.is_file() or path.read_text(encoding="utf-8") != said:
+                    _empty(work)
+                    path.write_text(said, encoding="utf-8")
+                (work / OUT).mkdir(exist_ok=True)
+                yield work
+            os.replace(work / OUT, target)
+        except Exception:  # a kill and Ctrl-C are none
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def source_recipe(source: Path) -> dict[str, Any]:
+    """What tells a checkpoint from another, or from itself after a change, without reading gigabytes."""
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+def _check_new(target: Path) -> None:
+    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UserError(f"{target}: already exists; remove it or give another --out")
+
+
+def _cannot_write(target: Path, error: OSError) -> UserError:
+    return UserError(f"{target.parent}: cannot write there ({error.strerror}); give another --out")
+
+
+@contextlib.contextmanager
+def _full_disk_said(target: Path) -> Iterator[None]:
+    """The libraries that write our files each have an error of their own for a full disk; all quote the system's."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) != errno.ENOSPC and _FULL not in str(error):
+            raise
+        free = shutil.disk_usage(target.parent).free
+        raise UserError(
+            f"{target}: the disk is full ({free / 1e6:.0f} MB free); make room or give another --out"
+        ) from None
+
+
+@contextlib.contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    lock = os.open(part, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{part}: another run is writing there; wait for it or give another --out") from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _umask() -> int:

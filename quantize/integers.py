@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 GROUP_SIZES = (32, 64, 128)
+_BLOCK = 1 << 22  # weights that are rounded at once
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ def quantize(weight: Tensor, scheme: Scheme = INT4) -> IntWeight:
     layout on disk, so callers leave a layer in float that does not fit (`Scheme.fits`).
     Raises ValueError for a weight that does not fit, or holds NaN, infinity or values beyond float16.
     """
+    # Rows know nothing of each other; in blocks, what is computed on the way stays small beside a large weight.
+    parts = [_rounded(rows, scheme) for rows in weight.split(max(1, _BLOCK // weight.shape[-1]))]
+    zeros = [part.zeros for part in parts if part.zeros is not None]
+    codes, scales = (torch.cat([getattr(part, kind) for part in parts]) for kind in ("codes", "scales"))
+    return IntWeight(codes, scales, torch.cat(zeros) if zeros else None, scheme.bits)
+
+
+def _rounded(weight: Tensor, scheme: Scheme) -> IntWeight:
     groups = grouped(weight, scheme)  # [N, G, K / G]
     scales, zeros = parameters(groups, scheme)
     codes = round_to(groups, scales, zeros, scheme).to(torch.int8).flatten(1)

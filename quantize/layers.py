@@ -77,8 +77,11 @@ def _(ids: Tensor, packed: Tensor, scale: Tensor, bits: int) -> Tensor:
 
 
 def _weight(packed: Tensor, scale: Tensor, zero: Tensor | None, bits: int) -> IntWeight:
-    zeros = None if zero is None else unpack_zeros(zero, bits, len(packed))
-    return IntWeight(unpack(packed, bits), scale, zeros, bits)
+    return IntWeight(unpack(packed, bits), scale, _zeros(zero, bits, len(packed)), bits)
+
+
+def _zeros(zero: Tensor | None, bits: int, rows: int) -> Tensor | None:
+    return None if zero is None else unpack_zeros(zero, bits, rows)
 
 
 class IntLayer(nn.Module):
@@ -105,6 +108,11 @@ class IntLayer(nn.Module):
     @property
     def int_weight(self) -> IntWeight:
         return _weight(self.weight_packed, self.weight_scale, self.weight_zero_point, self.scheme.bits)
+
+    @property
+    def zero_points(self) -> Tensor | None:
+        """int8 [N, G]; None where all are 0."""
+        return _zeros(self.weight_zero_point, self.scheme.bits, len(self.weight_packed))
 
     @property
     def float_weight(self) -> Tensor:

@@ -23,25 +23,31 @@ from quantize.quantization_config import kind_of
 WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
 
 
-def load_model(folder: Path, weights: str | None = None) -> tuple[Llava, Config]:
+def load_model(folder: Path, weights: str | None = None, halves: bool = False) -> tuple[Llava, Config]:
     """The model in eval mode, computing in float32, and its config.
+
+    halves: float16 weights of a quantized checkpoint stay so, in the mapped file; export.graphs.widen makes them
+    float32 when their part's turn comes.
 
     weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same
     integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
-    float16 has. "float32" dequantizes. Raises UserError for a folder that is no checkpoint of ours, whose tensors do
-    not match its config, or that does not have the weights that were asked for.
+    float16 has. "float32" dequantizes. Integers, and what is float32 in the file, stay in the mapped file, which must
+    not change. Raises UserError for a folder that is no checkpoint of ours, whose tensors do not match its config, or
+    that does not have the weights that were asked for.
     """
     config, published = read_source(folder)
     kind = kind_of(config.extra, folder / "config.json")
     check_weights(kind, weights, folder)
-    model, tensors = Llava(config), dict(iter_tensors(folder, published))
-    if kind is not None:
-        tensors = _insert_quantized(model, tensors, folder)
+    with torch.device("meta"):
+        model = Llava(config)
     # Scales stay what they are on disk; everything else that is float computes in float32.
+    halves = halves and kind is not None and weights in (None, kind)
     state = {
-        name: tensor.float() if tensor.is_floating_point() and not name.endswith(f".{SCALE}") else tensor
-        for name, tensor in tensors.items()
+        name: tensor if halves or not tensor.is_floating_point() or name.endswith(f".{SCALE}") else tensor.float()
+        for name, tensor in iter_tensors(folder, published)
     }
+    if kind is not None:
+        state = _insert_quantized(model, state, folder)
     load_state(model, state, str(folder))
     if weights == "int4" and kind is None:
         quantize_model(model)
@@ -105,7 +111,8 @@ def _insert_quantized(model: nn.Module, tensors: dict[str, Tensor], folder: Path
     """Put empty quantized layers where the tensors are of such; returns the tensors by the model's names."""
     for name in [n.removesuffix(f".{PACKED}") for n in tensors if n.endswith(f".{PACKED}")]:
         try:
-            layer = int_layer(model.get_submodule(name), _scheme_of(name, tensors))
+            with torch.device("meta"):  # it gets its tensors from the file
+                layer = int_layer(model.get_submodule(name), _scheme_of(name, tensors))
         except (AttributeError, ValueError, KeyError, IndexError) as error:
             raise UserError(f"{folder}: quantized weights of {name} do not fit its config.json ({error})") from None
         model.set_submodule(name, layer)
@@ -130,9 +137,18 @@ def _scheme_of(name: str, tensors: dict[str, Tensor]) -> Scheme:
 
 @torch.no_grad()
 def _round_to_half(model: nn.Module, folder: Path) -> None:
-    tensors: dict[str, Tensor] = dict(model.named_parameters()) | dict(model.named_buffers())
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point():
-            tensor.copy_(tensor.half())
-            if not torch.isfinite(tensor).all():
-                raise UserError(f"{folder}: {name} holds NaN, infinity or values beyond float16; use --weights float32")
+    for module_name, module in model.named_modules():
+        # New tensors in their places: the old ones may lie in the mapped file.
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[name] = nn.Parameter(_rounded(parameter, f"{module_name}.{name}", folder))
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.is_floating_point():
+                module._buffers[name] = _rounded(buffer, f"{module_name}.{name}", folder)
+
+
+def _rounded(tensor: Tensor, name: str, folder: Path) -> Tensor:
+    half = tensor.half()
+    if not torch.isfinite(half).all():
+        raise UserError(f"{folder}: {name} holds NaN, infinity or values beyond float16; use --weights float32")
+    return half.to(tensor.dtype)

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.engines.stateful import History, StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import UserError, shorten
 
 # The most positions one call of the decoder or the embedding takes; the exporter bounds the packages' inputs by it.
@@ -46,7 +46,9 @@ class CoreMLEngine:
         self._width = bundle.manifest.model.hidden_size
         self._vision = load(bundle.path("vision"))
         self._embed = load(bundle.path("embed"))
-        self._decoder = [load(bundle.path(name)) for name in decoder_artifacts(bundle.manifest.artifacts)]
+        self._decoder = [
+            load(bundle.path(name)) for name in decoder_artifacts(bundle.manifest.artifacts) or ["decoder"]
+        ]
         self._states = [package.make_state() for package in self._decoder]
         self._cached = StatefulDecoder(self._step, STEP)
 
@@ -80,15 +82,6 @@ class CoreMLEngine:
         for i, (package, state) in enumerate(zip(self._decoder, self._states, strict=True)):
             x = _floats(package.predict({"embeds": x, "mask": mask}, state), "logits" if i == last else "hidden")
         return x[0]
-
-
-def decoder_artifacts(artifacts: object) -> list[str]:
-    """The decoder's artifacts in order: "decoder", or "decoder_0", "decoder_1" ... when it is split by layers."""
-    assert hasattr(artifacts, "__contains__")
-    count = 0
-    while f"decoder_{count}" in artifacts:
-        count += 1
-    return [f"decoder_{i}" for i in range(count)] or ["decoder"]
 
 
 def open_engine(bundle: Bundle, threads: int | None = None) -> CoreMLEngine:

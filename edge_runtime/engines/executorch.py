@@ -1,6 +1,7 @@
 """Runs a bundle's ExecuTorch program, on the CPU or whatever its delegate drives.
 
-The program keeps one KV cache in its own memory; engines.stateful makes of it the caches as values of a Session.
+A large decoder lies in programs of its own, some layers in each. Programs keep their KV cache in their own memory;
+engines.stateful makes of it the caches as values of a Session.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.engines.stateful import History, StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import CannotRunHere, UserError, shorten
 
-_METHODS = ("vision_encoder", "token_embedding", "text_decoder")
+VISION, EMBED, DECODER = "vision_encoder", "token_embedding", "text_decoder"
 
 
 class ExecutorchEngine:
@@ -46,7 +47,11 @@ class ExecutorchEngine:
             runtime._unsafe_reset_threadpool(threads)
         try:
             self._program = runtime._load_program(str(self._path))
-            self._vision, self._embed, self._decoder = (self._program.load_method(name) for name in _METHODS)
+            self._vision, self._embed = (self._program.load_method(name) for name in (VISION, EMBED))
+            parts = [bundle.path(name) for name in decoder_artifacts(bundle.manifest.artifacts)]
+            # A method needs its program: both are kept.
+            self._parts = [runtime._load_program(str(path)) for path in parts] or [self._program]
+            self._decoders = [part.load_method(DECODER) for part in self._parts]
             (self._most,) = self._program.load_method("get_max_seq_len").call([])
             (context,) = self._program.load_method("get_max_context_len").call([])
         except (RuntimeError, ValueError) as error:
@@ -87,8 +92,10 @@ class ExecutorchEngine:
         return self._cached.decode(embeds, cache)
 
     def _step(self, embeds: np.ndarray, position: int) -> np.ndarray:
-        rows = np.asarray(embeds, np.float32)[None]
-        return self._run(self._decoder, rows, np.arange(position, position + rows.shape[1])).reshape(-1)
+        x, places = np.asarray(embeds, np.float32)[None], np.arange(position, position + len(embeds))
+        for decoder in self._decoders:
+            x = self._run(decoder, x, places)
+        return x.reshape(-1)
 
     def _run(self, method: Any, *arrays: np.ndarray) -> np.ndarray:
         tensors = [self._torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]

@@ -8,8 +8,8 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines.bridge import java_class as _java
-from edge_runtime.engines.executorch import ExecutorchEngine
-from edge_runtime.engines.stateful import StatefulDecoder
+from edge_runtime.engines.executorch import DECODER, EMBED, VISION, ExecutorchEngine
+from edge_runtime.engines.stateful import StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import UserError, shorten
 
 
@@ -21,12 +21,12 @@ class JavaExecutorchEngine(ExecutorchEngine):
             raise UserError(f"threads must be 1 or more, not {threads}")
         self._path, self._model = bundle.path("program"), bundle.manifest.model
         module = _java("org.pytorch.executorch.Module")
-        path = str(self._path)
+        paths = [self._path, *(bundle.path(name) for name in decoder_artifacts(bundle.manifest.artifacts))]
         try:
             # 0 is Module.LOAD_MODE_FILE.
-            self._module = module.load(path) if threads is None else module.load(path, 0, threads)
+            programs = [module.load(str(p)) if threads is None else module.load(str(p), 0, threads) for p in paths]
             self._most, context = (
-                self._module.execute(name)[0].toInt() for name in ("get_max_seq_len", "get_max_context_len")
+                programs[0].execute(name)[0].toInt() for name in ("get_max_seq_len", "get_max_context_len")
             )
         # pyjnius raises one exception class for whatever Java threw.
         except Exception as error:
@@ -37,13 +37,15 @@ class JavaExecutorchEngine(ExecutorchEngine):
                 f"{self._path}: holds {context} positions, not the manifest's {self._model.context_length}; "
                 "export the bundle again"
             )
-        self._vision, self._embed, self._decoder = "vision_encoder", "token_embedding", "text_decoder"
+        self._vision, self._embed = (programs[0], VISION), (programs[0], EMBED)
+        self._decoders = [(program, DECODER) for program in programs[1:] or programs]
         self._cached = StatefulDecoder(self._step, self._most)
 
     def _run(self, method: Any, *arrays: np.ndarray) -> np.ndarray:
         values = [_value(array) for array in arrays]
         try:
-            tensor = self._module.execute(method, *values)[0].toTensor()
+            program, name = method
+            tensor = program.execute(name, *values)[0].toTensor()
         except Exception as error:
             reason = shorten(str(error), 120)
             raise UserError(f"{self._path}: ExecuTorch stopped ({reason}); export the bundle again") from None

@@ -13,7 +13,7 @@ An answer thus never comes from another cache's keys; the price of going back to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,3 +82,11 @@ class StatefulDecoder:
 
     def _holds(self, node: History) -> bool:
         return node.depth <= len(self._held) and self._held[node.depth - 1] is node
+
+
+def decoder_artifacts(artifacts: Container[str]) -> list[str]:
+    """The decoder's artifacts in order: "decoder_0", "decoder_1" ... when it is split by layers, otherwise none."""
+    names: list[str] = []
+    while (name := f"decoder_{len(names)}") in artifacts:
+        names.append(name)
+    return names

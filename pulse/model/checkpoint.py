@@ -46,13 +46,18 @@ def load_checkpoint(folder: Path) -> Llava:
     Raises UserError when a file is missing or the tensors are not those of the config, listing them.
     """
     config, published = read_source(folder)
-    model = Llava(config)
-    load_state(model, dict(iter_tensors(Path(folder), published)), str(folder))
+    with torch.device("meta"):
+        model = Llava(config)
+    state = {name: t.float() if t.is_floating_point() else t for name, t in iter_tensors(Path(folder), published)}
+    load_state(model, state, str(folder))
     return model.eval()
 
 
 def load_state(model: Llava, state: dict[str, Tensor], where: str) -> None:
-    """Fill the model; raises UserError that lists missing, unknown and misshapen tensors in one message."""
+    """Give the model the tensors of `state` themselves, without a copy.
+
+    Raises UserError that lists missing, unknown and misshapen tensors in one message.
+    """
     wanted = model.state_dict()
     missing = sorted(wanted.keys() - state.keys())
     unknown = sorted(state.keys() - wanted.keys())
@@ -61,7 +66,7 @@ def load_state(model: Llava, state: dict[str, Tensor], where: str) -> None:
     if any(faults.values()):
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
         raise UserError(f"{where}: the tensors are not those of its config.json ({listed}); copy the checkpoint again")
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
 
 
 def save_checkpoint(folder: Path, config: Config, state: dict[str, Tensor], tokenizer: Path) -> None:

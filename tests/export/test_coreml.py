@@ -24,8 +24,9 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export import coreml_lint
 from export.build import build_bundle, certifying_engine
-from export.coreml import LIMITS, layer_chunks, write_graphs
+from export.coreml import LIMITS, write_graphs
 from export.coreml_decoder import StatefulDecoder, heads
+from export.graphs import layer_chunks
 from export.mil import MilModel
 from export.mil.package import read_package
 from export.near_ties import near_ties

@@ -294,3 +294,25 @@ def test_what_cannot_be_lowered_is_said_before_any_work(
 def test_unknown_delegates_are_named() -> None:
     with pytest.raises(UserError, match="delegate tpu is not available; this version lowers to xnnpack, coreml"):
         check_delegate("tpu")
+
+
+@pytest.mark.slow
+def test_a_large_decoder_lies_in_several_programs_and_answers_the_same(
+    int4: tuple[Path, Certificate], checkpoint: Path, tmp_path: Path
+) -> None:
+    whole = Bundle.load(int4[0])
+    manifest = json.loads((int4[0] / "manifest.json").read_text())
+    folder = tmp_path / "split"
+    folder.mkdir()
+    model, config = load_model(checkpoint, "int4")
+    artifacts = write_graphs(model, config, "int4", folder, program_bytes=1)
+    assert list(artifacts) == ["program", "decoder_0", "decoder_1", "delegation"]
+    assert "text_decoder of decoder_1.pte" in [method for _, method, _ in read_shares(folder)]
+    shutil.copy(whole.path("tokenizer"), folder / "tokenizer.json")
+    write_manifest(folder, {**manifest, "artifacts": {**artifacts, "tokenizer": "tokenizer.json"}})
+    one, split = open_engine(whole, threads=1), open_engine(Bundle.load(folder), threads=1)
+    draw, caches = np.random.default_rng(0), [one.empty_cache(), split.empty_cache()]
+    for length in (5, 1, 3):
+        embeds = draw.normal(size=(length, config.text.hidden_size)).astype(np.float32)
+        (want, caches[0]), (got, caches[1]) = one.decode(embeds, caches[0]), split.decode(embeds, caches[1])
+        np.testing.assert_allclose(got, want, atol=1e-5)

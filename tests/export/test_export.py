@@ -21,10 +21,11 @@ from edge_runtime.session import Session
 from export.build import TARGETS, build_bundle, certificate_of
 from export.cli import main
 from export.reference import TorchEngine
-from export.verify import certify
+from export.verify import certify, not_run
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main as quantize
 from quantize.load import load_model
+from quantize.memory import MEMORY
 from quantize.precision import Precision
 
 STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
@@ -222,7 +223,7 @@ def test_command_exits_1_when_the_certificate_fails(
 
 
 @pytest.mark.usefixtures("instant")
-def test_an_interrupted_export_leaves_no_folder(
+def test_an_interrupted_export_leaves_no_bundle_but_its_work(
     checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object) -> None:
@@ -230,7 +231,13 @@ def test_an_interrupted_export_leaves_no_folder(
 
     monkeypatch.setattr(export.build, "certify", stop)  # the last step: every file is written by then
     assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 130
-    assert not any((tmp_path / "out").iterdir())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".bundle.work"]
+    monkeypatch.undo()
+    # What it had quantized is not quantized again.
+    monkeypatch.setattr(export.build, "quantize_checkpoint", stop)
+    monkeypatch.setattr(export.build, "certificate_of", lambda *arguments: not_run(pages, "not now"))
+    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize(
@@ -332,3 +339,36 @@ def test_a_calibrated_checkpoint_with_8_bits_around_it(
     certificate, bundle = build_bundle(out, "onnx", None, tmp_path / "bundle", pages)
     assert certificate.status == "pass"
     assert json.loads((bundle / "manifest.json").read_text())["weights"] == "int4"
+
+
+def test_memory_by_stage_is_in_the_bundle(bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    assert MEMORY in loaded.manifest.files
+    stages = json.loads((bundle / MEMORY).read_text())["stages"]
+    assert list(stages) == ["quantize", "graphs", "certificate"]
+    assert all(stage["peak_resident"] > 1e8 for stage in stages.values())
+
+
+def test_a_certificate_that_does_not_fit_is_not_run(bundle: Path, checkpoint: Path, pages: list[Path]) -> None:
+    certificate = certificate_of(Bundle.load(bundle), checkpoint, pages, most=1_000_000)
+    assert certificate.status == "incomplete"
+    assert {stage.status for stage in certificate.stages} == {"not_run"}
+    assert "run pulse-verify on a larger machine" in certificate.stages[0].reason
+
+
+def test_too_low_a_limit_is_refused_before_any_work(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "b"), "--max-memory", "100MB"]) == 2
+    error = capsys.readouterr().err
+    assert "the stage graphs takes about" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_beside_the_graph_give_the_same_bundle(
+    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export.onnx, "_EXTERNAL_ABOVE", 0)
+    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "b", pages)
+    assert (folder / "decoder.onnx.data").is_file()
+    assert certificate.status == "pass"

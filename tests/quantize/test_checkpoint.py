@@ -105,7 +105,7 @@ def test_lm_head_is_quantized_when_asked(source: Path, tmp_path: Path) -> None:
 def test_shards_hold_the_same_tensors_and_are_indexed(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
     writer = ShardWriter(tmp_path, shard_bytes=20_000)
     for name, tensor in tensors.items():
-        writer.add(name, tensor)
+        writer.add({name: tensor})
     writer.close()
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
     assert not list(tmp_path.glob("part-*"))

@@ -1,0 +1,76 @@
+"""The random checkpoint is of PULSE's own layout, of the shape that was asked for, and the same for the same seed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
+from edge_runtime.tokenizer import Tokenizer
+from pulse.model.checkpoint import load_checkpoint, read_source
+from pulse.model.config import Config
+from pulse.model.llava import Llava
+from pulse.model.tokenizer import write_tokenizer
+from tests.golden import GOLDEN
+
+VISION, TEXT = SHAPES["tiny"]
+
+
+def test_it_reads_as_a_published_checkpoint(tmp_path: Path) -> None:
+    written = write_random_checkpoint(tmp_path / "r", VISION, replace(TEXT, num_hidden_layers=3))
+    config, published = read_source(tmp_path / "r")
+    assert published is not None
+    assert published.vision is None  # the tower's weights are in it
+    assert (config.vision, config.text) == (VISION, replace(TEXT, num_hidden_layers=3))
+    model = load_checkpoint(tmp_path / "r")
+    linear = model.language_model.model.layers[2].mlp.down_proj.weight
+    assert float(linear.std()) == pytest.approx(0.02, rel=0.02)
+    assert written == pytest.approx(sum(p.numel() for p in model.parameters()) * 2, rel=0.02)  # CLIP's last layer
+
+
+def test_its_names_are_those_of_the_original() -> None:
+    index = json.loads((GOLDEN / "a" / "checkpoint" / "model.safetensors.index.json").read_text())
+    theirs = {re.sub(r"layers\.\d+", "layers.N", name) for name in index["weight_map"]}
+    ours = {re.sub(r"layers\.\d+", "layers.N", name) for name, _ in random_tensors(VISION, TEXT, 0)}
+    assert ours == {name for name in theirs if ".post_layernorm." not in name}  # which LLaVA never reads
+
+
+def test_a_seed_gives_the_same_weights_again() -> None:
+    first, again, other = (dict(random_tensors(VISION, TEXT, seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["lm_head.weight"], other["lm_head.weight"])
+
+
+def test_the_default_shape_is_that_of_pulse_7b() -> None:
+    with torch.device("meta"):
+        model = Llava(Config(*SHAPES["7b"]))
+    billions = sum(p.numel() for p in model.parameters()) / 1e9
+    assert billions == pytest.approx(7.05, abs=0.02)  # 14.1 GB of bfloat16, as it is published
+
+
+def test_its_tokenizer_has_a_piece_for_every_row(tmp_path: Path) -> None:
+    assert main([str(tmp_path / "r"), "--shape", "tiny", "--layers", "1"]) == 0
+    write_tokenizer(tmp_path / "r", tmp_path / "tokenizer.json")
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json")
+    assert tokenizer.vocab_size == TEXT.vocab_size
+    assert tokenizer.decode(tokenizer.encode("Is this a normal ECG? 12")) == "Is this a normal ECG? 12"
+    assert tokenizer.decode([700])
+
+
+def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("x")
+    for argv, reason in (
+        ([str(tmp_path / "there")], "already exists"),
+        ([str(tmp_path / "n"), "--layers", "0"], "or more"),
+    ):
+        assert main(argv) == 2
+        error = capsys.readouterr().err
+        assert reason in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "n").exists()
