@@ -13,7 +13,7 @@ from pulse.model.llava import Llava
 from quantize.memory import give_back
 
 # Bits of a weight, with its share of a float16 scale for 32.
-_BITS = {"int4": 4.5, "int8": 8.0, "float16": 16.0, "float32": 32.0}
+_BITS = {"int4": 4.5, "nf4": 4.5, "int8": 8.0, "float16": 16.0, "float32": 32.0}
 
 
 class VisionGraph(nn.Module):
