@@ -55,7 +55,7 @@ class Meter:
         """Measure what runs inside, in this process. Stages must not overlap; one that fails is not recorded."""
         with contextlib.suppress(OSError):
             _CLEAR.write_text("5")  # Linux: the high-water mark starts anew
-        done, seen, started = threading.Event(), [0], time.monotonic()
+        done, seen, started, before = threading.Event(), [0], time.monotonic(), _children_peak()
         thread = threading.Thread(target=_watch, args=(done, seen), daemon=True)
         thread.start()
         try:
@@ -63,7 +63,9 @@ class Meter:
         finally:
             done.set()
             thread.join()
-        self.peaks[name] = Peak(_highest(), seen[0] or None, round(time.monotonic() - started, 1))
+        # A child shares what its parent alone holds, so its peak is one of the whole; that of earlier stages is not.
+        highest = max(_peak(), after if (after := _children_peak()) > before else 0)
+        self.peaks[name] = Peak(highest, seen[0] or None, round(time.monotonic() - started, 1))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -180,11 +182,16 @@ def _watch(done: threading.Event, seen: list[int]) -> None:
             return
 
 
-def _highest() -> int:
-    """Of this process, or of a child that has ended, whose memory begins as this one's."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    own = _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit)
+_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+
+
+def _peak() -> int:
+    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+
+def _children_peak() -> int:
+    """The highest of all children that have ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _UNIT
 
 
 def _children() -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import safe_open, save_file
 
 from edge_runtime.errors import UserError
-from quantize.memory import MEMORY, Meter, _status, check_plan, parse_size, release_mapped
+from quantize.memory import MEMORY, Meter, _status, check_plan, in_child, parse_size, release_mapped
 
 BYTES = 200_000_000
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
@@ -71,3 +73,33 @@ def test_a_plan_is_refused_by_its_largest_stage() -> None:
     check_plan(plan, 3_000_000_000)
     with pytest.raises(UserError, match=r"the stage two takes about 3\.0 GB, more than --max-memory 2\.5 GB"):
         check_plan(plan, 2_500_000_000)
+
+
+@linux
+def test_a_childs_memory_counts_and_goes_with_it() -> None:
+    def work() -> int:
+        return int(np.ones(2 * BYTES, np.uint8).sum())
+
+    meter = Meter()
+    with meter.stage("before"):
+        pass
+    with meter.stage("child"):
+        assert in_child(work) == 2 * BYTES
+    with meter.stage("after"):
+        pass
+    before, child, after = (meter.peaks[name].anonymous or 0 for name in ("before", "child", "after"))
+    assert child - max(before, after) > 1.5 * BYTES
+    assert meter.peaks["child"].resident > child  # its files too
+
+
+def test_a_childs_error_is_the_callers() -> None:
+    def fail() -> None:
+        raise UserError("not so")
+
+    with pytest.raises(UserError, match="not so"):
+        in_child(fail)
+
+
+def test_a_child_that_is_killed_is_said() -> None:
+    with pytest.raises(RuntimeError, match="a child process ended with -9"):
+        in_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
