@@ -107,7 +107,7 @@ def build_bundle(
     sign = None if key is None else signer(key)
     config = with_options(read_source(source)[0], options)
     quantized = weights == "int4" and kind_of(config.extra, source / CONFIG) is None
-    check_plan({"graphs": graphs_bytes(config, weights)}, max_memory)
+    check_plan({"graphs": graphs_bytes(source, weights, target)}, max_memory)
     about = {"target": target, "weights": weights, "style": style, "delegate": delegate, "options": asdict(options)}
     with work_folder(out, {"source": source_recipe(source), **about}) as work:
         part, checkpoint = work / OUT, source
@@ -155,7 +155,7 @@ def certificate_of(
     if options_of(bundle).kv == "int8":
         limits = allowed(limits)
     warnings = WARNINGS[target](config) if target in WARNINGS else ()
-    needed = certificate_bytes(config, weights)
+    needed = certificate_bytes(source, config, weights)
     if most is not None and needed > most:
         reason = (
             f"the bundle beside float32 torch takes about {needed / 1e9:.0f} GB and {most / 1e9:.0f} GB were allowed; "

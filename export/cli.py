@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             style=args.onnx_style,
             userland=open_userland() if args.emulated else None,
             options=Options(args.tiles, args.merge_tokens, args.kv),
-            max_memory=args.max_memory,
+            max_memory=parse_size(args.max_memory),
             meter=meter,
         )
         print(json.dumps(_as_json(out, args, certificate, meter)) if args.json else _as_text(out, certificate, meter))
@@ -82,9 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="certify on this processor too (after make emulated)")
-    parser.add_argument(
-        "--max-memory", type=parse_size, metavar="SIZE", help="refuse at once what would take more, such as 6GB"
-    )
+    parser.add_argument("--max-memory", metavar="SIZE", help="refuse at once what would take more, such as 6GB")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 

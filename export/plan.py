@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from export import coreml, executorch
+from pulse.model.checkpoint import read_source
 from pulse.model.config import Config
 from pulse.model.llava import Llava
+from pulse.model.weights import iter_tensors
+from quantize.layers import SCALE
 from quantize.memory import BASE, available
 from quantize.precision import Precision
+from quantize.quantization_config import kind_of
 
 _MARGIN = 0.8  # of what is available now: other programs want some of it
+_BYTES = {"int4": 0.5, "nf4": 0.5, "int8": 1.0}  # of a weight; its scales come on top
+_WIDENING, _TRACING = {"executorch": 1.2}, 0.15  # bytes held for each byte of floats, and of all weights
+# What converting takes for each byte of the layers that go into one program or package together.
+_CONVERTING = {"executorch": (6, executorch.PROGRAM_BYTES), "coreml": (4, coreml.PACKAGE_BYTES)}
 
 
-def graphs_bytes(config: Config, weights: str) -> int:
-    """Peak while graphs are written: what is float on this way, and twice the largest of it while it is stored.
+def graphs_bytes(source: Path, weights: str, target: str) -> int:
+    """Peak while graphs are written, on the safe side of what was measured on checkpoints of PULSE-7B's width.
 
-    Measured on checkpoints of PULSE-7B's width with 2 layers. Integers stay in the mapped file and are given back as
-    they are written.
+    What is not integers is widened to float32 and copied while it is stored; integers stay in the mapped file, but for
+    the layers that a converter holds.
     """
-    floats = [4 * tensor.numel() for tensor in _floats(config, weights)]
-    return BASE + sum(floats) + 2 * max(floats)
+    whole, floats, largest = _sizes(source, weights)
+    parts = BASE + int(floats * _WIDENING.get(target, 1.0) + _TRACING * whole) + 2 * largest
+    times, most = _CONVERTING.get(target, (0, 0))
+    return max(parts, BASE + times * min(most, whole - floats))
 
 
-def certificate_bytes(config: Config, weights: str) -> int:
+def certificate_bytes(source: Path, config: Config, weights: str) -> int:
     """Peak of a certificate: both sides hold all weights, and the reference copies its keys and values at each step."""
     text = config.text
-    with torch.device("meta"):
-        elements = sum(parameter.numel() for parameter in Llava(config).parameters())
-    floats = sum(4 * tensor.numel() for tensor in _floats(config, weights))
-    whole = floats + (elements - floats // 4) * {"int4": 5, "nf4": 5, "int8": 8}.get(weights, 32) // 8
-    positions = text.max_position_embeddings
-    cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
-    return BASE + 2 * whole + 3 * cache
+    cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * text.max_position_embeddings
+    return BASE + 2 * _sizes(source, weights)[0] + 3 * cache
 
 
 def room(limit: int | None) -> int | None:
@@ -43,9 +48,22 @@ def room(limit: int | None) -> int | None:
     return limit if limit is not None else None if free is None else int(_MARGIN * free)
 
 
-def _floats(config: Config, weights: str) -> Iterable[Tensor]:
-    """The tensors that are not integers when the model is loaded."""
+def _sizes(source: Path, weights: str) -> tuple[int, int, int]:
+    """Bytes of the loaded model, of what is float32 in it, and of the largest tensor of that."""
+    config, published = read_source(source)
+    kind = kind_of(config.extra, source / "config.json")
+    if kind == weights:
+        floats = [
+            4 * tensor.numel()
+            for name, tensor in iter_tensors(source, published)
+            if tensor.is_floating_point() and not name.endswith(SCALE)
+        ]
+    else:
+        with torch.device("meta"):
+            state = Llava(config).state_dict()
+        precision = None if weights in ("float16", "float32") else Precision()
+        floats = [4 * t.numel() for name, t in state.items() if precision is None or precision.of(name, t) is None]
     with torch.device("meta"):
-        state = Llava(config).state_dict()
-    precision = None if weights in ("float16", "float32") else Precision("int4-g32" if weights == "int4" else weights)
-    return [t for name, t in state.items() if precision is None or precision.of(name, t) is None]
+        elements = sum(parameter.numel() for parameter in Llava(config).parameters())
+    rest = int((elements - sum(floats) // 4) * _BYTES.get(weights, 0) * 1.125)
+    return sum(floats) + rest, sum(floats), max(floats)

@@ -105,10 +105,10 @@ def quantize_checkpoint(
 
 
 def plan(source: Path, published: Published | None) -> int:
-    """Bytes that quantize_checkpoint takes at its peak: the libraries, a shard, and the largest tensor three times (as
-    it is stored, read, and what becomes of it)."""
+    """Bytes that quantize_checkpoint takes at its peak: the libraries, a shard, and the largest tensor four times (in
+    the file, what becomes of it, and on the way)."""
     largest = max(tensor.nbytes for _, tensor in iter_tensors(source, published))
-    return BASE + SHARD_BYTES + 3 * largest
+    return BASE + SHARD_BYTES + 4 * largest
 
 
 def read_config(folder: Path) -> dict[str, Any]:

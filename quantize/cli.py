@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
         elif args.calibration is not None:
             raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
-        summary = quantize_checkpoint(source, out, precision, calibrated, show, args.max_memory, meter)
+        summary = quantize_checkpoint(source, out, precision, calibrated, show, parse_size(args.max_memory), meter)
         print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
         return 0
     except UserError as error:
@@ -84,9 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             help=f"of the {part} (%(default)s{note})",
         )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-SCHEME)")
-    parser.add_argument(
-        "--max-memory", type=parse_size, metavar="SIZE", help="refuse at once what would take more, such as 6GB"
-    )
+    parser.add_argument("--max-memory", metavar="SIZE", help="refuse at once what would take more, such as 6GB")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 

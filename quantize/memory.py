@@ -29,7 +29,7 @@ from edge_runtime.errors import UserError
 
 T = TypeVar("T")
 MEMORY = "memory.json"
-BASE = 900_000_000  # torch and what comes with it, before any weight
+BASE = 1_000_000_000  # torch and what comes with it, before any weight
 _STATUS, _MAPS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/maps"), Path("/proc/self/clear_refs")
 _SAMPLES = 0.02  # seconds between looks at anonymous memory, which has no high-water mark of its own
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B?", re.IGNORECASE)
@@ -90,8 +90,10 @@ class Meter:
         )
 
 
-def parse_size(text: str) -> int:
-    """Bytes of "6GB", "512M" (powers of 1000) or "4GiB" (of 1024). Raises UserError for anything else."""
+def parse_size(text: str | None) -> int | None:
+    """Bytes of "6GB", "512M" (powers of 1000) or "4GiB" (of 1024); None of None. Raises UserError for anything else."""
+    if text is None:
+        return None
     match = _SIZE.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise UserError(f"{text!r} is not a size; give one such as 6GB, 512MB or 4GiB")
