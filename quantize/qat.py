@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -38,5 +39,6 @@ def call_rounded(model: nn.Module, precision: Precision, *args: Any) -> Any:
 
 
 def _through(weight: Tensor, scheme: Scheme) -> Tensor:
-    nearest = dequantize(quantize(weight.detach().flatten(1), scheme)).view_as(weight)
+    with torch.autocast(weight.device.type, enabled=False):  # rounded as what ships is, whatever the loss computes in
+        nearest = dequantize(quantize(weight.detach().flatten(1), scheme)).view_as(weight)
     return weight + (nearest.to(weight.dtype) - weight.detach())
