@@ -43,7 +43,8 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-report: $(KINDS:%=build/bundles/%/manifest.json) emulated  ## measure pulse-nano on this machine: build/report/report.html
+report: $(VENV)/.targets emulated  ## measure pulse-nano on this machine: build/report/report.html
+	$(MAKE) -j 2 $(KINDS:%=build/bundles/%/manifest.json)
 	rm -rf build/report
 	$(BIN)/pulse-bench report $(KINDS:%=build/bundles/%) --data $(DATA) --context 64,128,256,512,900 \
 	    --estimate all --emulated aarch64 $(if $(OLD),--compare $(OLD)) --out build/report
