@@ -29,7 +29,7 @@ def test_it_reads_as_a_published_checkpoint(tmp_path: Path) -> None:
     assert (config.vision, config.text) == (VISION, replace(TEXT, num_hidden_layers=3))
     model = load_checkpoint(tmp_path / "r")
     linear = model.language_model.model.layers[2].mlp.down_proj.weight
-    assert float(linear.std()) == pytest.approx(0.02, rel=0.02)
+    assert float(linear.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert written == pytest.approx(sum(p.numel() for p in model.parameters()) * 2, rel=0.02)  # CLIP's last layer
 
 
