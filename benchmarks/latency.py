@@ -43,11 +43,13 @@ HIGHER_IS_BETTER = ("decode_tokens_per_s",)
 
 @dataclass(frozen=True)
 class Setting:
-    """How a bundle is run; None leaves a choice to the runtime. context: positions before the answer."""
+    """How a bundle is run; None leaves a choice to the runtime. context: positions before the answer. tiles: of a
+    page at most."""
 
     threads: int | None = None
     context: int | None = None
     provider: str | None = None
+    tiles: int | None = None
 
     def options(self) -> list[str]:
         """As edge_runtime.measure takes them."""
@@ -161,7 +163,19 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(
-            ["bundle", "target", "weights", "bytes", "sha256", "threads", "context", "provider", "evidence", "figure"]
+            [
+                "bundle",
+                "target",
+                "weights",
+                "bytes",
+                "sha256",
+                "threads",
+                "context",
+                "provider",
+                "tiles",
+                "evidence",
+                "figure",
+            ]
             + ["unit", "median", "low", "high", "min", "max"]
         )
         for row in rows:
@@ -195,6 +209,7 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     verb.add_argument(
         "--provider", type=words, default=(None,), metavar="P,P", help="ONNX Runtime's: cpu, tensorrt ..."
     )
+    verb.add_argument("--tiles", type=counts, default=(None,), metavar="N,N", help="of a page at most, base included")
     verb.add_argument("--rounds", type=count, default=3, metavar="N", help="fresh processes each (%(default)s)")
     verb.add_argument("--runs", type=count, default=5, metavar="N", help="warm readings a process (%(default)s)")
     verb.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as CSV")
@@ -206,7 +221,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Measure; returns the JSON and the text. Raises UserError when no bundle could be run."""
     if args.csv:
         check_writable(args.csv)
-    settings = [Setting(*each) for each in itertools.product(args.threads, args.context, args.provider)]
+    settings = [Setting(*each) for each in itertools.product(args.threads, args.context, args.provider, args.tiles)]
     picture = args.image or example_pages()[0]
     if not picture.is_file():
         raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")

@@ -17,9 +17,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from edge_runtime.preprocess import fewer_tiles
 from edge_runtime.session import Observation, Picture, Session
 
 # Each reading's figures, in the order in which they happen.
@@ -43,11 +45,13 @@ def measure(
     threads: int | None = None,
     provider: str | None = None,
     context: int | None = None,
+    tiles: int | None = None,
     max_new_tokens: int | None = None,
 ) -> dict[str, object]:
     """Read and answer `picture` 1 + `runs` times, greedily.
 
     context: positions before the answer; the question is made longer by a repeated sentence until it fills them.
+    tiles: of a page at most, for a model that cuts pages into tiles.
 
     Returns import_ms and open_ms; cold and warm (FIGURES -> value, -> one value a run); prompt_positions, tokens,
     token_ids and probabilities of the answer; peak_bytes; joules a warm reading where a counter can be read, else None.
@@ -56,6 +60,8 @@ def measure(
     opening = time.perf_counter()
     session = Session.open(bundle, threads, provider=provider)
     opened = time.perf_counter()
+    if tiles is not None:
+        session.manifest = replace(session.manifest, preprocess=fewer_tiles(session.manifest.preprocess, tiles))
     question = session.manifest.default_question
     if context is not None:
         question = _fill(session, session.look(picture), question, context)
@@ -145,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, metavar="N")
     parser.add_argument("--provider", metavar="P")
     parser.add_argument("--context", type=int, metavar="N", help="positions before the answer")
+    parser.add_argument("--tiles", type=int, metavar="N", help="of a page at most")
     parser.add_argument("--max-new-tokens", type=int, metavar="N")
     args = vars(parser.parse_args(argv))
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -78,6 +78,19 @@ class PreprocessSpec:
             merge=fields.text("merge", choices=MERGES) if mode == "anyres" else MERGES[0],
             pool=1 if fields.is_null("pool") else fields.integer("pool", 1, width),
         )
+
+
+def fewer_tiles(spec: PreprocessSpec, most: int) -> PreprocessSpec:
+    """The spec with those pinpoints alone whose tiles and the squashed page are at most so many; the best of what is
+    left is then chosen as before. Raises UserError for a number that no page has."""
+    if spec.mode != "anyres":
+        raise UserError(f"--tiles {most}: this model looks at one tile only; leave --tiles out")
+    count = {(w, h): 1 + (w // spec.width) * (h // spec.height) for w, h in spec.pinpoints}
+    possible = sorted({1, *count.values()})
+    if most not in possible:
+        listed = ", ".join(map(str, possible))
+        raise UserError(f"--tiles {most}: this model's pages have {listed} tiles; give one of these numbers")
+    return replace(spec, pinpoints=tuple(pair for pair in count if count[pair] <= most))
 
 
 def _pinpoints(fields: Fields, width: int, height: int) -> tuple[tuple[int, int], ...]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edge_runtime.errors import UserError
+from edge_runtime.preprocess import PreprocessSpec, fewer_tiles
 from pulse.model.config import ClipVision, Config
 
 KV = ("float", "int8")
@@ -49,23 +50,12 @@ def with_options(config: Config, options: Options) -> Config:
     """
     preprocess = dict(config.runtime.get("preprocess", {}))
     if options.tiles is not None:
-        preprocess["pinpoints"] = _fewer(config, preprocess, options.tiles)
+        left = fewer_tiles(PreprocessSpec.from_dict(preprocess), options.tiles).pinpoints
+        preprocess["pinpoints"] = [list(pair) for pair in left]
     if options.merge_tokens != 1:
         _check_blocks(config, options.merge_tokens)
         preprocess["pool"] = options.merge_tokens
     return replace(config, runtime={**config.runtime, "preprocess": preprocess})
-
-
-def _fewer(config: Config, preprocess: Mapping[str, Any], tiles: int) -> list[list[int]]:
-    if preprocess.get("mode") != "anyres":
-        raise UserError(f"--tiles {tiles}: {config.name or 'this model'} looks at one tile only; leave --tiles out")
-    width, height = config.vision.width, config.vision.height
-    count = {(w, h): 1 + (w // width) * (h // height) for w, h in preprocess["pinpoints"]}
-    possible = sorted({1, *count.values()})
-    if tiles not in possible:
-        listed = ", ".join(map(str, possible))
-        raise UserError(f"--tiles {tiles}: this model's pages have {listed} tiles; give one of these numbers")
-    return [list(pair) for pair in count if count[pair] <= tiles]
 
 
 def _check_blocks(config: Config, side: int) -> None:

@@ -31,9 +31,13 @@ Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. The reference answers the same records as the bundles; contexts: the positions before the answer
-    at which the first bundle's prefill is timed as well; limit: records, 0 is all of the fold; profiles: devices that
-    are not here, to be estimated from this machine's runs of onnx bundles; emulated: run those on ARM's kernels too."""
+    """What to measure.
+
+    The reference answers the same records as the bundles. contexts, tiles: positions before the answer, and tiles of a
+    page, with which the first bundle's prefill is timed as well. limit: records, 0 is all of the fold. profiles:
+    devices that are not here, to be estimated from this machine's runs of onnx bundles. emulated: run those on ARM's
+    kernels too.
+    """
 
     bundles: tuple[Path, ...]
     reference: Path
@@ -46,6 +50,7 @@ class Plan:
     rounds: int = 5
     runs: int = 5
     contexts: tuple[int, ...] = ()
+    tiles: tuple[int, ...] = ()
     workers: int = 1
     profiles: tuple[Profile, ...] = ()
     emulated: bool = False
@@ -98,8 +103,9 @@ def _timed(plan: Plan, address: str, progress: Progress) -> dict[str, Any]:
         rows = latency.measure(device, plan.bundles, plan.image, (latency.Setting(),), plan.rounds, plan.runs, watched)
         first = next((b for b, row in zip(plan.bundles, rows, strict=True) if row["evidence"] != "not_run"), None)
         sweep = []
-        if first is not None and plan.contexts:
-            settings = [latency.Setting(context=context) for context in plan.contexts]
+        settings = [latency.Setting(context=context) for context in plan.contexts]
+        settings += [latency.Setting(tiles=tiles) for tiles in plan.tiles]
+        if first is not None and settings:
             sweep = latency.measure(device, [first], plan.image, settings, plan.rounds, plan.runs, watched)
         return {"address": address, "evidence": device.evidence, "about": device.about(), "rows": rows, "sweep": sweep}
     finally:

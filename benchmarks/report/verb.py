@@ -42,6 +42,7 @@ def add_verb(verbs: argparse._SubParsersAction[Any]) -> None:
         "--margin", type=float, default=MARGIN, metavar="F1", help="that may be lost (%(default)s points)"
     )
     verb.add_argument("--context", type=counts, default=(), metavar="N,N", help="positions to time prefill at as well")
+    verb.add_argument("--tiles", type=counts, default=(), metavar="N,N", help="tiles of a page to time it with as well")
     verb.add_argument(
         "--estimate", type=words, default=(), metavar="D,D", help="device files by name or path; all: the project's"
     )
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str, int]:
         args.rounds,
         args.runs,
         args.context,
+        args.tiles,
         args.workers,
         tuple(map(read_profile, names() if args.estimate == ("all",) else args.estimate)),
         args.emulated is not None,

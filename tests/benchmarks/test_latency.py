@@ -69,6 +69,7 @@ def test_what_the_device_cannot_run_is_not_run(bundle: Path, tmp_path: Path) -> 
         (["--device", "local://x"], "device local://x: this machine's address is local"),
         (["--provider", "cuda"], "provider cuda is not here; this ONNX Runtime has cpu"),
         (["--image", "none.png"], "none.png: is no file; give --image a picture of an ECG page"),
+        (["--tiles", "3"], "--tiles 3: this model looks at one tile only; leave --tiles out"),
         (["--context", "9"], "context 9: page and question take"),
         (["--threads", "0"], "argument --threads: '0' is not a number from 1"),
         (["--csv", "/none/a.csv"], "/none/a.csv: its folder does not exist"),

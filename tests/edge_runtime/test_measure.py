@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from edge_runtime import measure as module
 from edge_runtime.errors import UserError
@@ -39,6 +40,21 @@ def test_context_is_filled_by_a_longer_question(tiny, page_file):
     assert filled["tokens"] == 1
     with pytest.raises(UserError, match=r"context 10: page and question take \d+ positions; give more"):
         measure(tiny.folder, page_file, runs=1, threads=1, context=10)
+
+
+def test_fewer_tiles_are_fewer_positions(variant, tmp_path):
+    """A model that cuts pages: a large one has the squashed tile and 2 x 2 more, or fewer where fewer are allowed."""
+    folder = variant(preprocess={"mode": "anyres", "merge": "flat", "pinpoints": [[96, 32], [96, 64]]})
+    page_file = tmp_path / "large.png"
+    Image.effect_noise((192, 128), 80).save(page_file)
+    positions = {
+        tiles: measure(folder, page_file, runs=1, threads=1, tiles=tiles, max_new_tokens=1)["image_positions"]
+        for tiles in (None, 5, 3, 1)
+    }
+    assert positions[None] == positions[5]
+    assert (positions[5] - positions[3], positions[3] - positions[1]) == (12, 12)  # six tokens a tile
+    with pytest.raises(UserError, match=r"--tiles 2: this model's pages have 1, 3, 5 tiles"):
+        measure(folder, page_file, tiles=2)
 
 
 def test_energy_counts_packages_once(tmp_path):
