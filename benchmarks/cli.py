@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from benchmarks.environment import environment
 from benchmarks.output import check_writable, write_json
 from benchmarks.ptbxl_super import Pages
 from benchmarks.report import verb as report
+from edge_runtime.commandline import Parser
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from pulse.ecg.record import RecordError
@@ -25,11 +25,6 @@ from pulse.ecg.render import LAYOUTS
 from pulse.instruct.endpoint import Endpoint
 from quantize.calibration import EXAMPLES, calibration_pages
 from quantize.source import checkpoint_folder
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-bench", description="Measure speed, memory and accuracy on this machine.")
-    verbs = parser.add_subparsers(dest="benchmark", required=True, parser_class=_Parser)
+    parser = Parser(prog="pulse-bench", description="Measure speed, memory and accuracy on this machine.")
+    verbs = parser.add_subparsers(dest="benchmark", required=True, parser_class=Parser)
 
     drawn = verbs.add_parser("pages", help="pages drawn a second and core, beside matplotlib")
     drawn.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds of 16 pages a kind (%(default)s)")

@@ -6,7 +6,6 @@ its real weights are not at hand: `python -m benchmarks.random_checkpoint DIR --
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from pulse.instruct.questions import REPORT, finding_specs
 from pulse.model.config import ClipVision, Config, Decoder
@@ -127,14 +127,14 @@ def _tokenizer(size: int) -> bytes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.random_checkpoint", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m benchmarks.random_checkpoint", description=__doc__.split("\n")[0])
     parser.add_argument("out", metavar="DIR", type=Path, help="new folder")
     parser.add_argument("--shape", choices=SHAPES, default="7b", help="sizes of tower and decoder (%(default)s)")
     parser.add_argument("--layers", type=int, metavar="N", help="of the decoder (default: the shape's)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
-    args = parser.parse_args(argv)
-    vision, text = SHAPES[args.shape]
     try:
+        args = parser.parse_args(argv)
+        vision, text = SHAPES[args.shape]
         if args.layers is not None:
             if args.layers < 1:
                 raise UserError(f"--layers must be 1 or more, not {args.layers}")

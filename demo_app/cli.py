@@ -8,18 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from demo_app.paths import built_in_bundle, data_folder
 from demo_app.strings import LANGUAGES
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 
 HOW_TO_GET_A_BUNDLE = "no bundle is installed; make one with `make app`, or import one in the app under Models"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see pulse-demo --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +90,7 @@ def prepare_kivy(data: Path, size: tuple[int, int] | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-demo", description="The app: photograph an ECG, read what the model says, offline.")
+    parser = Parser(prog="pulse-demo", description="The app: photograph an ECG, read what the model says, offline.")
     parser.add_argument("picture", metavar="PICTURE", nargs="?", help="open this picture at once")
     parser.add_argument("--bundle", metavar="DIR", help="bundle folder (default: build/pulse-nano-onnx)")
     parser.add_argument("--data", metavar="DIR", help="where history, settings and imported bundles are kept")

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from accelerate import PartialState
 
 from distill.loop import pick_device
 from distill.nano import Recipe, distill
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from quantize.integers import Scheme
 from quantize.precision import SCHEMES
@@ -20,11 +20,6 @@ from quantize.precision import SCHEMES
 TEACHERS = ("signal", "labels")
 STUDENTS = ("nano",)
 QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     base = Recipe()
-    parser = _Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
+    parser = Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
     parser.add_argument(
         "--teacher",

@@ -9,19 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from edge_runtime.answer import Answer
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 
 _BAR = 24
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Wrong use is reported like every other mistake: one line."""
-        raise UserError(f"{message}; see pulse-ask --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
+    parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote")
     parser.add_argument("image", metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP or PDF (file.pdf#2 is page 2)")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")

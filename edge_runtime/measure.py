@@ -13,13 +13,13 @@ import time
 _STARTED = time.perf_counter()  # before the runtime is imported, whose cost is a figure too
 
 # ruff: noqa: E402
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import fewer_tiles
 from edge_runtime.session import Observation, Picture, Session
@@ -144,7 +144,7 @@ def _fill(session: Session, page: Observation, question: str, context: int) -> s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use."""
-    parser = argparse.ArgumentParser(prog="python -m edge_runtime.measure", description="Measure a bundle here.")
+    parser = Parser(prog="python -m edge_runtime.measure", description="Measure a bundle here.")
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument("picture", metavar="PICTURE")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="readings after the cold one (%(default)s)")
@@ -153,9 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--context", type=int, metavar="N", help="positions before the answer")
     parser.add_argument("--tiles", type=int, metavar="N", help="of a page at most")
     parser.add_argument("--max-new-tokens", type=int, metavar="N")
-    args = vars(parser.parse_args(argv))
     try:
-        print(json.dumps(measure(**args)))
+        print(json.dumps(measure(**vars(parser.parse_args(argv)))))
         return 0
     except UserError as error:
         print(f"edge_runtime.measure: {error}", file=sys.stderr)

@@ -9,8 +9,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from export.build import TARGETS, build_bundle
 from export.emulated import PROCESSORS
@@ -22,11 +23,6 @@ from export.verify import Certificate
 from quantize.load import WEIGHTS
 from quantize.memory import Meter, parse_size
 from quantize.source import NANO, checkpoint_folder
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-export", description="Export a checkpoint to a bundle that a device can run.")
+    parser = Parser(prog="pulse-export", description="Export a checkpoint to a bundle that a device can run.")
     parser.add_argument("model", metavar="MODEL", nargs="?", default=NANO, help="checkpoint folder (%(default)s)")
     parser.add_argument("--target", choices=TARGETS, required=True, help="what will run it")
     parser.add_argument(

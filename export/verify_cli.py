@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
 from export.across import Agreement, agreement, as_table, read_pages
@@ -22,11 +22,6 @@ from export.verify import Certificate
 from quantize.source import NANO, checkpoint_folder
 
 _PICTURES = (".png", ".jpg", ".jpeg")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-verify", description="Check bundles against the checkpoint that they were made from.")
+    parser = Parser(prog="pulse-verify", description="Check bundles against the checkpoint that they were made from.")
     parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
     parser.add_argument("--model", metavar="MODEL", default=NANO, help="checkpoint folder (%(default)s)")
     parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of ECG pages (default: the project's own)")

@@ -7,8 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
@@ -19,11 +19,6 @@ from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
 from quantize.source import checkpoint_folder
 
 RTN, FLOAT16 = "rtn", "float16"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pulse-quantize", description="Quantize a checkpoint's weights.")
+    parser = Parser(prog="pulse-quantize", description="Quantize a checkpoint's weights.")
     parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
     parser.add_argument(
         "--scheme",

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import torch
 
 from edge_runtime.errors import UserError
+from edge_runtime.measure import peak_bytes
 
 T = TypeVar("T")
 MEMORY = "memory.json"
@@ -64,7 +65,7 @@ class Meter:
             done.set()
             thread.join()
         # A child shares what its parent alone holds, so its peak is one of the whole; that of earlier stages is not.
-        highest = max(_peak(), after if (after := _children_peak()) > before else 0)
+        highest = max(peak_bytes(), after if (after := _children_peak()) > before else 0)
         self.peaks[name] = Peak(highest, seen[0] or None, round(time.monotonic() - started, 1))
 
     def as_json(self) -> dict[str, Any]:
@@ -185,10 +186,6 @@ def _watch(done: threading.Event, seen: list[int]) -> None:
 
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-
-
-def _peak() -> int:
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
 def _children_peak() -> int:

@@ -6,21 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
+from edge_runtime.commandline import Parser
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from pulse.ecg.record import RecordError
 from pulse.instruct.endpoint import Endpoint
 from pulse.instruct.samples import Look
 from pulse.instruct.shards import LIST, Plan, tally, write
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     plan = Plan()
-    parser = _Parser(
+    parser = Parser(
         prog="pulse-instruct",
         description="Make ECGInstruct from PTB-XL: pages and conversations about them. Run again to go on.",
     )
