@@ -35,7 +35,7 @@ from quantize.precision import Precision
 from quantize.source import checkpoint_folder
 
 TRAIN_FOLDS, CHOSEN_ON = (1, 2, 3, 4, 5, 6, 7, 8), 9
-VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 1, 1), batch_norm=True, pool=3)
+VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 2, 2), batch_norm=True, pool=3)
 TEXT = Decoder(
     vocab_size=1024,
     hidden_size=192,

@@ -24,7 +24,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision
-from pulse.model.conv import ConvTower, unfold_norms
+from pulse.model.conv import ConvTower, deepen, unfold_norms
 from quantize.load import load_model
 from quantize.source import checkpoint_folder
 
@@ -46,7 +46,7 @@ class TowerRun:
     workers: int = 1
     save_every_s: float = 120
     start: str | None = None
-    teacher_share: float = 0.5
+    teacher_share: float = 0.65
 
     @property
     def epochs(self) -> int:
@@ -179,11 +179,19 @@ def train_tower(
 
 
 def begin_with(tower: ConvTower, vision: ConvVision, checkpoint: Path, pixels: Tensor) -> None:
-    """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on."""
+    """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
+
+    Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).
+    """
     model, config = load_model(checkpoint)
-    if config.vision != replace(vision, batch_norm=False):
+    theirs = config.vision
+    if not isinstance(theirs, ConvVision) or replace(theirs, blocks=vision.blocks) != replace(vision, batch_norm=False):
         raise UserError(f"{checkpoint}: its vision tower has other sizes than the student's; leave out --start")
-    unfold_norms(tower, model.vision_tower.state_dict(), pixels)
+    if any(old > new for old, new in zip(theirs.blocks, vision.blocks, strict=True)):
+        raise UserError(f"{checkpoint}: its vision tower is deeper than the student's; leave out --start")
+    begun = ConvTower(replace(vision, blocks=theirs.blocks)).to(pixels.device)
+    unfold_norms(begun, model.vision_tower.state_dict(), pixels)
+    deepen(tower, vision.blocks, begun.state_dict(), theirs.blocks)
 
 
 def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:

@@ -2,7 +2,7 @@
 
 Its probabilities say how sure one can be of a label, which 0/1 labels do not (Hinton et al. 2015, arXiv 1503.02531; for
 ECG pages the idea of VizECGNet, arXiv 2408.02888). A network is never asked about a record that it was trained on:
-the training folds are split in two, and each half is judged by the network of the other one.
+the training folds are split in parts, and each part is judged by a network that saw all the others.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from pulse.ecg.ptbxl import SUPERCLASSES
 
 @dataclass(frozen=True)
 class SignalRun:
-    """channels of the stages, two residual blocks each, every stage at half the rate of the one before."""
+    """channels of the stages, two residual blocks each, every stage at half the rate of the one before; parts: how many
+    networks there are, each trained without one part of the records and asked about that part."""
 
     epochs: int = 12
     batch: int = 64
     peak: float = 4e-3
     weight_decay: float = 0.05
     channels: tuple[int, ...] = (48, 96, 160, 224)
+    parts: int = 4
     seed: int = 1
 
 
@@ -78,7 +80,7 @@ def teach(
 ) -> np.ndarray:
     """Probabilities float32 [n, k] of every target for the pack's records; NaN for records outside `rows`.
 
-    rows[0] is halved by fold (a patient's records share one); rows[1] gets the mean of both networks, whose own figures
+    rows[0] is split by fold (a patient's records share one); rows[1] gets the mean of all networks, whose own figures
     there go to out/signal.csv. What was computed before is read from out/signal.npy.
     """
     path = out / "signal.npy"
@@ -86,31 +88,30 @@ def teach(
         return np.load(path)
     out.mkdir(parents=True, exist_ok=True)
     train, chosen_on = rows
-    halves = _halves(pack, train)
+    parts = _parts(pack, train, run.parts)
     told = np.full(targets.values.shape, np.nan, np.float32)
     told[chosen_on] = 0
-    for number, mine in enumerate(halves):
+    for number, held in enumerate(parts):
+        mine = train[~np.isin(train, held)]
         net = _train(pack, targets, mine, (number, chosen_on), run, out, device)
-        theirs = halves[1 - number]
-        told[theirs] = probabilities(net, pack, theirs, device)
-        told[chosen_on] += probabilities(net, pack, chosen_on, device) / len(halves)
+        told[held] = probabilities(net, pack, held, device)
+        told[chosen_on] += probabilities(net, pack, chosen_on, device) / len(parts)
     classes = len(SUPERCLASSES)
-    for name, judged in (("other half", train), ("chosen on", chosen_on)):
+    for name, judged in (("held out", train), ("chosen on", chosen_on)):
         figures = multilabel(targets.values[judged, :classes].astype(int), told[judged, :classes])
         tqdm.write(f"signal teacher, {name}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-    Log(out / "signal.csv").write({"half": -1, "epoch": run.epochs, "loss": float("nan"), **figures})
+    Log(out / "signal.csv").write({"part": -1, "epoch": run.epochs, "loss": float("nan"), **figures})
     partial = path.with_suffix(".partial.npy")
     np.save(partial, told)
     partial.replace(path)
     return told
 
 
-def _halves(pack: Pack, rows: np.ndarray) -> list[np.ndarray]:
-    """By fold where there is more than one, else by patient: no patient is in both."""
+def _parts(pack: Pack, rows: np.ndarray, count: int) -> list[np.ndarray]:
+    """By fold where there are enough of them, else by patient: no patient is in two parts."""
     folds = np.array([pack.labels[row]["fold"] for row in rows])
-    groups = folds if len(np.unique(folds)) > 1 else pack.patients[rows]
-    first = np.isin(groups, np.unique(groups)[::2])
-    return [rows[first], rows[~first]]
+    groups = folds if len(np.unique(folds)) >= count else pack.patients[rows]
+    return [rows[np.isin(groups, np.unique(groups)[part::count])] for part in range(count)]
 
 
 def _train(
@@ -122,12 +123,12 @@ def _train(
     out: Path,
     device: torch.device,
 ) -> SignalNet:
-    """One half's network, averaged; resumes at the last whole epoch of out/signal-<half>.pt."""
-    half, chosen_on = judged
-    torch.manual_seed(run.seed + half)
+    """The network of one part, averaged; resumes at the last whole epoch of out/signal-<part>.pt."""
+    part, chosen_on = judged
+    torch.manual_seed(run.seed + part)
     net = SignalNet(len(targets.names), run.channels).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), run.peak, weight_decay=run.weight_decay)
-    average, begun, path = Average(net), 0, out / f"signal-{half}.pt"
+    average, begun, path = Average(net), 0, out / f"signal-{part}.pt"
     if state := load(path, device):
         net.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -135,7 +136,7 @@ def _train(
     best = SignalNet(len(targets.names), run.channels).to(device).eval()
     for epoch in range(begun, run.epochs):
         # A whole epoch is a minute: it is the unit of resuming, with its own seed for the dropout and the changes.
-        torch.manual_seed(run.seed * 1000 + 2 * epoch + half)
+        torch.manual_seed(run.seed * 1000 + run.parts * epoch + part)
         net.train()
         losses: list[float] = []
         steps = max(1, len(rows) // run.batch)
@@ -156,9 +157,9 @@ def _train(
         best.load_state_dict(average.state)
         found = probabilities(best, pack, chosen_on, device)[:, : len(SUPERCLASSES)]
         figures = multilabel(targets.values[chosen_on, : len(SUPERCLASSES)].astype(int), found)
-        Log(out / "signal.csv").write({"half": half, "epoch": epoch + 1, "loss": float(np.mean(losses)), **figures})
+        Log(out / "signal.csv").write({"part": part, "epoch": epoch + 1, "loss": float(np.mean(losses)), **figures})
         tqdm.write(
-            f"signal teacher {half + 1}/2, epoch {epoch + 1}/{run.epochs}, {time.monotonic() - started:.0f} s: "
+            f"signal teacher {part + 1}/{run.parts}, epoch {epoch + 1}/{run.epochs}, {time.monotonic() - started:.0f} s: "
             + "  ".join(f"{k} {v:.3f}" for k, v in figures.items())
         )
     best.load_state_dict(average.state)

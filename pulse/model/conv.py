@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -104,3 +104,26 @@ def unfold_norms(tower: ConvTower, folded: Mapping[str, Tensor], pixels: Tensor)
     tower.train(training)
     for hook in hooks:
         hook.remove()
+
+
+def deepen(tower: ConvTower, blocks: Sequence[int], state: Mapping[str, Tensor], fewer: Sequence[int]) -> None:
+    """Give a tower with `blocks` in its stages the state of one with `fewer`. The new blocks come last in their stages
+    and start as the identity: their second norm's scale is zero (Chen et al. 2015, arXiv 1511.05641)."""
+    old, new = _layers(fewer), _layers(blocks)
+    ours = tower.state_dict()
+    for name in ours:
+        if name.endswith("conv2.norm.weight"):
+            ours[name] = torch.zeros_like(ours[name])
+    for name, value in state.items():
+        _, layer, rest = name.split(".", 2)
+        ours[f"layers.{new.index(old[int(layer)])}.{rest}"] = value
+    tower.load_state_dict(ours)
+
+
+def _layers(blocks: Sequence[int]) -> list[tuple[int, str]]:
+    """What ConvTower.layers holds, in order."""
+    return [
+        (stage, what)
+        for stage, count in enumerate(blocks)
+        for what in ("convolution", "relu", *(f"block {k}" for k in range(count)))
+    ]

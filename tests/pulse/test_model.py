@@ -10,7 +10,7 @@ from edge_runtime.errors import UserError
 from pulse.model.checkpoint import load_checkpoint, read_source, save_checkpoint
 from pulse.model.clip import ClipTower
 from pulse.model.config import ClipVision, Config, ConvVision, Decoder
-from pulse.model.conv import ConvTower, fold_norms, unfold_norms
+from pulse.model.conv import ConvTower, deepen, fold_norms, unfold_norms
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
 
@@ -117,6 +117,20 @@ def test_folded_and_unfolded_norms_change_nothing() -> None:
         assert (again.train()(other) - plain(other)).norm() < 0.1 * plain(other).norm()
     rows, columns = plain_config.grid
     assert tokens.shape == (2, 1 + rows * columns, 16)
+
+
+def test_a_deepened_tower_computes_the_same_and_can_learn_otherwise() -> None:
+    shallow, deep = (
+        ConvTower(ConvVision(height=64, width=96, channels=(4, 8, 8), blocks=blocks, batch_norm=True))
+        for blocks in ((1, 0, 1), (1, 1, 2))
+    )
+    shallow(torch.randn(4, 1, 64, 96) * 2 + 1)
+    deepen(deep, (1, 1, 2), shallow.state_dict(), (1, 0, 1))
+    pixels = torch.randn(2, 1, 64, 96)
+    torch.testing.assert_close(deep.eval()(pixels), shallow.eval()(pixels))
+    deep(pixels).square().sum().backward()
+    scales = [value.grad for name, value in deep.named_parameters() if name.endswith("conv2.norm.weight")]
+    assert len(scales) == 4 and all(scale.abs().sum() > 0 for scale in scales)
 
 
 def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
