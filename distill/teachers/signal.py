@@ -158,8 +158,9 @@ def _train(
         found = probabilities(best, pack, chosen_on, device)[:, : len(SUPERCLASSES)]
         figures = multilabel(targets.values[chosen_on, : len(SUPERCLASSES)].astype(int), found)
         Log(out / "signal.csv").write({"part": part, "epoch": epoch + 1, "loss": float(np.mean(losses)), **figures})
+        took = time.monotonic() - started
         tqdm.write(
-            f"signal teacher {part + 1}/{run.parts}, epoch {epoch + 1}/{run.epochs}, {time.monotonic() - started:.0f} s: "
+            f"signal teacher {part + 1}/{run.parts}, epoch {epoch + 1}/{run.epochs}, {took:.0f} s: "
             + "  ".join(f"{k} {v:.3f}" for k, v in figures.items())
         )
     best.load_state_dict(average.state)

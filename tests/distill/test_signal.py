@@ -41,7 +41,8 @@ def test_each_part_is_judged_by_the_network_that_never_saw_it(pack: Pack, tmp_pa
     for number, mine in enumerate(trained):
         judged = rows[0][(told[rows[0]] == number).all(1)]
         assert sorted([*mine, *judged]) == sorted(rows[0])
-        assert len(judged) and not set(pack.patients[mine]) & set(pack.patients[judged])
+        assert len(judged)
+        assert not set(pack.patients[mine]) & set(pack.patients[judged])
     np.testing.assert_allclose(told[rows[1]], 1)  # the mean of 0, 1 and 2
 
 

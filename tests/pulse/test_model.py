@@ -130,7 +130,8 @@ def test_a_deepened_tower_computes_the_same_and_can_learn_otherwise() -> None:
     torch.testing.assert_close(deep.eval()(pixels), shallow.eval()(pixels))
     deep(pixels).square().sum().backward()
     scales = [value.grad for name, value in deep.named_parameters() if name.endswith("conv2.norm.weight")]
-    assert len(scales) == 4 and all(scale.abs().sum() > 0 for scale in scales)
+    assert len(scales) == 4
+    assert all(scale.abs().sum() > 0 for scale in scales)
 
 
 def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
