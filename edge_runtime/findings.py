@@ -39,25 +39,25 @@ class FindingScorer:
 
     def score(self, prefix: Cache, finding: FindingSpec) -> Finding:
         """The finding's probability for the image in `prefix`."""
-        ids, yes, no = self._ids(prefix, finding)
+        ids, yes, no = self.words(prefix.length, finding)
         logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
         log_odds = self._log_probability(yes, logits, cache) - self._log_probability(no, logits, cache)
         if math.isnan(log_odds):
             raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
-        return Finding(finding.label, finding.name, _sigmoid(log_odds))
+        return Finding(finding.label, finding.name, sigmoid(log_odds))
 
     def check(self, prefix: Cache, finding: FindingSpec) -> None:
         """Raises UserError, before anything is computed, when `score` would for want of room."""
-        self._ids(prefix, finding)
+        self.words(prefix.length, finding)
 
-    def _ids(self, prefix: Cache, finding: FindingSpec) -> tuple[list[int], list[int], list[int]]:
-        """Ids of the question, of yes and of no."""
-        yes, no = self._words(finding, finding.yes), self._words(finding, finding.no)
+    def words(self, before: int, finding: FindingSpec) -> tuple[list[int], list[int], list[int]]:
+        """Ids of the question, of yes and of no, behind `before` positions. Raises UserError when they do not fit."""
+        yes, no = self._encode(finding, finding.yes), self._encode(finding, finding.no)
         ids = self._prompt.after_image(finding.question)
-        check_fits(prefix.length + len(ids) + max(len(yes), len(no)) - 1, self._context_length)
+        check_fits(before + len(ids) + max(len(yes), len(no)) - 1, self._context_length)
         return ids, yes, no
 
-    def _words(self, finding: FindingSpec, text: str) -> list[int]:
+    def _encode(self, finding: FindingSpec, text: str) -> list[int]:
         ids = self._tokenizer.encode(text)
         if not ids:
             raise UserError(f"{finding.label}: {shorten(text)} has no tokens; export the bundle again")
@@ -72,6 +72,7 @@ class FindingScorer:
         return total
 
 
-def _sigmoid(x: float) -> float:
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), for any x."""
     # Either branch keeps exp's argument at or below 0: no overflow.
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

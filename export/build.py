@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ from export.bundle import manifest_of
 from export.emulated import check_emulated, emulate
 from export.kv import allowed, kv_scales
 from export.options import Options, with_options
-from export.plan import certificate_bytes, graphs_bytes, room
+from export.plan import certificate_bytes, graphs_bytes, room, streamed_bytes
 from export.reference import TorchEngine
 from export.sign import signer
+from export.streamed import certify_streamed
 from export.userland import Userland
 from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.checkpoint import read_source
 from pulse.model.config import Config
+from pulse.model.llava import Llava
 from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
 from quantize.checkpoint import CONFIG, quantize_checkpoint
 from quantize.folder import OUT, source_recipe, work_folder
@@ -146,8 +149,9 @@ def certificate_of(
     """Certify a bundle against the checkpoint folder `source` it was made from, within its target's limits.
 
     userland: the emulated machine that the pages go through as well. The model is loaded anew: exporting used up the
-    exporter's. A model that would take more than `most` bytes beside its bundle is not run. Raises UserError as certify
-    and emulate do.
+    exporter's. A model that would take more than `most` bytes beside its bundle is read after it, layer by layer, where
+    the bundle has its integers, and is not run where that is too much as well. Raises UserError as certify and emulate
+    do.
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
     config = with_options(read_source(source)[0], options_of(bundle))
@@ -155,22 +159,37 @@ def certificate_of(
     if options_of(bundle).kv == "int8":
         limits = allowed(limits)
     warnings = WARNINGS[target](config) if target in WARNINGS else ()
-    needed = certificate_bytes(source, config, weights)
-    if most is not None and needed > most:
-        reason = (
-            f"the bundle beside float32 torch takes about {needed / 1e9:.0f} GB and {most / 1e9:.0f} GB were allowed; "
-            "run pulse-verify on a larger machine"
-        )
-        return not_run(pages, reason, limits, warnings)
-    reference = reference_of(bundle, source)
+    together = certificate_bytes(source, config, weights)
     try:
-        engine = certifying_engine(bundle)
+        if most is None or together <= most:
+            engine = certifying_engine(bundle)
+            certificate = certify(bundle, engine, reference_of(bundle, source), pages, limits, warnings)
+        elif (needed := _streamed_bytes(bundle, source, config) or together) <= most:
+
+            def open_model() -> tuple[Llava, Config]:
+                return load_model(source, weights, halves=True)[0], config
+
+            certificate = certify_streamed(
+                bundle, partial(certifying_engine, bundle), open_model, pages, limits, warnings
+            )
+        else:
+            reason = (
+                f"it takes about {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB were allowed; "
+                "run pulse-verify on a larger machine"
+            )
+            return not_run(pages, reason, limits, warnings)
     except CannotRunHere as error:
         return not_run(pages, str(error), limits, warnings)
-    certificate = certify(bundle, engine, reference, pages, limits, warnings)
     if userland is None:
         return certificate
     return replace(certificate, emulated=emulate(bundle, userland, pages, limits))
+
+
+def _streamed_bytes(bundle: Bundle, source: Path, config: Config) -> int | None:
+    """None where the reference cannot be read layer by layer: its weights are not those of the checkpoint's file."""
+    weights = bundle.manifest.weights
+    streams = kind_of(config.extra, source / CONFIG) == weights
+    return streamed_bytes(bundle, source, config, weights) if streams else None
 
 
 def reference_of(bundle: Bundle, source: Path) -> TorchEngine:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from edge_runtime.bundle import Bundle
 from export import coreml, executorch
 from pulse.model.checkpoint import read_source
-from pulse.model.config import Config
+from pulse.model.config import ClipVision, Config
 from pulse.model.llava import Llava
 from pulse.model.weights import iter_tensors
 from quantize.layers import SCALE
@@ -19,6 +20,7 @@ from quantize.quantization_config import kind_of
 _MARGIN = 0.8  # of what is available now: other programs want some of it
 _BYTES = {"int4": 0.5, "nf4": 0.5, "int8": 1.0}  # of a weight; its scales come on top
 _WIDENING, _TRACING = {"executorch": 1.2}, 0.15  # bytes held for each byte of floats, and of all weights
+_WORDS = 256  # positions of a question and its answer
 # What converting takes for each byte of the layers that go into one program or package together.
 _CONVERTING = {"executorch": (6, executorch.PROGRAM_BYTES), "coreml": (4, coreml.PACKAGE_BYTES)}
 
@@ -40,6 +42,33 @@ def certificate_bytes(source: Path, config: Config, weights: str) -> int:
     text = config.text
     cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * text.max_position_embeddings
     return BASE + 2 * _sizes(source, weights)[0] + 3 * cache
+
+
+def streamed_bytes(bundle: Bundle, source: Path, config: Config, weights: str) -> int:
+    """Peak of a certificate whose sides are in memory one after the other: see export.streamed.
+
+    What a bundle takes to run was measured on PULSE-7B's shape; ExecuTorch keeps keys and values of the whole context.
+    """
+    text, spec = config.text, bundle.manifest.preprocess
+    positions = text.max_position_embeddings
+    if bundle.manifest.target != "executorch":
+        tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)
+        positions = min(positions, tiles * _tokens(config) // spec.pool**2 + _WORDS)
+    cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
+    files = sum(path.stat().st_size for path in bundle.folder.iterdir())
+    running = BASE + int(1.15 * files) + cache
+    # One dequantized weight and the steps on the way to it, beside the vision tower or the head in float32.
+    reading = BASE + _sizes(source, weights)[1] + 32 * text.hidden_size * text.intermediate_size
+    return max(running, reading)
+
+
+def _tokens(config: Config) -> int:
+    """Image tokens of a tile, before any are merged."""
+    vision = config.vision
+    if isinstance(vision, ClipVision):
+        return (vision.height // vision.patch_size) * (vision.width // vision.patch_size)
+    rows, columns = vision.grid
+    return 1 + rows * columns
 
 
 def room(limit: int | None) -> int | None:

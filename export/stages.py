@@ -81,8 +81,8 @@ STAGES: dict[str, Callable[[Session, Path], np.ndarray]] = {
 }
 
 
-class _SeesOnce:
-    """An engine that keeps the features of the last picture: under an emulator the vision tower takes seconds."""
+class SeesOnce:
+    """An engine that keeps the features of the last picture: a large or emulated vision tower takes seconds."""
 
     def __init__(self, engine: Engine) -> None:
         self.embed, self.decode, self.empty_cache = engine.embed, engine.decode, engine.empty_cache
@@ -95,9 +95,10 @@ class _SeesOnce:
         return self._last[1]
 
 
-def results(bundle: Bundle, pages: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Every stage of every page with the bundle's own runtime, by `key`. Raises UserError as the runtime does."""
-    session = Session(bundle, _SeesOnce(open_engine(bundle)), Tokenizer(bundle.path("tokenizer")))
+def results(bundle: Bundle, pages: Sequence[Path], engine: Engine | None = None) -> dict[str, np.ndarray]:
+    """Every stage of every page, by `key`, with the bundle's own runtime or another engine. Raises UserError as the
+    runtime does."""
+    session = Session(bundle, SeesOnce(engine or open_engine(bundle)), Tokenizer(bundle.path("tokenizer")))
     return {key(stage, page): compute(session, page) for page in pages for stage, compute in STAGES.items()}
 
 

@@ -176,13 +176,13 @@ def certify(
     ours = Session(bundle, engine, tokenizer)
     theirs = Session(as_the_checkpoint_says(bundle, reference.config), reference, tokenizer)
     found = (_run(check, ours, theirs, pages, limits.near_tie) for check in checks(limits))
-    return Certificate(tuple(found), _digests(pages), tuple(warnings))
+    return Certificate(tuple(found), digests(pages), tuple(warnings))
 
 
 def not_run(pages: Sequence[Path], reason: str, limits: Limits = EXACT, warnings: Sequence[str] = ()) -> Certificate:
     """The certificate of a bundle that this machine cannot run: no stage passes."""
     skipped = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(limits))
-    return Certificate(tuple(skipped), _digests(pages), tuple(warnings))
+    return Certificate(tuple(skipped), digests(pages), tuple(warnings))
 
 
 def checks(limits: Limits) -> list[Check]:
@@ -190,7 +190,7 @@ def checks(limits: Limits) -> list[Check]:
     return [replace(check, threshold=limits.thresholds.get(check.stage, check.threshold)) for check in CHECKS]
 
 
-def _digests(pages: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+def digests(pages: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     return tuple((page.name, hashlib.sha256(page.read_bytes()).hexdigest()) for page in pages)
 
 

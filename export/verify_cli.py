@@ -17,8 +17,10 @@ from export.across import Agreement, agreement, as_table, read_pages
 from export.build import certificate_of, certifying_engine, example_pages, reference_of
 from export.bundle import as_the_checkpoint_says, weights_digest
 from export.emulated import PROCESSORS
+from export.plan import room
 from export.userland import open_userland
 from export.verify import Certificate
+from quantize.memory import parse_size
 from quantize.source import NANO, checkpoint_folder
 
 _PICTURES = (".png", ".jpg", ".jpeg")
@@ -32,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         pages = example_pages() if args.pages is None else _pictures(args.pages)
         bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
         userland = open_userland() if args.emulated else None
-        found = [(bundle, certificate_of(bundle, source, pages, userland)) for bundle in bundles]
+        most = room(parse_size(args.max_memory))
+        found = [(bundle, certificate_of(bundle, source, pages, userland, most)) for bundle in bundles]
         rows = _rows(bundles, source, pages) if len(bundles) > 1 else []
         print(_as_json(found, rows) if args.json else _as_text(found, rows))
         return 0 if all(certificate.status == "pass" for _, certificate in found) else 1
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of ECG pages (default: the project's own)")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="emulate this processor too (after make emulated)")
+    parser.add_argument("--max-memory", metavar="SIZE", help="what a certificate may take, such as 6GB (what is free)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
