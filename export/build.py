@@ -122,12 +122,13 @@ def build_bundle(
             if not checkpoint.is_dir():
                 quantize_checkpoint(source, checkpoint, meter=meter, max_memory=max_memory)
         write_tokenizer(source, part / TOKENIZER)
-        with meter.stage("graphs"):
-            # A model that is run, or is written by gguf, is float32 as a whole.
-            halves = options.kv != "int8" and target != "gguf"
-            model, _ = load_model(checkpoint, weights, halves)
-            if options.kv == "int8":
+        if options.kv == "int8":
+            with meter.stage("kv scales"):
+                model = load_model(checkpoint, weights, halves=True)[0]
                 how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
+        with meter.stage("graphs"):
+            # gguf writes a model that is float32 as a whole.
+            model, _ = load_model(checkpoint, weights, halves=target != "gguf")
             artifacts = TARGETS[target](model, config, weights, part, **how)
             del model
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER}, options)

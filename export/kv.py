@@ -21,7 +21,7 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, arranged, draft_size, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from export.reference import TorchEngine
+from export.sweep import Eyes, causal, sweep
 from export.verify import Limits
 from pulse.model.config import Config
 from pulse.model.llava import Llava
@@ -43,14 +43,18 @@ def allowed(limits: Limits) -> Limits:
 def kv_scales(model: Llava, config: Config, tokenizer: Tokenizer, pages: Sequence[Path]) -> list[Tensor]:
     """float32 [1, KV, 1, head_dim] for keys and values of each layer, alternating, so that the pages' fit -127 to 127.
 
-    Every page is read with the default question, as `config.runtime` says.
+    Every page is read with the default question, as `config.runtime` says. Uses `model` up, layer by layer.
     """
-    engine = TorchEngine(model, config)
-    largest: list[Tensor] = []
-    for page in pages:
-        tensors = engine.decode(_prompt(engine, tokenizer, page), engine.empty_cache())[1].tensors
-        found = [_size(tensor, turned=k % 2 == 0) for k, tensor in enumerate(tensors)]
-        largest = [torch.maximum(a, b) for a, b in zip(largest, found, strict=True)] if largest else found
+    eyes = Eyes(model)
+    prompts = [torch.from_numpy(_prompt(eyes, config, tokenizer, page)) for page in pages]
+    shape = (1, config.text.num_key_value_heads, 1, config.text.head_dim)
+    largest = [torch.zeros(shape) for _ in range(2 * config.text.num_hidden_layers)]
+
+    def watch(layer: int, key: Tensor, value: Tensor) -> None:
+        for k, found in ((2 * layer, _size(key, turned=True)), (2 * layer + 1, _size(value, turned=False))):
+            largest[k] = torch.maximum(largest[k], found)
+
+    sweep(model, prompts, [causal(len(prompt)) for prompt in prompts], watch)
     return [(size * HEADROOM / 127).clamp(min=1e-6) for size in largest]
 
 
@@ -64,13 +68,14 @@ def _size(tensor: Tensor, turned: bool) -> Tensor:
     return tensor.abs().amax(2, keepdim=True)
 
 
-def _prompt(engine: TorchEngine, tokenizer: Tokenizer, page: Path) -> np.ndarray:
+def _prompt(eyes: Eyes, config: Config, tokenizer: Tokenizer, page: Path) -> np.ndarray:
     """Embeddings [S, D] of the whole first turn."""
-    runtime, text = engine.config.runtime, engine.config.text
+    runtime, text = config.runtime, config.text
     spec = PreprocessSpec.from_dict(runtime["preprocess"])
     prompt = Prompt(PromptSpec(**runtime["prompt"]), tokenizer, runtime["bos_token_id"], runtime["eos_token_ids"][0])
     picture = image.load(page, draft=draft_size(spec))
     tiles = pixels(picture, spec)
-    tokens = arranged(engine.vision(tiles), len(tiles), picture.size, spec, lambda: engine.embed([text.vocab_size])[0])
+    tokens = arranged(eyes.vision(tiles), len(tiles), picture.size, spec, lambda: eyes.embed([text.vocab_size])[0])
     after = prompt.after_image(runtime["default_question"])
-    return np.concatenate([engine.embed(prompt.before_image()), tokens, engine.embed(after)])
+    before = prompt.before_image()
+    return np.concatenate([*([eyes.embed(before)] if before else []), tokens, eyes.embed(after)])

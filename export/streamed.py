@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edge_runtime import image
 from edge_runtime.bundle import Bundle
-from edge_runtime.engines import Cache, Engine
+from edge_runtime.engines import Engine
 from edge_runtime.findings import sigmoid
 from edge_runtime.preprocess import draft_size
 from edge_runtime.sampling import log_softmax
@@ -25,14 +25,14 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export import stages
 from export.bundle import as_the_checkpoint_says
-from export.graphs import EmbedGraph, VisionGraph, forget, widen
+from export.graphs import widen
 from export.near_ties import NearTie
 from export.stages import GREEDY_TOKENS, SeesOnce, key
+from export.sweep import Eyes, sweep
 from export.verify import Certificate, Limits, Stage, checks, compare, digests
 from pulse.model.config import Config
-from pulse.model.llama import Layer, rotary
 from pulse.model.llava import Llava
-from quantize.memory import give_back, release_mapped
+from quantize.memory import give_back
 
 
 def certify_streamed(
@@ -97,50 +97,11 @@ class Script:
         return torch.tensor(positions), mask
 
 
-@torch.inference_mode()
-def sweep(model: Llava, embeds: Sequence[Tensor], layouts: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Hidden states [L, D] before the head, of sequences embeds [L, D]; each layer is used up after its turn."""
-    backbone, text = model.language_model.model, model.config.text
-    hidden = [x[None] for x in embeds]
-    for layer in backbone.layers:
-        assert isinstance(layer, Layer)
-        widen(layer)
-        for k, (positions, mask) in enumerate(layouts):
-            cos, sin = rotary(positions, text.head_dim, text.rope_theta)
-            hidden[k] = layer(hidden[k], cos, sin, mask, None)[0]
-        forget(layer)
-        release_mapped()
-    widen(backbone.norm)
-    return [backbone.norm(x)[0] for x in hidden]
-
-
-class _Eyes:
-    """The part of an engine that comes before the decoder."""
-
-    def __init__(self, model: Llava) -> None:
-        widen(model.vision_tower, model.multi_modal_projector)
-        self._vision, self._embed = VisionGraph(model), EmbedGraph(model)
-
-    @torch.inference_mode()
-    def vision(self, pixels: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._vision(tile[None])[0].numpy() for tile in torch.from_numpy(pixels)])
-
-    @torch.inference_mode()
-    def embed(self, ids: Sequence[int]) -> np.ndarray:
-        return self._embed(torch.tensor([list(ids)], dtype=torch.long))[0].numpy()
-
-    def empty_cache(self) -> Cache:
-        raise NotImplementedError
-
-    def decode(self, embeds: np.ndarray, cache: Cache) -> tuple[np.ndarray, Cache]:
-        raise NotImplementedError
-
-
 def _expected(
     meant: Bundle, model: Llava, pages: Sequence[Path], got: dict[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[Path, list[NearTie]]]:
     """The model's results by `key`, and by page where it would have chosen another token than the bundle."""
-    session = Session(meant, SeesOnce(_Eyes(model)), Tokenizer(meant.path("tokenizer")))
+    session = Session(meant, SeesOnce(Eyes(model)), Tokenizer(meant.path("tokenizer")))
     manifest, engine = meant.manifest, session.engine
     ends = manifest.model.eos_token_ids
     asked = [*manifest.findings, *([] if manifest.is_ecg is None else [manifest.is_ecg])]
@@ -161,7 +122,6 @@ def _expected(
         scripts.append(script)
         answers.append(answer)
         embeds.append(torch.from_numpy(np.concatenate([script.embeds, engine.embed(script.ids)])))
-    forget(model.vision_tower, model.multi_modal_projector)
     hidden = sweep(model, embeds, [script.layout() for script in scripts])
     head = model.language_model.lm_head
     widen(head)
