@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 STAGES = ("signal", "tower", "decoder")
 # figure -> its title, and the value that is drawn as 1
 _FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
-_LINES = ("-", "--")
+_LINES = ("-", "--", "-.", ":")
 
 
 def draw_curves(out: Path) -> Path:
@@ -20,7 +21,7 @@ def draw_curves(out: Path) -> Path:
     figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
     grid = figure.subplots(len(logs), 2, squeeze=False)
     for (stage, rows), (left, right) in zip(logs.items(), grid, strict=True):
-        for (name, part), line in zip(_networks(stage, rows).items(), _LINES, strict=False):
+        for (name, part), line in zip(_networks(stage, rows).items(), cycle(_LINES), strict=False):
             epochs = [row["epoch"] for row in part]
             left.plot(epochs, [row["loss"] for row in part], f"C0{line}", marker="o", markersize=3)
             for k, (key, (title, whole)) in enumerate(_FIGURES.items()):
@@ -38,10 +39,11 @@ def draw_curves(out: Path) -> Path:
 
 
 def _networks(stage: str, rows: list[dict[str, float]]) -> dict[tuple[str, ...], list[dict[str, float]]]:
-    """The signal teacher is two networks, and its last row (half -1) is no epoch; the other stages are one."""
+    """The signal teacher is several networks, and its last row (part -1) is no epoch; the other stages are one."""
     if stage != "signal":
         return {(): rows}
-    return {(f"half {half + 1}",): [row for row in rows if row["half"] == half] for half in (0, 1)}
+    parts = sorted({int(row["part"]) for row in rows} - {-1})
+    return {(f"part {part + 1}",): [row for row in rows if row["part"] == part] for part in parts}
 
 
 def _rows(path: Path) -> list[dict[str, float]]:
