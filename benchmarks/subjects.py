@@ -72,15 +72,16 @@ def torch_session(checkpoint: Path, weights: str | None = "float32") -> Session:
     Raises UserError when it cannot be read.
     """
     from export.bundle import manifest_of
-    from export.reference import TorchEngine
+    from pulse.model.engine import TorchEngine
+    from pulse.model.tokenizer import TOKENIZER, write_tokenizer
     from quantize.load import load_model
 
     model, config = load_model(checkpoint, weights)
     with tempfile.TemporaryDirectory() as name:
         # A bundle without graphs: what the session needs to know is in its manifest.
         folder = Path(name)
-        artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), "tokenizer.json")
-        (folder / "tokenizer.json").write_bytes((checkpoint / "tokenizer.json").read_bytes())
+        artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), TOKENIZER)
+        write_tokenizer(checkpoint, folder / TOKENIZER)
         write_manifest(folder, manifest_of(config, checkpoint, "onnx", "float32", artifacts))
         bundle = Bundle.load(folder)
         return Session(bundle, TorchEngine(model, config), Tokenizer(bundle.path("tokenizer")))

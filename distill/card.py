@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 TEXT = """# pulse-nano
@@ -34,13 +35,13 @@ It knows the questions of `pulse/instruct/questions.py` and little else; other q
 answers. Its reports name findings that it cannot measure reliably. PTB-XL comes from one country and one maker's
 devices, 1989 to 1996; other populations and devices have not been measured.
 """
-TEACHER = """ A signal
-  teacher that reads the leads themselves (two 1-D networks, each asked about the folds that it was not trained on)
-  gives half of every target; its own AUC on fold 9 is {auc:.3f}. The classes that the answers name are the tower's,
-  each from its own operating point on (operating_points.json), chosen for F1 on fold 9; "Yes" and "No" keep natural
+TEACHER = """ What teachers
+  think likely is {share:.0%} of every target: {teachers}. The classes that the answers name are the tower's, each from
+  its own operating point on (operating_points.json), chosen for F1 on fold 9; "Yes" and "No" keep natural
   likelihoods."""
+SIGNAL = "`signal`, 1-D networks that read the leads themselves ({parts}, each asked about the folds it never saw)"
 LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
-TEACHERS_LOGS = ("signal.csv", "operating_points.json")
+MORE_LOGS = ("signal.csv", "teachers.csv", "rounded.csv", "operating_points.json")
 
 
 def write_card(checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
@@ -49,18 +50,30 @@ def write_card(checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
     cells = {
         stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in figures.items()
     }
-    taught, teacher = (run / TEACHERS_LOGS[0]).exists(), ""
-    if taught:
-        teacher = TEACHER.format(auc=float(_last_row(run / TEACHERS_LOGS[0])["auc"]))
+    teacher = _teachers(run) if (run / "teachers.csv").exists() else ""
     text = TEXT.format(train=train, chosen_on=chosen_on, teacher=teacher, **cells)
     (checkpoint / "README.md").write_text(text, encoding="utf-8")
-    for name in (*LOGS, *(TEACHERS_LOGS if taught else ())):
+    for name in (*LOGS, *(log for log in MORE_LOGS if (run / log).exists())):
         (checkpoint / name).write_bytes((run / name).read_bytes())
 
 
 _COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))
 
 
+def _teachers(run: Path) -> str:
+    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    found = []
+    for row in _rows(run / "teachers.csv"):
+        name = row["teacher"]
+        who = SIGNAL.format(parts=recipe["signal"]["parts"]) if name == "signal" else f"`{name}`"
+        found.append(f"{who}, by itself AUC {float(row['auc']):.3f} and F1 {float(row['f1']):.1f} on fold 9")
+    return TEACHER.format(share=recipe["tower"]["teacher_share"], teachers="; ".join(found))
+
+
 def _last_row(path: Path) -> dict[str, str]:
+    return _rows(path)[-1]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))[-1]
+        return list(csv.DictReader(file))

@@ -17,7 +17,7 @@ from edge_runtime.errors import UserError
 from quantize.integers import Scheme
 from quantize.precision import SCHEMES
 
-TEACHERS = ("signal", "labels")
+SIGNAL, LABELS = "signal", "labels"
 STUDENTS = ("nano",)
 QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme))
 
@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         base = Recipe()
         recipe = replace(
             base,
-            signal=base.signal if args.teacher == "signal" else None,
+            signal=base.signal if SIGNAL in args.teacher else None,
+            language=tuple(name for name in args.teacher if name not in (SIGNAL, LABELS)),
             tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers, start=args.start),
             decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat),
             limit=args.limit,
@@ -53,9 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
     parser.add_argument(
         "--teacher",
-        choices=TEACHERS,
-        default=TEACHERS[0],
-        help="signal: besides the labels a network that reads the leads (%(default)s)",
+        type=_teachers,
+        default=(SIGNAL,),
+        metavar="NAME[,NAME...]",
+        help="besides the labels: signal, a network that reads the leads; any checkpoint; several. labels: nobody "
+        "(signal)",
     )
     parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
     parser.add_argument("--student", choices=STUDENTS, default=STUDENTS[0], help="which model (%(default)s)")
@@ -71,12 +74,19 @@ def _parser() -> argparse.ArgumentParser:
         help=f"epochs of each cosine cycle ({','.join(map(str, base.tower.cycles))})",
     )
     parser.add_argument("--decoder-epochs", type=_count, default=base.decoder.epochs, metavar="N", help="(%(default)s)")
-    parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train the decoder for 4 bits: {', '.join(QAT)}")
+    parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train on with rounded weights: {', '.join(QAT)}")
     parser.add_argument(
         "--accumulate", type=_count, default=1, metavar="N", help="parts that a batch is taken in (%(default)s)"
     )
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="use only N records a set, for a trial")
     return parser
+
+
+def _teachers(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if "" in names or len(set(names)) < len(names) or (LABELS in names and len(names) > 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of different teachers; labels goes alone")
+    return names
 
 
 def _count(text: str) -> int:

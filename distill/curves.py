@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-STAGES = ("signal", "tower", "decoder")
+STAGES = ("signal", "tower", "decoder", "rounded")
 # figure -> its title, and the value that is drawn as 1
 _FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
 _LINES = ("-", "--", "-.", ":")

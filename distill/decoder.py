@@ -1,10 +1,12 @@
-"""Stage two: projector and decoder learn to answer questions from the tower's features."""
+"""Stage two: projector and decoder learn to answer questions from the tower's features; stage three: the same once
+more with rounded weights, taught by what they were before they were rounded."""
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +23,7 @@ from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
 from distill.opinions import Opinions
 from distill.pack import Pack
 from distill.score import multilabel
+from distill.teachers.logits import Advice, advice_of, divergence
 from distill.team import Team
 from distill.tokens import facts_of
 from pulse.ecg.ptbxl import SUPERCLASSES
@@ -34,6 +37,11 @@ from quantize.qat import call_rounded, rounded
 
 @dataclass(frozen=True)
 class DecoderRun:
+    """qat: the scheme that stage three rounds the weights by, for qat_epochs at a rate of at most qat_peak; None ships
+    the float weights rounded. teacher_share: how much of the loss is the divergence from a teacher's logits, where
+    there are any.
+    """
+
     epochs: int = 2
     batch: int = 16
     peak: float = 3e-3
@@ -41,7 +49,10 @@ class DecoderRun:
     seed: int = 1
     max_length: int = 384
     save_every_s: float = 120
-    qat: str | None = None  # the scheme that the loss rounds the weights by, or None to train plain float weights
+    qat: str | None = None
+    qat_epochs: int = 1
+    qat_peak: float = 3e-4
+    teacher_share: float = 0.5
 
 
 class Speaker(nn.Module):
@@ -60,71 +71,126 @@ class Speaker(nn.Module):
         embeds = torch.cat([embeds[:, :image_start], image, embeds[:, end:]], dim=1)
         return self.language_model.model(embeds, positions=batch.positions[:, None], mask=batch.mask)[0]
 
-    def forward(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
-        """Weighted cross-entropy of the answers' tokens; the head runs on those positions alone."""
+    def logits(self, features: Tensor, batch: Batch, image_start: int) -> Tensor:
+        """[N, V], at the N positions that predict a token of an answer; the head runs on those alone."""
+        return self.language_model.lm_head(self.hidden(features, batch, image_start)[batch.weights > 0])
+
+    def forward(
+        self, features: Tensor, batch: Batch, image_start: int, advice: Sequence[Advice] = (), share: float = 0.0
+    ) -> Tensor:
+        """Weighted mean over the answers' tokens of their cross-entropy, of which `share` gives way to the divergence
+        from the advice of teachers, where there is any."""
         at = batch.weights > 0
-        logits = self.language_model.lm_head(self.hidden(features, batch, image_start)[at])
+        logits = self.logits(features, batch, image_start)
         each = F.cross_entropy(logits.float(), batch.targets[at], reduction="none")
+        if advice:
+            divergences = torch.stack([divergence(logits, one) for one in advice])
+            each = (1 - share) * each + share * divergences.mean(0)
         return (each * batch.weights[at]).sum() / batch.weights[at].sum()
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What the decoder learns from.
+
+    views: features of the same records, drawn and photographed differently; the epochs take them in turn. opinions: of
+    each view's pages, None to answer by the labels alone. advice: what each teacher of the same vocabulary says of an
+    epoch's pages (epoch, items), token by token.
+    """
+
+    pack: Pack
+    views: Sequence[Features]
+    opinions: Sequence[Opinions] | None
+    packer: Packer
+    advice: Sequence[Callable[[int, np.ndarray], Advice]] = ()
+
+    def view(self, epoch: int) -> Features:
+        return self.views[epoch % len(self.views)]
+
+    def dialogues(self, seed: int, epoch: int, item: int) -> list[list[Turn]]:
+        """Those of one page of the epoch's view; they depend on (seed, epoch, item) alone."""
+        view = epoch % len(self.views)
+        row, rng = int(self.views[view].rows[item]), np.random.default_rng([seed, epoch, item])
+        facts = facts_of(self.pack.labels[row], True) if row >= 0 else facts_of({}, False)
+        opinion = None if self.opinions is None or row < 0 else self.opinions[view][item]
+        return training_turns(facts, rng, opinion)
+
+
 def train_decoder(
-    pack: Pack,
-    views: Sequence[Features],
-    opinions: Sequence[Opinions] | None,
-    chosen_on: Features,
-    packer: Packer,
-    text: Decoder,
-    run: DecoderRun,
-    out: Path,
-    team: Team,
+    lessons: Lessons, chosen_on: Features, text: Decoder, run: DecoderRun, out: Path, team: Team
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
-    views: features of the same records, drawn and photographed differently; the epochs take them in turn. opinions: of
-    each view's pages, None to answer by the labels alone.
-    With run.qat the loss and the figures are those of rounded weights; the model returned is in float all the same.
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one,
     and a team of several one of one process. Raises UserError when the team cannot share a batch.
     """
-    device, part = team.device, team.part(run.batch)
     torch.manual_seed(run.seed)
-    model = Speaker(views[0].tokens.shape[2], text).to(device)
+    model = Speaker(lessons.views[0].tokens.shape[2], text).to(team.device)
     _initialise(model, text)
+    return _train(model, lessons, chosen_on, run, out / "decoder", team)
+
+
+def train_rounded(
+    model: Speaker, lessons: Lessons, chosen_on: Features, run: DecoderRun, out: Path, team: Team
+) -> Speaker:
+    """Go on from `model` with weights rounded as run.qat says, taught by `model` itself; log and figures are those of
+    the rounded weights, and what is returned is the float weights beneath them. Resumes from out/rounded.pt.
+
+    The teacher reads what the student reads, features and all, so its logits cost one more forward pass and no disk.
+    """
+    again = replace(run, epochs=run.qat_epochs, peak=run.qat_peak)
+    student = copy.deepcopy(model).train()
+    return _train(student, replace(lessons, advice=()), chosen_on, again, out / "rounded", team, model, run.epochs)
+
+
+def _train(
+    model: Speaker,
+    lessons: Lessons,
+    chosen_on: Features,
+    run: DecoderRun,
+    stem: Path,
+    team: Team,
+    itself: Speaker | None = None,
+    first: int = 0,
+) -> Speaker:
+    """The loop of both stages; stem: of the log's and the state's names. itself: the model before it was rounded, in
+    the rounded stage, whose epochs are counted from `first` on."""
+    device, part, packer = team.device, team.part(run.batch), lessons.packer
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay, betas=(0.9, 0.98))
-    average, log, step = Average(model, 0.998), Log(out / "decoder.csv"), 0
-    if state := load(out / "decoder.pt", device):
+    average, log, step = Average(model, 0.998), Log(stem.with_suffix(".csv")), 0
+    if state := load(stem.with_suffix(".pt"), device):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
-    per_epoch = len(views[0].rows) // run.batch
+    per_epoch = len(lessons.views[0].rows) // run.batch
     total, saved = per_epoch * run.epochs, time.monotonic()
-    precision = None if run.qat is None else Precision(run.qat)
+    precision = None if itself is None or run.qat is None else Precision(run.qat)
     loss = model if precision is None else partial(call_rounded, model, precision)
 
     def keep() -> None:
         if not team.main:
             return
         state = {"average": average.state, "average_steps": average.steps, "step": step}
-        save(out / "decoder.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
+        save(stem.with_suffix(".pt"), model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
     for epoch in range(step // per_epoch, run.epochs):
         model.train()
         losses: list[float] = []
-        view = epoch % len(views)
-        told = None if opinions is None else opinions[view]
-        order = np.random.default_rng([run.seed, epoch]).permutation(len(views[view].rows))[
-            step % per_epoch * run.batch :
-        ]
-        parts = _parts(pack, views[view], told, packer, (run.seed, epoch), team.mine(order, run.batch), part)
-        title = f"decoder epoch {epoch + 1}/{run.epochs}"
+        number, begun = first + epoch, step % per_epoch * run.batch
+        order = np.random.default_rng([run.seed, number]).permutation(len(lessons.view(number).rows))[begun:]
+        parts = _parts(lessons, run.seed, number, team.mine(order, run.batch), part)
+        title = f"{stem.name} epoch {epoch + 1}/{run.epochs}"
         bar = tqdm(total=per_epoch, initial=step % per_epoch, desc=title, disable=not team.main)
         while taken := list(islice(parts, team.accumulate)):
-            weights = [float(batch.weights.sum()) for _, batch in taken]
+            weights = [float(batch.weights.sum()) for _, batch, _ in taken]
             whole, error_of_step = team.sum(sum(weights)), 0.0
-            for (tokens, batch), weight in zip(taken, weights, strict=True):
+            for (tokens, batch, advice), weight in zip(taken, weights, strict=True):
+                seen = tokens.to(device), _on(batch, device), packer.image_start
                 with autocast(device):
-                    error = loss(tokens.to(device), _on(batch, device), packer.image_start)
+                    if itself is not None:
+                        with torch.no_grad():
+                            advice = [advice_of(itself.logits(*seen))]
+                    error = loss(*seen, [one.to(device) for one in advice], run.teacher_share)
                 # Its share of the mean over the whole batch; the team's average divides by its size.
                 error = error * (weight / whole * team.size)
                 error.backward()
@@ -149,7 +215,7 @@ def train_decoder(
             judged = _averaged(model, average)
             if precision is not None:
                 judged.load_state_dict(rounded(judged.state_dict(), precision))
-            figures = evaluate(judged, pack, chosen_on, packer, device)
+            figures = evaluate(judged, lessons.pack, chosen_on, packer, device)
             log.write({"epoch": epoch + 1, "step": step, "loss": mean, **figures})
             tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         team.wait()
@@ -175,24 +241,14 @@ def _on(batch: Batch, device: torch.device) -> Batch:
 
 
 def _parts(
-    pack: Pack,
-    features: Features,
-    opinions: Opinions | None,
-    packer: Packer,
-    seed: tuple[int, int],
-    order: np.ndarray,
-    size: int,
-) -> Iterator[tuple[Tensor, Batch]]:
+    lessons: Lessons, seed: int, epoch: int, order: np.ndarray, size: int
+) -> Iterator[tuple[Tensor, Batch, list[Advice]]]:
     """The pages of `order`, `size` at a time."""
     for first in range(0, len(order), size):
         items = order[first : first + size]
-        sequences = []
-        for item in items:
-            row, rng = int(features.rows[item]), np.random.default_rng([*seed, int(item)])
-            facts = facts_of(pack.labels[row], True) if row >= 0 else facts_of({}, False)
-            opinion = None if opinions is None or row < 0 else opinions[int(item)]
-            sequences.append(packer.pack(training_turns(facts, rng, opinion)))
-        yield torch.from_numpy(features.tokens[items].astype(np.float32)), collate(sequences)
+        sequences = [lessons.packer.pack(lessons.dialogues(seed, epoch, int(item))) for item in items]
+        advice = [advise(epoch, items) for advise in lessons.advice]
+        yield torch.from_numpy(lessons.view(epoch).tokens[items].astype(np.float32)), collate(sequences), advice
 
 
 @torch.no_grad()

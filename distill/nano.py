@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from distill.advise import advise
 from distill.card import write_card
 from distill.curves import draw_curves
-from distill.decoder import DecoderRun, train_decoder
+from distill.decoder import DecoderRun, Lessons, train_decoder, train_rounded
 from distill.dialogues import Packer
 from distill.features import cache_features
 from distill.opinions import opinions_of
@@ -21,6 +23,7 @@ from distill.pack import build_pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import END_ID, PROMPT, preprocess_spec, ship
 from distill.targets import build_targets, softened
+from distill.teachers.language import LanguageTeacher, mean_told, report
 from distill.teachers.signal import SignalRun, teach
 from distill.team import Team
 from distill.tokens import train_tokenizer
@@ -53,12 +56,14 @@ SCHEME = "int4-g32"
 class Recipe:
     """limit: use only so many records of the training folds and of the chosen-on fold, for a trial; 0 is all.
 
-    signal: the teacher that reads the leads themselves; None trains on the data's labels alone.
+    signal: the teacher that reads the leads themselves, None without it; language: checkpoints that teach as well.
+    Without any teacher the student learns the data's labels alone.
     views: how many differently drawn pages of each record the decoder sees; workers draw pages beside the training and
     change nothing but the speed.
     """
 
     signal: SignalRun | None = field(default_factory=SignalRun)
+    language: tuple[str, ...] = ()
     tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
     vision: ConvVision = VISION
@@ -78,8 +83,9 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     device = team.device
     settings = json.loads(json.dumps(asdict(recipe)))
     _check_recipe(out / "recipe.json", settings)
-    if recipe.tower.start:
-        checkpoint_folder(recipe.tower.start)  # refused now, not after the hours before it is read
+    for name in (recipe.tower.start, *recipe.language):
+        if name:
+            checkpoint_folder(name)  # refused now, not after the hours before it is read
     try:
         with team.main_first():
             pack = build_pack(data, out / "pack")
@@ -94,12 +100,17 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     spec, seed = preprocess_spec(), recipe.tower.seed
     targets, rows = build_targets(pack, train), (train, chosen_on)
     with team.main_first():
-        told = None if recipe.signal is None else teach(pack, targets, rows, recipe.signal, out, device)
+        teachers = [LanguageTeacher(name, out / f"teacher-{k}", device) for k, name in enumerate(recipe.language, 1)]
+        said = {} if recipe.signal is None else {"signal": teach(pack, targets, rows, recipe.signal, out, device)}
+        said |= {teacher.name: teacher.told(pack, targets, np.concatenate(rows)) for teacher in teachers}
+        told = mean_told(list(said.values()))
+        if team.main:
+            report(said, targets, chosen_on, out)
     seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told)
     tower = seeing.tower
 
     path = out / "tokenizer.json"
-    views = []
+    views, drawn = [], []
     opinions = None
     with team.main_first():
         if not path.exists():
@@ -108,6 +119,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
             epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
             pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
             pages.epoch = epoch
+            drawn.append(pages)
             views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
         plain = Pages(pack, chosen_on, spec, None)
         judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
@@ -118,7 +130,17 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     prompt = Prompt(PromptSpec(**PROMPT), tokenizer, None)
     packer = Packer(prompt, tokenizer, judged.tokens.shape[1], END_ID, recipe.decoder.max_length)
     text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
-    speaker = train_decoder(pack, views, opinions, judged, packer, text, recipe.decoder, out, team)
+    lessons = Lessons(pack, views, opinions, packer)
+    with team.main_first():
+        advice = [
+            advise(teacher, lessons, drawn, recipe.decoder, recipe.tower.workers)
+            for teacher in teachers
+            if teacher.speaks_like(path, spec)
+        ]
+    lessons = replace(lessons, advice=advice)
+    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team)
+    if recipe.decoder.qat is not None:
+        speaker = train_rounded(speaker, lessons, judged, recipe.decoder, out, team)
 
     whole, small = out / "pulse-nano-float16", out / "pulse-nano"
     if not team.main:

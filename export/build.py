@@ -22,13 +22,13 @@ from export.emulated import check_emulated, emulate
 from export.kv import allowed, kv_scales
 from export.options import Options, with_options
 from export.plan import certificate_bytes, graphs_bytes, room, streamed_bytes
-from export.reference import TorchEngine
 from export.sign import signer
 from export.streamed import certify_streamed
 from export.userland import Userland
 from export.verify import Certificate, Limits, certify, not_run
 from pulse.model.checkpoint import read_source
 from pulse.model.config import Config
+from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
 from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
 from quantize.checkpoint import CONFIG, quantize_checkpoint

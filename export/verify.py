@@ -25,7 +25,7 @@ from edge_runtime.tokenizer import Tokenizer
 from export import stages
 from export.bundle import as_the_checkpoint_says
 from export.near_ties import NearTie, near_ties
-from export.reference import TorchEngine
+from pulse.model.engine import TorchEngine
 
 CERTIFICATE = "certificate.json"
 

@@ -38,7 +38,8 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
     card = (small / "README.md").read_text()
     assert "16 records of folds 1 to 8" in card
     assert "8 records as plain" in card
-    assert "signal\n  teacher" in card
+    assert "65% of every target: `signal`" in card
+    assert (small / "teachers.csv").read_text().startswith("teacher,auc,")
     assert set(json.loads((small / "operating_points.json").read_text())) == {"NORM", "MI", "STTC", "CD", "HYP"}
     assert json.loads((small / "recipe.json").read_text())["decoder"]["epochs"] == 2
     assert len((small / "tower.csv").read_text().splitlines()) == 3
@@ -58,7 +59,7 @@ def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
 ) -> None:
     wanted = replace(tiny, decoder=replace(tiny.decoder, qat="int4-g32-asym"))
     _run(data, whole, tiny)
-    shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("decoder.*", "pulse-nano*", "recipe.json"))
+    shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("pulse-nano*", "recipe.json"))
     small = _run(data, tmp_path / "run", wanted)
     weights = json.loads((small / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"][
         "weights"
@@ -113,7 +114,8 @@ def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
         (["--data", "x", "--student", "huge"], "invalid choice"),
         (["--data", "x", "--limit", "-1"], "must be 0 or more"),
         (["--data", str(FIXTURE), "--start", "nowhere", "--teacher", "labels"], "nowhere"),
-        (["--data", "x", "--teacher", "me"], "invalid choice"),
+        (["--data", str(FIXTURE), "--teacher", "me"], "me: no such folder"),
+        (["--data", "x", "--teacher", "signal,labels"], "labels goes alone"),
         ([], "--data"),
     ],
 )

@@ -30,9 +30,9 @@ from export.graphs import layer_chunks
 from export.mil import MilModel
 from export.mil.package import read_package
 from export.near_ties import near_ties
-from export.reference import TorchEngine
 from export.verify import certify
 from pulse.model.config import ClipVision, Config, Decoder
+from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint

@@ -26,8 +26,8 @@ from edge_runtime.session import Session
 from export.build import build_bundle, example_pages
 from export.cli import main
 from export.executorch import DELEGATES, check_delegate, limits, read_shares, write_graphs
-from export.reference import TorchEngine
 from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
+from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
 from quantize.load import load_model

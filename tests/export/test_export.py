@@ -20,8 +20,8 @@ from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from export.build import TARGETS, build_bundle, certificate_of
 from export.cli import main
-from export.reference import TorchEngine
 from export.verify import certify, not_run
+from pulse.model.engine import TorchEngine
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main as quantize
 from quantize.load import load_model

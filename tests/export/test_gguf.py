@@ -24,10 +24,10 @@ from export.gguf import warnings, write_graphs
 from export.gguf_decoder import write_decoder
 from export.gguf_engine import LlamaEngine
 from export.gguf_tensors import paired, q4_0
-from export.reference import TorchEngine
 from export.verify import Certificate
 from pulse.model.clip import ClipTower
 from pulse.model.config import Config
+from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
 from quantize.integers import Scheme
 from quantize.layers import IntLinear
@@ -212,7 +212,7 @@ def test_llama_cpp_reads_the_picture_and_writes_the_golden_answer(bundle: tuple[
 @torch.inference_mode()
 def class_token_last(reference: TorchEngine, tiles: torch.Tensor) -> np.ndarray:
     """Features [T, D] of a tower that puts its class token behind the patches, positions and choice as if before."""
-    tower, projector = reference._vision.tower, reference._vision.projector
+    tower, projector = reference.model.vision_tower, reference.model.multi_modal_projector
     assert isinstance(tower, ClipTower)
     inner = tower.vision_model
     patches = inner.embeddings.patch_embedding(tiles).flatten(2).transpose(1, 2)
