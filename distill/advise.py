@@ -28,7 +28,7 @@ def advise(
     model, _ = teacher.model
     tower = model.vision_tower
     views = [
-        cache_features(tower, pages, teacher.folder / f"features-{k}", teacher.device, workers)  # type: ignore[arg-type]
+        cache_features(tower, pages, teacher.folder / f"features-{k}", teacher.device, workers)
         for k, pages in enumerate(drawn)
     ]
     ours, tokens = lessons.packer, views[0].tokens.shape[1]

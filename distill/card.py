@@ -6,7 +6,9 @@ import csv
 import json
 from pathlib import Path
 
-TEXT = """# pulse-nano
+from distill.students import Student
+
+TEXT = """# {name}
 
 A small vision-language model that reads a picture of a 12-lead ECG and answers in English. **Research use only; not a
 medical device: never decide on a patient by its answers.**
@@ -17,7 +19,7 @@ medical device: never decide on a patient by its answers.**
   tower. 3 % of the pages are drawn pictures that are no ECG.
 - **Training**: `pulse-distill`; recipe.json and the CSV files beside this card are its settings and its log, curves.png
   draws them.{teacher}
-- **Licence**: weights CC BY 4.0, with the attribution above.
+- **Licence**: weights CC BY 4.0, with the attribution above.{origin}
 
 ## What the training measured
 
@@ -44,14 +46,16 @@ LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
 MORE_LOGS = ("signal.csv", "teachers.csv", "rounded.csv", "operating_points.json")
 
 
-def write_card(checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
+def write_card(student: Student, checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
     """Write README.md into `checkpoint` from the logs of the folder `run`, and copy the logs beside it."""
     figures = {stage: _last_row(run / f"{stage}.csv") for stage in ("tower", "decoder")}
     cells = {
         stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in figures.items()
     }
     teacher = _teachers(run) if (run / "teachers.csv").exists() else ""
-    text = TEXT.format(train=train, chosen_on=chosen_on, teacher=teacher, **cells)
+    origin = f" {student.origin}" if student.origin else ""
+    about = {"name": student.name, "origin": origin, "teacher": teacher}
+    text = TEXT.format(train=train, chosen_on=chosen_on, **about, **cells)
     (checkpoint / "README.md").write_text(text, encoding="utf-8")
     for name in (*LOGS, *(log for log in MORE_LOGS if (run / log).exists())):
         (checkpoint / name).write_bytes((run / name).read_bytes())

@@ -11,14 +11,14 @@ from pathlib import Path
 from accelerate import PartialState
 
 from distill.loop import pick_device
-from distill.nano import Recipe, distill
+from distill.recipe import RECIPES, distill
+from distill.students import STUDENTS
 from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
 from quantize.integers import Scheme
 from quantize.precision import SCHEMES
 
 SIGNAL, LABELS = "signal", "labels"
-STUDENTS = ("nano",)
 QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme))
 
 
@@ -28,16 +28,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         if args.limit < 0 or args.workers < 0:
             raise UserError("--limit and --workers must be 0 or more")
-        base = Recipe()
+        base = RECIPES[args.student]
         recipe = replace(
             base,
             signal=base.signal if SIGNAL in args.teacher else None,
             language=tuple(name for name in args.teacher if name not in (SIGNAL, LABELS)),
-            tower=replace(base.tower, cycles=args.tower_cycles, seed=args.seed, workers=args.workers, start=args.start),
-            decoder=replace(base.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat),
+            tower=replace(
+                base.tower,
+                cycles=args.tower_cycles or base.tower.cycles,
+                seed=args.seed,
+                workers=args.workers,
+                start=args.start,
+            ),
+            decoder=replace(
+                base.decoder, epochs=args.decoder_epochs or base.decoder.epochs, seed=args.seed, qat=args.qat
+            ),
             limit=args.limit,
         )
-        small = distill(Path(args.data), Path(args.out), recipe, pick_device(args.device), args.accumulate)
+        small = distill(
+            Path(args.data),
+            Path(args.out or f"out/{STUDENTS[args.student].name}"),
+            recipe,
+            pick_device(args.device),
+            args.accumulate,
+        )
         if PartialState().is_main_process:
             print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
         return 0
@@ -49,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    base = Recipe()
+    base = RECIPES["nano"]
     parser = Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
     parser.add_argument(
@@ -61,19 +75,18 @@ def _parser() -> argparse.ArgumentParser:
         "(signal)",
     )
     parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
-    parser.add_argument("--student", choices=STUDENTS, default=STUDENTS[0], help="which model (%(default)s)")
-    parser.add_argument("--out", metavar="DIR", default="out/pulse-nano", help="run folder (%(default)s)")
+    parser.add_argument("--student", choices=STUDENTS, default="nano", help="which model (%(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="run folder (out/pulse-STUDENT)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")
     parser.add_argument("--seed", type=int, default=base.tower.seed, help="of pages, order and weights (%(default)s)")
     parser.add_argument("--workers", type=int, default=base.tower.workers, help="processes that draw (%(default)s)")
     parser.add_argument(
         "--tower-cycles",
         type=_counts,
-        default=base.tower.cycles,
         metavar="N[,N...]",
-        help=f"epochs of each cosine cycle ({','.join(map(str, base.tower.cycles))})",
+        help=f"epochs of each cosine cycle (nano: {','.join(map(str, base.tower.cycles))})",
     )
-    parser.add_argument("--decoder-epochs", type=_count, default=base.decoder.epochs, metavar="N", help="(%(default)s)")
+    parser.add_argument("--decoder-epochs", type=_count, metavar="N", help=f"(nano: {base.decoder.epochs})")
     parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train on with rounded weights: {', '.join(QAT)}")
     parser.add_argument(
         "--accumulate", type=_count, default=1, metavar="N", help="parts that a batch is taken in (%(default)s)"

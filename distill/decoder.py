@@ -117,17 +117,27 @@ class Lessons:
 
 
 def train_decoder(
-    lessons: Lessons, chosen_on: Features, text: Decoder, run: DecoderRun, out: Path, team: Team
+    lessons: Lessons,
+    chosen_on: Features,
+    text: Decoder,
+    run: DecoderRun,
+    out: Path,
+    team: Team,
+    begin: Callable[[LanguageModel], None] = lambda decoder: None,
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
+
+    begin: gives a new decoder its first weights.
 
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one,
     and a team of several one of one process. Raises UserError when the team cannot share a batch.
     """
     torch.manual_seed(run.seed)
-    model = Speaker(lessons.views[0].tokens.shape[2], text).to(team.device)
+    model = Speaker(lessons.views[0].tokens.shape[2], text)
     _initialise(model, text)
-    return _train(model, lessons, chosen_on, run, out / "decoder", team)
+    if not (out / "decoder.pt").exists():
+        begin(model.language_model)
+    return _train(model.to(team.device), lessons, chosen_on, run, out / "decoder", team)
 
 
 def train_rounded(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from distill.pages import Pages
-from pulse.model.conv import ConvTower
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Features:
 
 @torch.no_grad()
 def cache_features(
-    tower: ConvTower, pages: Pages, folder: Path, device: torch.device, workers: int = 1, batch: int = 32
+    tower: nn.Module, pages: Pages, folder: Path, device: torch.device, workers: int = 1, batch: int = 32
 ) -> Features:
     """Features of every page, computed once; a run that was cut off goes on where it stopped."""
     folder.mkdir(parents=True, exist_ok=True)

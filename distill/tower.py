@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from distill.team import Team
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.model.config import ConvVision
+from pulse.model.config import ConvVision, EfficientVision
 from pulse.model.conv import ConvTower, deepen, unfold_norms
+from pulse.model.llava import tower_of
 from quantize.load import load_model
 from quantize.source import checkpoint_folder
 
@@ -64,9 +66,9 @@ class TowerRun:
 class TowerWithHead(nn.Module):
     """pixels [N, 1, H, W] -> (yes/no logits [N, k], rate [N]), both read from the whole-page token."""
 
-    def __init__(self, vision: ConvVision, targets: int):
+    def __init__(self, vision: ConvVision | EfficientVision, targets: int):
         super().__init__()
-        self.tower = ConvTower(vision)
+        self.tower = tower_of(vision)
         self.head = nn.Linear(vision.hidden_size, targets + 1)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,16 +88,18 @@ def train_tower(
     pack: Pack,
     targets: Targets,
     rows: tuple[np.ndarray, np.ndarray],
-    vision: ConvVision,
+    vision: ConvVision | EfficientVision,
     spec: PreprocessSpec,
     run: TowerRun,
     out: Path,
     team: Team,
     told: np.ndarray | None = None,
+    begin: Callable[[nn.Module], None] = lambda tower: None,
 ) -> TowerWithHead:
     """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
-    told: a teacher's probabilities [n, k] of the targets, mixed into them for training alone.
+    begin: gives a new tower its first weights. told: a teacher's probabilities [n, k] of the targets, mixed into them
+    for training alone.
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone. Batch norms see each
     process' part of a batch (Hoffer et al. 2017, arXiv 1705.08741), all else is as if one process took it whole.
     Raises UserError when run.start is no checkpoint with such a tower, or the team cannot share a batch.
@@ -104,7 +108,10 @@ def train_tower(
     device, part = team.device, team.part(run.batch)
     torch.manual_seed(run.seed)
     layout = torch.channels_last
-    model = TowerWithHead(vision, len(targets.names)).to(device).to(memory_format=layout)
+    model = TowerWithHead(vision, len(targets.names))
+    if not (out / "tower.pt").exists():
+        begin(model.tower)
+    model = model.to(device).to(memory_format=layout)
     train, chosen_on = rows
     if run.start and not (out / "tower.pt").exists():
         some = Pages(pack, shuffled(train, run.seed, 0)[:256], spec, PageMix(negative=0), run.seed)
@@ -178,13 +185,15 @@ def train_tower(
     return averaged(model, average)
 
 
-def begin_with(tower: ConvTower, vision: ConvVision, checkpoint: Path, pixels: Tensor) -> None:
+def begin_with(tower: nn.Module, vision: ConvVision | EfficientVision, checkpoint: Path, pixels: Tensor) -> None:
     """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
 
     Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).
     """
     model, config = load_model(checkpoint)
     theirs = config.vision
+    if not isinstance(tower, ConvTower) or not isinstance(vision, ConvVision):
+        raise UserError("--start is for the student nano; leave it out")
     if not isinstance(theirs, ConvVision) or replace(theirs, blocks=vision.blocks) != replace(vision, batch_norm=False):
         raise UserError(f"{checkpoint}: its vision tower has other sizes than the student's; leave out --start")
     if any(old > new for old, new in zip(theirs.blocks, vision.blocks, strict=True)):

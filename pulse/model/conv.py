@@ -15,10 +15,20 @@ from pulse.model.config import ConvVision
 class ConvNorm(nn.Module):
     """Convolution, with a batch norm while training."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, padding: int, norm: bool):
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int,
+        padding: int,
+        norm: bool,
+        groups: int = 1,
+        eps: float = 1e-5,
+    ):
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=not norm)
-        self.norm = nn.BatchNorm2d(c_out) if norm else nn.Identity()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=not norm)
+        self.norm = nn.BatchNorm2d(c_out, eps) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))
@@ -51,15 +61,19 @@ class ConvTower(nn.Module):
         self.pool = config.pool
 
     def forward(self, pixels: Tensor) -> Tensor:
-        grid = self.layers(pixels)  # [N, hidden, rows, columns]
-        whole = grid.mean((2, 3))[:, None]
-        if self.pool > 1:
-            grid = F.avg_pool2d(grid, self.pool, ceil_mode=True, count_include_pad=False)
-        return torch.cat([whole, grid.flatten(2).transpose(1, 2)], dim=1)
+        return page_tokens(self.layers(pixels), self.pool)
+
+
+def page_tokens(grid: Tensor, pool: int) -> Tensor:
+    """[N, hidden, rows, columns] -> [N, 1 + pooled cells, hidden]: the mean of all, then those of pool x pool cells."""
+    whole = grid.mean((2, 3))[:, None]
+    if pool > 1:
+        grid = F.avg_pool2d(grid, pool, ceil_mode=True, count_include_pad=False)
+    return torch.cat([whole, grid.flatten(2).transpose(1, 2)], dim=1)
 
 
 @torch.no_grad()
-def fold_norms(tower: ConvTower) -> dict[str, Tensor]:
+def fold_norms(tower: nn.Module) -> dict[str, Tensor]:
     """Weights of the same tower with batch_norm=False: each norm's scale and shift moved into its convolution."""
     state: dict[str, Tensor] = {}
     for name, module in tower.named_modules():

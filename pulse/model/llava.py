@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pulse.model.clip import ClipTower
-from pulse.model.config import Config, ConvVision
+from pulse.model.config import Config, ConvVision, EfficientVision, Vision
 from pulse.model.conv import ConvTower
+from pulse.model.efficientnet import EfficientTower
 from pulse.model.llama import LanguageModel
 
 
@@ -24,6 +25,19 @@ class Projector(nn.Module):
         return self.linear_2(F.gelu(self.linear_1(features)))
 
 
+Tower = ConvTower | EfficientTower | ClipTower
+
+
+def tower_of(vision: Vision) -> Tower:
+    """The tower of a config, with random weights."""
+    match vision:
+        case ConvVision():
+            return ConvTower(vision)
+        case EfficientVision():
+            return EfficientTower(vision)
+    return ClipTower(vision)
+
+
 class Llava(nn.Module):
     """Tensor names follow Hugging Face's LLaVA checkpoints."""
 
@@ -31,7 +45,7 @@ class Llava(nn.Module):
         super().__init__()
         self.config = config
         vision = config.vision
-        self.vision_tower = ConvTower(vision) if isinstance(vision, ConvVision) else ClipTower(vision)
+        self.vision_tower = tower_of(vision)
         self.multi_modal_projector = Projector(vision.hidden_size, config.text.hidden_size)
         self.language_model = LanguageModel(config.text)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from distill.decoder import DecoderRun
-from distill.nano import Recipe
 from distill.pack import Pack, build_pack
+from distill.recipe import Recipe
 from distill.teachers.signal import SignalRun
 from distill.tower import TowerRun
 from pulse.model.config import ConvVision, Decoder

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from distill.nano import Recipe, distill
 from distill.pack import open_pack
-from distill.ship import preprocess_spec
+from distill.recipe import Recipe, distill
+from distill.students import NANO
 from distill.targets import build_targets
 from distill.team import Team
 from distill.tower import train_tower
@@ -27,7 +27,7 @@ def main(recipe: Recipe, data: Path, out: Path, accumulate: int) -> None:
     rows = pack.rows((1,)), pack.rows((9,))
     vision = replace(recipe.vision, batch_norm=False)
     team = Team(cpu, accumulate)
-    train_tower(pack, build_targets(pack, rows[0]), rows, vision, preprocess_spec(), recipe.tower, out / "tower", team)
+    train_tower(pack, build_targets(pack, rows[0]), rows, vision, NANO.spec, recipe.tower, out / "tower", team)
     if team.main:
         (out / "size").write_text(str(team.size))
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distill import cli, decoder, nano, tower
-from distill.nano import Recipe, distill
+from distill import cli, decoder, recipe, tower
+from distill.recipe import Recipe, distill
 from edge_runtime.errors import UserError
 from quantize.load import load_model
 
@@ -131,12 +131,12 @@ def test_the_command_refuses_bad_input_in_one_line(
 def test_the_command_runs_the_recipe(
     data: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "Recipe", lambda: replace(tiny, views=1))
+    monkeypatch.setitem(cli.RECIPES, "nano", replace(tiny, views=1))
     out = tmp_path / "run"
     argv = ["--data", str(data), "--out", str(out), "--tower-cycles", "1", "--decoder-epochs", "1", "--workers", "0"]
     assert cli.main(argv) == 0
     assert f"pulse-export {out / 'pulse-nano'} --target onnx" in capsys.readouterr().out
-    assert nano.Recipe().tower.cycles != (1,)  # the command line's value, not the default, was used
+    assert recipe.Recipe().tower.cycles != (1,)  # the command line's value, not the default, was used
     assert json.loads((out / "recipe.json").read_text())["tower"]["cycles"] == [1]
 
 

@@ -16,10 +16,10 @@ from distill.advise import advise
 from distill.decoder import Lessons, Speaker
 from distill.dialogues import Packer, collate
 from distill.features import cache_features
-from distill.nano import Recipe, distill
 from distill.pack import Pack
 from distill.pages import PageMix, Pages
-from distill.ship import END_ID, PROMPT, preprocess_spec
+from distill.recipe import Recipe, distill
+from distill.students import NANO
 from distill.targets import build_targets
 from distill.teachers import language
 from distill.teachers.language import LanguageTeacher, mean_told
@@ -89,7 +89,7 @@ def test_a_teacher_of_other_words_says_what_its_bundle_would_say(pack: Pack, tmp
     assert np.isnan(others).all()
     assert np.isnan(told[4:]).all()
     (tmp_path / "tokenizer.json").write_text("{}")
-    assert not teacher.speaks_like(tmp_path / "tokenizer.json", preprocess_spec())
+    assert not teacher.speaks_like(tmp_path / "tokenizer.json", NANO.spec)
 
 
 def test_in_nf4_it_thinks_nearly_the_same(pack: Pack, tmp_path: Path) -> None:
@@ -164,11 +164,13 @@ def test_a_teacher_of_the_same_words_advises_on_the_very_tokens(
     """Its advice on a page is what its own decoder makes of the student's dialogues behind its own features."""
     run, rows = replace(tiny.decoder, epochs=1), np.arange(6)
     teacher = LanguageTeacher(str(student / "pulse-nano-float16"), tmp_path / "teacher", CPU)
-    assert teacher.speaks_like(student / "tokenizer.json", preprocess_spec())
-    pages = Pages(pack, rows, preprocess_spec(), PageMix(), 1)
+    assert teacher.speaks_like(student / "tokenizer.json", NANO.spec)
+    pages = Pages(pack, rows, NANO.spec, PageMix(), 1)
     views = [cache_features(teacher.model[0].vision_tower, pages, tmp_path / "features", CPU, 0)]
     tokenizer = Tokenizer(student / "tokenizer.json")
-    packer = Packer(Prompt(PromptSpec(**PROMPT), tokenizer, None), tokenizer, views[0].tokens.shape[1], END_ID, 384)
+    packer = Packer(
+        Prompt(PromptSpec(**NANO.prompt), tokenizer, None), tokenizer, views[0].tokens.shape[1], NANO.end, 384
+    )
     lessons = Lessons(pack, views, None, packer)
     advice = advise(teacher, lessons, [pages], run, 0)(0, np.array([4, 1]))
     model, config = load_model(student / "pulse-nano-float16")

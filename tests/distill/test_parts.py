@@ -12,12 +12,12 @@ from sklearn import metrics
 from distill.decoder import Speaker
 from distill.dialogues import Packer, collate
 from distill.loop import Average, learning_rate
-from distill.nano import Recipe
 from distill.negatives import not_an_ecg
 from distill.pack import Pack
 from distill.pages import PageMix, Pages
+from distill.recipe import Recipe
 from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
-from distill.ship import END_ID, PROMPT, preprocess_spec
+from distill.students import NANO
 from distill.targets import build_targets
 from distill.tokens import facts_of, train_tokenizer
 from distill.tower import TowerRun
@@ -63,7 +63,7 @@ def test_targets_hold_the_labels(pack: Pack) -> None:
 
 
 def test_a_training_page_depends_on_seed_epoch_and_record_alone(pack: Pack) -> None:
-    rows, spec = pack.rows((1,)), preprocess_spec()
+    rows, spec = pack.rows((1,)), NANO.spec
     a, b = Pages(pack, rows, spec, PageMix(), 1), Pages(pack, rows[::-1], spec, PageMix(), 1)
     last = len(rows) - 1
     assert torch.equal(a[0][0], b[last][0])
@@ -72,7 +72,7 @@ def test_a_training_page_depends_on_seed_epoch_and_record_alone(pack: Pack) -> N
 
 
 def test_negatives_are_marked_and_seeded(pack: Pack) -> None:
-    pages = Pages(pack, pack.rows((1,)), preprocess_spec(), PageMix(negative=1.0), 1)
+    pages = Pages(pack, pack.rows((1,)), NANO.spec, PageMix(negative=1.0), 1)
     pixels, row, is_ecg = pages[0]
     assert (row, is_ecg) == (-1, False)
     assert torch.equal(pixels, pages[0][0])
@@ -86,7 +86,7 @@ def packer(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Packer:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     train_tokenizer(pack, pack.rows((1,)), path, 400)
     tokenizer = Tokenizer(path)
-    return Packer(Prompt(PromptSpec(**PROMPT), tokenizer, None), tokenizer, 3, END_ID, 384)
+    return Packer(Prompt(PromptSpec(**NANO.prompt), tokenizer, None), tokenizer, 3, NANO.end, 384)
 
 
 def test_a_packed_dialogue_sees_nothing_of_its_neighbours(pack: Pack, packer: Packer, tiny: Recipe) -> None:
@@ -112,7 +112,7 @@ def test_targets_of_a_packed_dialogue_are_the_answer_and_the_end(packer: Packer)
     packed = packer.pack([[Turn("What is the rhythm?", "Sinus rhythm."), Turn("Is this a normal ECG?", "No")]])
     wanted = packed.targets[packed.weights > 0].tolist()
     first, second = packer.encode("Sinus rhythm."), packer.encode("No")
-    assert wanted == [*first, END_ID, *second, END_ID]
+    assert wanted == [*first, NANO.end, *second, NANO.end]
     # Position i predicts token i + 1.
     at = np.flatnonzero(packed.weights > 0)
     inside = at[at + 1 < len(packed.ids)]

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from distill.loop import Log
-from distill.nano import Recipe, distill
 from distill.pack import Pack
+from distill.recipe import Recipe, distill
 from distill.targets import Targets, build_targets, label_loss, softened
 from distill.teachers import signal
 from distill.teachers.signal import SignalRun, changed, teach

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from distill.curves import draw_curves
-from distill.nano import distill
+from distill.recipe import distill
 from distill.team import Team
 from edge_runtime.errors import UserError
 from tests.distill.conftest import tiny_recipe

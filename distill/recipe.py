@@ -1,4 +1,4 @@
-"""The recipe of pulse-nano, from a PTB-XL folder to the 4-bit checkpoint: every stage resumes where it was cut off."""
+"""The recipe, from a PTB-XL folder to the 4-bit checkpoint: every stage resumes where it was cut off."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from distill.features import cache_features
 from distill.opinions import opinions_of
 from distill.pack import build_pack
 from distill.pages import PageMix, Pages, shuffled
-from distill.ship import END_ID, PROMPT, preprocess_spec, ship
+from distill.ship import ship
+from distill.students import STUDENTS
 from distill.targets import build_targets, softened
 from distill.teachers.language import LanguageTeacher, mean_told, report
 from distill.teachers.signal import SignalRun, teach
 from distill.team import Team
-from distill.tokens import train_tokenizer
 from distill.tower import TowerRun, train_tower
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.config import ConvVision, Decoder
+from pulse.model.config import ConvVision, Decoder, EfficientVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
 from quantize.source import checkpoint_folder
@@ -54,7 +54,8 @@ SCHEME = "int4-g32"
 
 @dataclass(frozen=True)
 class Recipe:
-    """limit: use only so many records of the training folds and of the chosen-on fold, for a trial; 0 is all.
+    """student: one of distill.students.STUDENTS; vision and text are its sizes. limit: use only so many records of the
+    training folds and of the chosen-on fold, for a trial; 0 is all.
 
     signal: the teacher that reads the leads themselves, None without it; language: checkpoints that teach as well.
     Without any teacher the student learns the data's labels alone.
@@ -62,30 +63,54 @@ class Recipe:
     change nothing but the speed.
     """
 
+    student: str = "nano"
     signal: SignalRun | None = field(default_factory=SignalRun)
     language: tuple[str, ...] = ()
     tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
-    vision: ConvVision = VISION
+    vision: ConvVision | EfficientVision = VISION
     text: Decoder = TEXT
     views: int = 2
     limit: int = 0
 
 
+# SmolLM2's sizes, and rates that do not undo what its parts have learned.
+SMALL = Recipe(
+    student="small",
+    tower=TowerRun(cycles=(8,), peak=1e-3),
+    decoder=DecoderRun(peak=3e-4),
+    vision=EfficientVision(batch_norm=True),
+    text=Decoder(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        head_dim=64,
+        rms_norm_eps=float(np.float32(1e-5)),
+        rope_theta=100000.0,
+        max_position_embeddings=1024,
+    ),
+)
+RECIPES = {"nano": Recipe(), "small": SMALL}
+
+
 def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumulate: int = 1) -> Path:
-    """Train pulse-nano on a PTB-XL folder; everything it makes stays in `out`. Returns the 4-bit checkpoint's folder.
+    """Train a student on a PTB-XL folder; everything it makes stays in `out`. Returns the 4-bit checkpoint's folder.
 
     The same recipe and data give the same pages and dialogues, in the same order, whatever the number of processes and
     of the parts (accumulate) that they take a batch in. Raises UserError when `out` holds a run of another recipe, or
     `data` is no PTB-XL folder.
     """
-    team = Team(device, accumulate)
+    team, student = Team(device, accumulate), STUDENTS[recipe.student]
     device = team.device
     settings = json.loads(json.dumps(asdict(recipe)))
     _check_recipe(out / "recipe.json", settings)
     for name in (recipe.tower.start, *recipe.language):
         if name:
             checkpoint_folder(name)  # refused now, not after the hours before it is read
+    student.check()
     try:
         with team.main_first():
             pack = build_pack(data, out / "pack")
@@ -97,7 +122,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     train, chosen_on = pack.rows(TRAIN_FOLDS)[:limit], pack.rows((CHOSEN_ON,))[:limit]
     if len(train) < (batch := max(recipe.tower.batch, recipe.decoder.batch)):
         raise UserError(f"{len(train)} records to train on do not fill one batch of {batch}; give more")
-    spec, seed = preprocess_spec(), recipe.tower.seed
+    spec, seed = student.spec, recipe.tower.seed
     targets, rows = build_targets(pack, train), (train, chosen_on)
     with team.main_first():
         teachers = [LanguageTeacher(name, out / f"teacher-{k}", device) for k, name in enumerate(recipe.language, 1)]
@@ -106,7 +131,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
         told = mean_told(list(said.values()))
         if team.main:
             report(said, targets, chosen_on, out)
-    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told)
+    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told, student.begin_tower)
     tower = seeing.tower
 
     path = out / "tokenizer.json"
@@ -114,7 +139,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     opinions = None
     with team.main_first():
         if not path.exists():
-            train_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
+            student.write_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
         for view in range(recipe.views):
             epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
             pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
@@ -127,8 +152,8 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
             mixed = softened(targets, told, recipe.tower.teacher_share)
             opinions = opinions_of(views, judged, seeing.head, targets, mixed, out)
     tokenizer = Tokenizer(path)
-    prompt = Prompt(PromptSpec(**PROMPT), tokenizer, None)
-    packer = Packer(prompt, tokenizer, judged.tokens.shape[1], END_ID, recipe.decoder.max_length)
+    prompt = Prompt(PromptSpec(**student.prompt), tokenizer, None, student.end)
+    packer = Packer(prompt, tokenizer, judged.tokens.shape[1], student.end, recipe.decoder.max_length)
     text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
     lessons = Lessons(pack, views, opinions, packer)
     with team.main_first():
@@ -138,19 +163,19 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
             if teacher.speaks_like(path, spec)
         ]
     lessons = replace(lessons, advice=advice)
-    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team)
+    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team, student.begin_decoder)
     if recipe.decoder.qat is not None:
         speaker = train_rounded(speaker, lessons, judged, recipe.decoder, out, team)
 
-    whole, small = out / "pulse-nano-float16", out / "pulse-nano"
+    whole, small = out / f"{student.name}-float16", out / student.name
     if not team.main:
         return small
     draw_curves(out)
-    ship(tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
+    ship(student, tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
     shutil.rmtree(small, ignore_errors=True)
     quantize_checkpoint(whole, small, Precision(recipe.decoder.qat or SCHEME))
     for checkpoint in (whole, small):
-        write_card(checkpoint, out, len(train), len(chosen_on))
+        write_card(student, checkpoint, out, len(train), len(chosen_on))
     return small
 
 
