@@ -116,7 +116,7 @@ def _reader(path: Path) -> Any:
     try:
         from gguf import GGUFReader
     except ImportError:
-        raise UserError("reading GGUF needs gguf; pip install gguf") from None
+        raise UserError("reading GGUF needs gguf; pip install pulse-edge[train]") from None
     try:
         return GGUFReader(path)
     except (ValueError, OSError, IndexError, KeyError) as error:
