@@ -17,7 +17,7 @@ from benchmarks.environment import environment
 from benchmarks.output import check_writable, write_json
 from benchmarks.ptbxl_super import Pages
 from benchmarks.report import verb as report
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from pulse.ecg.record import RecordError
@@ -29,21 +29,19 @@ from quantize.source import checkpoint_folder
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 1 a report is worse than an earlier one, 2 wrong use, 130 interrupted."""
-    try:
-        args = _parser().parse_args(argv)
-        if args.out:
-            check_writable(Path(args.out))
-        result, text, *status = args.run(args)
-        result = {"benchmark": args.benchmark, "environment": environment(), **result}
-        if args.out:
-            write_json(Path(args.out), result)
-        print(json.dumps(result) if args.json else text)
-        return status[0] if status else 0
-    except (UserError, RecordError) as error:
-        print(f"pulse-bench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-bench", lambda: _main(argv), (UserError, RecordError))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    if args.out:
+        check_writable(Path(args.out))
+    result, text, *status = args.run(args)
+    result = {"benchmark": args.benchmark, "environment": environment(), **result}
+    if args.out:
+        write_json(Path(args.out), result)
+    print(json.dumps(result) if args.json else text)
+    return status[0] if status else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demo_app.paths import built_in_bundle, data_folder
 from demo_app.strings import LANGUAGES
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 
 HOW_TO_GET_A_BUNDLE = "no bundle is installed; make one with `make app`, or import one in the app under Models"
@@ -22,18 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="pulse-demo: %(message)s")
     for handler in logging.root.handlers:  # Kivy sets its logger's level itself
         handler.addFilter(lambda record: record.levelno >= logging.WARNING)
-    try:
-        args = _parser().parse_args(argv)
-        run(args)
-        return 0
-    except UserError as error:
-        print(f"pulse-demo: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-demo", lambda: _open(_parser().parse_args(argv)))
 
 
-def run(args: argparse.Namespace) -> None:
+def _open(args: argparse.Namespace) -> int:
     """Open the window and stay until it is closed. Raises UserError."""
     data = Path(args.data) if args.data else data_folder()
     bundle = Path(args.bundle).resolve() if args.bundle else built_in_bundle()
@@ -46,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
     if not app.state.bundles:
         print(f"pulse-demo: {HOW_TO_GET_A_BUNDLE}", file=sys.stderr)
     app.run()
+    return 0
 
 
 def prepare_kivy(data: Path, size: tuple[int, int] | None) -> None:

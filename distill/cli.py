@@ -13,7 +13,7 @@ from accelerate import PartialState
 from distill.loop import pick_device
 from distill.recipe import RECIPES, distill
 from distill.students import STUDENTS
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from quantize.integers import Scheme
 from quantize.precision import SCHEMES
@@ -24,42 +24,38 @@ QAT = tuple(name for name, scheme in SCHEMES.items() if isinstance(scheme, Schem
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted (run it again to go on)."""
-    try:
-        args = _parser().parse_args(argv)
-        if args.limit < 0 or args.workers < 0:
-            raise UserError("--limit and --workers must be 0 or more")
-        base = RECIPES[args.student]
-        recipe = replace(
-            base,
-            signal=base.signal if SIGNAL in args.teacher else None,
-            language=tuple(name for name in args.teacher if name not in (SIGNAL, LABELS)),
-            tower=replace(
-                base.tower,
-                cycles=args.tower_cycles or base.tower.cycles,
-                seed=args.seed,
-                workers=args.workers,
-                start=args.start,
-            ),
-            decoder=replace(
-                base.decoder, epochs=args.decoder_epochs or base.decoder.epochs, seed=args.seed, qat=args.qat
-            ),
-            limit=args.limit,
-        )
-        small = distill(
-            Path(args.data),
-            Path(args.out or f"out/{STUDENTS[args.student].name}"),
-            recipe,
-            pick_device(args.device),
-            args.accumulate,
-        )
-        if PartialState().is_main_process:
-            print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
-        return 0
-    except UserError as error:
-        print(f"pulse-distill: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-distill", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    if args.limit < 0 or args.workers < 0:
+        raise UserError("--limit and --workers must be 0 or more")
+    base = RECIPES[args.student]
+    recipe = replace(
+        base,
+        signal=base.signal if SIGNAL in args.teacher else None,
+        language=tuple(name for name in args.teacher if name not in (SIGNAL, LABELS)),
+        tower=replace(
+            base.tower,
+            cycles=args.tower_cycles or base.tower.cycles,
+            seed=args.seed,
+            workers=args.workers,
+            start=args.start,
+        ),
+        decoder=replace(base.decoder, epochs=args.decoder_epochs or base.decoder.epochs, seed=args.seed, qat=args.qat),
+        limit=args.limit,
+    )
+    small = distill(
+        Path(args.data),
+        Path(args.out or f"out/{STUDENTS[args.student].name}"),
+        recipe,
+        pick_device(args.device),
+        args.accumulate,
+    )
+    if PartialState().is_main_process:
+        print(f"{small}: the 4-bit checkpoint; next: pulse-export {small} --target onnx")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from edge_runtime.answer import Answer
-from edge_runtime.commandline import Parser
-from edge_runtime.errors import UserError
+from edge_runtime.commandline import Parser, run
 from edge_runtime.session import Session
 
 _BAR = 24
@@ -20,23 +17,7 @@ _BAR = 24
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted, 141 when the reader of stdout went away."""
-    # A terminal that cannot show a character gets an escape, not a traceback.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        _run(_parser().parse_args(argv))
-        sys.stdout.flush()
-        return 0
-    except UserError as error:
-        print(f"pulse-ask: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Python flushes stdout on exit; give it somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    return run("pulse-ask", lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     session = Session.open(args.bundle, args.threads, args.require_signature, args.provider)
     page = session.look(args.image)
     reply = page.ask(
@@ -76,11 +57,12 @@ def _run(args: argparse.Namespace) -> None:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
     if args.json:
         print(json.dumps(_as_json(reply.finish(), session), ensure_ascii=True))
-        return
+        return 0
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
     print("\n" + "".join(f"\n{line}" for line in [*_left_out(answer), *_table(answer)]) + _timing(answer))
+    return 0
 
 
 def _as_json(answer: Answer, session: Session) -> dict[str, object]:

@@ -1,8 +1,12 @@
-"""What every command does with wrong use: one line that says what is wrong and where help is."""
+"""What every command does with wrong use, with Ctrl-C, and with a reader that goes away."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from edge_runtime.errors import UserError
@@ -14,3 +18,25 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{message}; see {self.prog} --help")
+
+
+def run(name: str, body: Callable[[], int], wrong_use: tuple[type[Exception], ...] = (UserError,)) -> int:
+    """The exit status of body(): its own; 2 after wrong use, with its one line; 130 interrupted; 141 when whoever read
+    stdout went away."""
+    # A terminal that cannot show a character gets an escape, not a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = body()
+        sys.stdout.flush()
+        return status
+    except wrong_use as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout on exit; give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -127,8 +127,7 @@ def build_bundle(
                 model = load_model(checkpoint, weights, halves=True)[0]
                 how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
         with meter.stage("graphs"):
-            # gguf writes a model that is float32 as a whole.
-            model, _ = load_model(checkpoint, weights, halves=target != "gguf")
+            model, _ = load_model(checkpoint, weights, halves=True)
             artifacts = TARGETS[target](model, config, weights, part, **how)
             del model
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER}, options)

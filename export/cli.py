@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.commandline import Parser
-from edge_runtime.errors import UserError
+from edge_runtime.commandline import Parser, run
 from export.build import TARGETS, build_bundle
 from export.emulated import PROCESSORS
 from export.executorch import DELEGATES, DELEGATION, read_shares
@@ -27,34 +26,32 @@ from quantize.source import NANO, checkpoint_folder
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 1 the certificate failed, 2 wrong use, 130 interrupted."""
-    try:
-        args = _parser().parse_args(argv)
-        source = checkpoint_folder(args.model)
-        out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{args.target}")
-        _quiet()
-        if not args.json:
-            print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
-        meter = Meter()
-        certificate, _ = build_bundle(
-            source,
-            args.target,
-            args.weights,
-            out,
-            delegate=args.delegate,
-            key=args.sign,
-            style=args.onnx_style,
-            userland=open_userland() if args.emulated else None,
-            options=Options(args.tiles, args.merge_tokens, args.kv),
-            max_memory=parse_size(args.max_memory),
-            meter=meter,
-        )
-        print(json.dumps(_as_json(out, args, certificate, meter)) if args.json else _as_text(out, certificate, meter))
-        return 1 if certificate.status == "fail" else 0
-    except UserError as error:
-        print(f"pulse-export: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-export", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    source = checkpoint_folder(args.model)
+    out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{args.target}")
+    _quiet()
+    if not args.json:
+        print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
+    meter = Meter()
+    certificate, _ = build_bundle(
+        source,
+        args.target,
+        args.weights,
+        out,
+        delegate=args.delegate,
+        key=args.sign,
+        style=args.onnx_style,
+        userland=open_userland() if args.emulated else None,
+        options=Options(args.tiles, args.merge_tokens, args.kv),
+        max_memory=parse_size(args.max_memory),
+        meter=meter,
+    )
+    print(json.dumps(_as_json(out, args, certificate, meter)) if args.json else _as_text(out, certificate, meter))
+    return 1 if certificate.status == "fail" else 0
 
 
 def _parser() -> argparse.ArgumentParser:

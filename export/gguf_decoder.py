@@ -16,6 +16,7 @@ from pulse.model.config import Config
 from pulse.model.gguf import LAYER
 from pulse.model.llama import Layer
 from pulse.model.llava import Llava
+from quantize.memory import release_mapped
 
 
 def write_decoder(
@@ -28,7 +29,7 @@ def write_decoder(
     add_vocabulary does.
     """
     text, language_model = config.text, model.language_model
-    writer = GGUFWriter(path, "llama")
+    writer = GGUFWriter(path, "llama", use_temp_file=True)  # tensors wait on disk until their header is written
     writer.add_name(config.name or "decoder")
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
@@ -54,6 +55,7 @@ def write_decoder(
         assert isinstance(layer, Layer)
         for ours, theirs in LAYER.items():
             add_layer(writer, f"blk.{k}.{theirs}.weight", layer.get_submodule(ours), half, heads.get(theirs, 0))
+        release_mapped()
     add_layer(writer, "output_norm.weight", language_model.model.norm, half)
     add_layer(writer, "output.weight", language_model.lm_head, half)
     writer.write_header_to_file()

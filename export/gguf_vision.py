@@ -33,7 +33,7 @@ def write_vision(model: Llava, config: Config, path: Path, half: bool) -> None:
     """Write tower and projector of a model with CLIP to `path`; half: weights of two dimensions in float16."""
     vision, preprocess = config.vision, config.runtime["preprocess"]
     assert isinstance(vision, ClipVision)
-    writer = GGUFWriter(path, "clip")
+    writer = GGUFWriter(path, "clip", use_temp_file=True)
     writer.add_name(config.name or "vision")
     writer.add_bool("clip.has_vision_encoder", True)
     writer.add_string("clip.projector_type", "mlp")

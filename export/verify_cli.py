@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
 from export.across import Agreement, agreement, as_table, read_pages
@@ -28,22 +28,20 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 all bundles pass, 1 one does not, 2 wrong use, 130 interrupted."""
-    try:
-        args = _parser().parse_args(argv)
-        source = checkpoint_folder(args.model)
-        pages = example_pages() if args.pages is None else _pictures(args.pages)
-        bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
-        userland = open_userland() if args.emulated else None
-        most = room(parse_size(args.max_memory))
-        found = [(bundle, certificate_of(bundle, source, pages, userland, most)) for bundle in bundles]
-        rows = _rows(bundles, source, pages) if len(bundles) > 1 else []
-        print(_as_json(found, rows) if args.json else _as_text(found, rows))
-        return 0 if all(certificate.status == "pass" for _, certificate in found) else 1
-    except UserError as error:
-        print(f"pulse-verify: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-verify", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    source = checkpoint_folder(args.model)
+    pages = example_pages() if args.pages is None else _pictures(args.pages)
+    bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
+    userland = open_userland() if args.emulated else None
+    most = room(parse_size(args.max_memory))
+    found = [(bundle, certificate_of(bundle, source, pages, userland, most)) for bundle in bundles]
+    rows = _rows(bundles, source, pages) if len(bundles) > 1 else []
+    print(_as_json(found, rows) if args.json else _as_text(found, rows))
+    return 0 if all(certificate.status == "pass" for _, certificate in found) else 1
 
 
 def _parser() -> argparse.ArgumentParser:

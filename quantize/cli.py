@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from quantize.calibration import calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
@@ -23,34 +23,30 @@ RTN, FLOAT16 = "rtn", "float16"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted."""
-    try:
-        args = _parser().parse_args(argv)
-        source = checkpoint_folder(args.model)
-        out = Path(args.out or f"{source.name}-{args.scheme}")
-        if args.scheme == FLOAT16:
-            size = dequantize_checkpoint(source, out)
-            print(
-                json.dumps({"out": str(out), "bytes": size}) if args.json else f"{out}: {size / 1e6:.1f} MB of float16"
-            )
-            return 0
-        show = _show_progress if sys.stderr.isatty() else lambda name: None
-        precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
-        calibrated, meter = None, Meter()
-        if args.method != RTN:
-            if args.calibration is None:
-                raise UserError(f"--method {args.method} needs pages to calibrate with; give --calibration")
-            with meter.stage("calibrate"):
-                calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
-        elif args.calibration is not None:
-            raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
-        summary = quantize_checkpoint(source, out, precision, calibrated, show, parse_size(args.max_memory), meter)
-        print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
+    return run("pulse-quantize", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    source = checkpoint_folder(args.model)
+    out = Path(args.out or f"{source.name}-{args.scheme}")
+    if args.scheme == FLOAT16:
+        size = dequantize_checkpoint(source, out)
+        print(json.dumps({"out": str(out), "bytes": size}) if args.json else f"{out}: {size / 1e6:.1f} MB of float16")
         return 0
-    except UserError as error:
-        print(f"pulse-quantize: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    show = _show_progress if sys.stderr.isatty() else lambda name: None
+    precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
+    calibrated, meter = None, Meter()
+    if args.method != RTN:
+        if args.calibration is None:
+            raise UserError(f"--method {args.method} needs pages to calibrate with; give --calibration")
+        with meter.stage("calibrate"):
+            calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
+    elif args.calibration is not None:
+        raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
+    summary = quantize_checkpoint(source, out, precision, calibrated, show, parse_size(args.max_memory), meter)
+    print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edge_runtime.commandline import Parser
+from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from pulse.ecg.record import RecordError
@@ -20,31 +20,29 @@ from pulse.instruct.shards import LIST, Plan, tally, write
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted (run it again to go on)."""
-    try:
-        args = _parser().parse_args(argv)
-        if (args.rewrite is None) != (args.rewrite_model is None):
-            raise UserError("--rewrite and --rewrite-model belong together; give both or none")
-        plan = Plan(
-            folds=args.folds,
-            count=args.conversations,
-            seed=args.seed,
-            per_shard=args.per_shard,
-            limit=args.limit,
-            look=Look(args.dpi, args.photo),
-            rewrite=Endpoint(args.rewrite, args.rewrite_model) if args.rewrite else None,
-        )
-        out = Path(args.out)
-        with tqdm(desc="shards", unit="shard", disable=None) as bar:
-            for done, total in write(Path(args.data), out, plan, args.workers):
-                bar.total = total
-                bar.update(done - bar.n)
-        print(_summary(out))
-        return 0
-    except (UserError, RecordError) as error:
-        print(f"pulse-instruct: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("pulse-instruct", lambda: _main(argv), (UserError, RecordError))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    if (args.rewrite is None) != (args.rewrite_model is None):
+        raise UserError("--rewrite and --rewrite-model belong together; give both or none")
+    plan = Plan(
+        folds=args.folds,
+        count=args.conversations,
+        seed=args.seed,
+        per_shard=args.per_shard,
+        limit=args.limit,
+        look=Look(args.dpi, args.photo),
+        rewrite=Endpoint(args.rewrite, args.rewrite_model) if args.rewrite else None,
+    )
+    out = Path(args.out)
+    with tqdm(desc="shards", unit="shard", disable=None) as bar:
+        for done, total in write(Path(args.data), out, plan, args.workers):
+            bar.total = total
+            bar.update(done - bar.n)
+    print(_summary(out))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
