@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import PartialState
 
 from distill.loop import pick_device
-from distill.recipe import RECIPES, distill
+from distill.recipe import Recipe, distill, recipe_of
 from distill.students import STUDENTS
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
@@ -31,7 +31,8 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     if args.limit < 0 or args.workers < 0:
         raise UserError("--limit and --workers must be 0 or more")
-    base = RECIPES[args.student]
+    device = pick_device(args.device)
+    base = recipe_of(args.student, device)
     recipe = replace(
         base,
         signal=base.signal if SIGNAL in args.teacher else None,
@@ -50,7 +51,7 @@ def _main(argv: Sequence[str] | None) -> int:
         Path(args.data),
         Path(args.out or f"out/{STUDENTS[args.student].name}"),
         recipe,
-        pick_device(args.device),
+        device,
         args.accumulate,
     )
     if PartialState().is_main_process:
@@ -59,7 +60,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    base = RECIPES["nano"]
+    base = Recipe()
     parser = Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
     parser.add_argument(
@@ -71,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "(signal)",
     )
     parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
-    parser.add_argument("--student", choices=STUDENTS, default="nano", help="which model (%(default)s)")
+    parser.add_argument(
+        "--student", choices=STUDENTS, default="nano", help="small: SmolLM2-135M behind an ImageNet tower (%(default)s)"
+    )
     parser.add_argument("--out", metavar="DIR", help="run folder (out/pulse-STUDENT)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")
     parser.add_argument("--seed", type=int, default=base.tower.seed, help="of pages, order and weights (%(default)s)")

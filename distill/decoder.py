@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -123,11 +123,11 @@ def train_decoder(
     run: DecoderRun,
     out: Path,
     team: Team,
-    begin: Callable[[LanguageModel], None] = lambda decoder: None,
+    begun: Mapping[str, Tensor] | None = None,
 ) -> Speaker:
     """Train on cached features, print figures on `chosen_on` after each epoch, return the averaged model.
 
-    begin: gives a new decoder its first weights.
+    begun: the language model's first weights; None: random ones.
 
     The dialogues depend on (seed, epoch, page) alone, so a resumed run (out/decoder.pt) repeats an uninterrupted one,
     and a team of several one of one process. Raises UserError when the team cannot share a batch.
@@ -135,8 +135,8 @@ def train_decoder(
     torch.manual_seed(run.seed)
     model = Speaker(lessons.views[0].tokens.shape[2], text)
     _initialise(model, text)
-    if not (out / "decoder.pt").exists():
-        begin(model.language_model)
+    if begun is not None:
+        model.language_model.load_state_dict(begun)
     return _train(model.to(team.device), lessons, chosen_on, run, out / "decoder", team)
 
 

@@ -74,26 +74,36 @@ class Recipe:
     limit: int = 0
 
 
-# SmolLM2's sizes, and rates that do not undo what its parts have learned.
-SMALL = Recipe(
-    student="small",
-    tower=TowerRun(cycles=(8,), peak=1e-3),
-    decoder=DecoderRun(peak=3e-4),
-    vision=EfficientVision(batch_norm=True),
-    text=Decoder(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        head_dim=64,
-        rms_norm_eps=float(np.float32(1e-5)),
-        rope_theta=100000.0,
-        max_position_embeddings=1024,
-    ),
+# The first 8,192 of SmolLM2's 49,152 tokens: all of them would be 114 MB of float16 tables. 1,024 positions: nano's.
+SMOL = Decoder(
+    vocab_size=8192,
+    hidden_size=576,
+    intermediate_size=1536,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    head_dim=64,
+    rope_theta=1e5,
+    max_position_embeddings=1024,
 )
-RECIPES = {"nano": Recipe(), "small": SMALL}
+
+
+def recipe_of(student: str, device: torch.device) -> Recipe:
+    """The default recipe of a student.
+
+    A GPU trains the whole tower of small. Elsewhere it stays as ImageNet left it and its head alone learns: depthwise
+    convolutions train an order slower on a CPU than dense ones. Its decoder is trained whole everywhere.
+    """
+    if student == "nano":
+        return Recipe()
+    trained = device.type == "cuda"
+    return Recipe(
+        student=student,
+        tower=TowerRun(cycles=(4,), peak=5e-4, frozen=not trained),
+        decoder=DecoderRun(peak=2e-4, max_length=512),
+        vision=EfficientVision(batch_norm=trained),
+        text=SMOL,
+    )
 
 
 def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumulate: int = 1) -> Path:
@@ -110,7 +120,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     for name in (recipe.tower.start, *recipe.language):
         if name:
             checkpoint_folder(name)  # refused now, not after the hours before it is read
-    student.check()
+    student.check(recipe.text)
     try:
         with team.main_first():
             pack = build_pack(data, out / "pack")
@@ -131,7 +141,9 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
         told = mean_told(list(said.values()))
         if team.main:
             report(said, targets, chosen_on, out)
-    seeing = train_tower(pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told, student.begin_tower)
+    seeing = train_tower(
+        pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told, student.tower_state(recipe.vision)
+    )
     tower = seeing.tower
 
     path = out / "tokenizer.json"
@@ -139,7 +151,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     opinions = None
     with team.main_first():
         if not path.exists():
-            student.write_tokenizer(pack, train[:6000], path, recipe.text.vocab_size)
+            student.write_tokenizer(pack, train[:6000], path, recipe.text)
         for view in range(recipe.views):
             epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
             pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
@@ -163,7 +175,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
             if teacher.speaks_like(path, spec)
         ]
     lessons = replace(lessons, advice=advice)
-    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team, student.begin_decoder)
+    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team, student.decoder_state(text))
     if recipe.decoder.qat is not None:
         speaker = train_rounded(speaker, lessons, judged, recipe.decoder, out, team)
 
@@ -171,7 +183,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     if not team.main:
         return small
     draw_curves(out)
-    ship(student, tower.cpu(), replace(recipe.vision, batch_norm=False), speaker.cpu(), text, path, whole)
+    ship(student, tower.cpu(), recipe.vision, speaker.cpu(), text, path, whole)
     shutil.rmtree(small, ignore_errors=True)
     quantize_checkpoint(whole, small, Precision(recipe.decoder.qat or SCHEME))
     for checkpoint in (whole, small):

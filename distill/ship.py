@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from distill.decoder import Speaker
 from distill.students import Student
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
 from pulse.model.checkpoint import save_checkpoint
-from pulse.model.config import Config, Decoder, Vision
-from pulse.model.conv import fold_norms
+from pulse.model.config import Config, ConvVision, Decoder, EfficientVision
+from pulse.model.conv import GridTower, fold_norms
 
 
 def runtime_section(student: Student) -> dict[str, Any]:
@@ -31,10 +30,19 @@ def runtime_section(student: Student) -> dict[str, Any]:
 
 
 def ship(
-    student: Student, tower: nn.Module, vision: Vision, speaker: Speaker, text: Decoder, tokenizer: Path, out: Path
+    student: Student,
+    tower: GridTower,
+    vision: ConvVision | EfficientVision,
+    speaker: Speaker,
+    text: Decoder,
+    tokenizer: Path,
+    out: Path,
 ) -> None:
-    """Write the float16 checkpoint `out`; `vision` is the config without batch norms."""
-    config = Config(vision=vision, text=text, runtime=runtime_section(student), name=student.name)
-    state = {f"vision_tower.{name}": value for name, value in fold_norms(tower).items()}
+    """Write the float16 checkpoint `out`; `vision` is the tower's config as it was trained."""
+    config = Config(
+        vision=replace(vision, batch_norm=False), text=text, runtime=runtime_section(student), name=student.name
+    )
+    folded = fold_norms(tower) if vision.batch_norm else tower.state_dict()
+    state = {f"vision_tower.{name}": value for name, value in folded.items()}
     state.update(speaker.state_dict())
     save_checkpoint(out, config, state, tokenizer)

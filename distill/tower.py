@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision, EfficientVision
-from pulse.model.conv import ConvTower, deepen, unfold_norms
-from pulse.model.llava import tower_of
+from pulse.model.conv import ConvTower, GridTower, deepen, unfold_norms
+from pulse.model.llava import grid_tower
 from quantize.load import load_model
 from quantize.source import checkpoint_folder
 
@@ -37,7 +37,8 @@ class TowerRun:
     and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training.
 
     start: a checkpoint whose tower the training begins with, instead of random weights. teacher_share: how much of each
-    target is the teacher's probability, where there is a teacher.
+    target is the teacher's probability, where there is a teacher. frozen: the tower stays as it begins, and its head
+    alone learns.
     """
 
     cycles: tuple[int, ...] = (12,)
@@ -49,6 +50,7 @@ class TowerRun:
     save_every_s: float = 120
     start: str | None = None
     teacher_share: float = 0.65
+    frozen: bool = False
 
     @property
     def epochs(self) -> int:
@@ -68,7 +70,7 @@ class TowerWithHead(nn.Module):
 
     def __init__(self, vision: ConvVision | EfficientVision, targets: int):
         super().__init__()
-        self.tower = tower_of(vision)
+        self.tower = grid_tower(vision)
         self.head = nn.Linear(vision.hidden_size, targets + 1)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,11 +96,11 @@ def train_tower(
     out: Path,
     team: Team,
     told: np.ndarray | None = None,
-    begin: Callable[[nn.Module], None] = lambda tower: None,
+    begun: Mapping[str, Tensor] | None = None,
 ) -> TowerWithHead:
     """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
-    begin: gives a new tower its first weights. told: a teacher's probabilities [n, k] of the targets, mixed into them
+    begun: the tower's first weights, None for random ones or those of run.start. told: a teacher's probabilities [n, k] of the targets, mixed into them
     for training alone.
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone. Batch norms see each
     process' part of a batch (Hoffer et al. 2017, arXiv 1705.08741), all else is as if one process took it whole.
@@ -109,8 +111,9 @@ def train_tower(
     torch.manual_seed(run.seed)
     layout = torch.channels_last
     model = TowerWithHead(vision, len(targets.names))
-    if not (out / "tower.pt").exists():
-        begin(model.tower)
+    model.tower.requires_grad_(not run.frozen)
+    if begun is not None:
+        model.tower.load_state_dict(begun)
     model = model.to(device).to(memory_format=layout)
     train, chosen_on = rows
     if run.start and not (out / "tower.pt").exists():
@@ -185,7 +188,7 @@ def train_tower(
     return averaged(model, average)
 
 
-def begin_with(tower: nn.Module, vision: ConvVision | EfficientVision, checkpoint: Path, pixels: Tensor) -> None:
+def begin_with(tower: GridTower, vision: ConvVision | EfficientVision, checkpoint: Path, pixels: Tensor) -> None:
     """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
 
     Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).

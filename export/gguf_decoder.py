@@ -13,10 +13,22 @@ from gguf import GGUFWriter
 from export.gguf_tensors import add_layer
 from export.gguf_vocab import add_vocabulary
 from pulse.model.config import Config
-from pulse.model.gguf import LAYER
 from pulse.model.llama import Layer
 from pulse.model.llava import Llava
 from quantize.memory import release_mapped
+
+# Our module of a layer -> its name in GGUF.
+_LAYER = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
 
 
 def write_decoder(
@@ -53,7 +65,7 @@ def write_decoder(
     heads = {"attn_q": text.num_attention_heads, "attn_k": text.num_key_value_heads}
     for k, layer in enumerate(language_model.model.layers):
         assert isinstance(layer, Layer)
-        for ours, theirs in LAYER.items():
+        for ours, theirs in _LAYER.items():
             add_layer(writer, f"blk.{k}.{theirs}.weight", layer.get_submodule(ours), half, heads.get(theirs, 0))
         release_mapped()
     add_layer(writer, "output_norm.weight", language_model.model.norm, half)

@@ -39,37 +39,19 @@ class ConvVision:
 
 @dataclass(frozen=True)
 class EfficientVision:
-    """EfficientNet-Lite on a grey page, by default Lite0. stages: blocks, kernel, stride, expansion and width of each;
-    the stem divides the sides by two. Tokens as ConvVision's, and `batch_norm` too."""
+    """EfficientNet-Lite0 on a grey page. The tower divides the sides by 32 and gives tokens as ConvVision's does;
+    `pool` and `batch_norm` are as there. The other fields are Lite0's own sizes."""
 
-    kind: str = "efficientnet-lite"
+    kind: str = "efficientnet-lite0"
     height: int = 384
     width: int = 544
     in_channels: int = 1
     stem: int = 32
-    stages: tuple[tuple[int, int, int, int, int], ...] = (
-        (1, 3, 1, 1, 16),
-        (2, 3, 2, 6, 24),
-        (2, 5, 2, 6, 40),
-        (3, 3, 2, 6, 80),
-        (3, 5, 1, 6, 112),
-        (4, 5, 2, 6, 192),
-        (1, 3, 1, 6, 320),
-    )
+    channels: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
+    blocks: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
+    hidden_size: int = 1280
     pool: int = 3
     batch_norm: bool = False
-
-    @property
-    def hidden_size(self) -> int:
-        return self.stages[-1][-1]
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the pooled grid."""
-        rows, columns = self.height, self.width
-        for stride in (2, *(stage[2] for stage in self.stages)):
-            rows, columns = -(-rows // stride), -(-columns // stride)
-        return -(-rows // self.pool), -(-columns // self.pool)
 
 
 @dataclass(frozen=True)
@@ -114,15 +96,12 @@ class Decoder:
     extra_embeddings: int = 0
 
 
-Vision = ConvVision | EfficientVision | ClipVision
-
-
 @dataclass(frozen=True)
 class Config:
     """A whole model. `runtime` is what the device needs besides weights (preprocess, prompt, findings ...): it becomes
     the bundle's manifest. `extra` keeps the fields of config.json that are not ours, such as quantization_config."""
 
-    vision: Vision
+    vision: ConvVision | EfficientVision | ClipVision
     text: Decoder
     runtime: dict[str, Any] = field(default_factory=dict)
     name: str = ""
@@ -140,12 +119,7 @@ class Config:
 
 
 MODEL_TYPE = "pulse_llava"
-_VISION = {"conv": ConvVision, "efficientnet-lite": EfficientVision, "clip": ClipVision}
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
-    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+_VISION = {"conv": ConvVision, "efficientnet-lite0": EfficientVision, "clip": ClipVision}
 
 
 def parse_config(data: dict[str, Any], path: Path) -> Config:
@@ -154,7 +128,7 @@ def parse_config(data: dict[str, Any], path: Path) -> Config:
     try:
         vision = dict(data.pop("vision_config"))
         vision_class = _VISION[vision["kind"]]
-        vision = {k: _tuples(v) for k, v in vision.items()}
+        vision = {k: tuple(v) if isinstance(v, list) else v for k, v in vision.items()}
         return Config(
             vision=vision_class(**vision),
             text=Decoder(**data.pop("text_config")),

@@ -46,34 +46,38 @@ class Block(nn.Module):
         return F.relu(x + self.conv2(F.relu(self.conv1(x))))
 
 
-class ConvTower(nn.Module):
-    """pixels [N, C, H, W] -> tokens [N, 1 + rows * columns, hidden]; the first token averages the whole page."""
+class GridTower(nn.Module):
+    """pixels [N, C, H, W] -> tokens [N, 1 + rows * columns, hidden]; the first token averages the whole page, each
+    other pool x pool cells of what `layers` give."""
+
+    def __init__(self, layers: Sequence[nn.Module], pool: int):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.pool = pool
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        grid = self.layers(pixels)  # [N, hidden, rows, columns]
+        whole = grid.mean((2, 3))[:, None]
+        if self.pool > 1:
+            grid = F.avg_pool2d(grid, self.pool, ceil_mode=True, count_include_pad=False)
+        return torch.cat([whole, grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+class ConvTower(GridTower):
+    """The tower of a ConvVision."""
 
     def __init__(self, config: ConvVision):
-        super().__init__()
         norm, widths = config.batch_norm, config.channels
         layers: list[nn.Module] = [ConvNorm(config.in_channels, widths[0], 8, 4, 2, norm), nn.ReLU()]
         for stage, (width, blocks) in enumerate(zip(widths, config.blocks, strict=True)):
             if stage:
                 layers += [ConvNorm(widths[stage - 1], width, 3, 2, 1, norm), nn.ReLU()]
             layers += [Block(width, norm) for _ in range(blocks)]
-        self.layers = nn.Sequential(*layers)
-        self.pool = config.pool
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return page_tokens(self.layers(pixels), self.pool)
-
-
-def page_tokens(grid: Tensor, pool: int) -> Tensor:
-    """[N, hidden, rows, columns] -> [N, 1 + pooled cells, hidden]: the mean of all, then those of pool x pool cells."""
-    whole = grid.mean((2, 3))[:, None]
-    if pool > 1:
-        grid = F.avg_pool2d(grid, pool, ceil_mode=True, count_include_pad=False)
-    return torch.cat([whole, grid.flatten(2).transpose(1, 2)], dim=1)
+        super().__init__(layers, config.pool)
 
 
 @torch.no_grad()
-def fold_norms(tower: nn.Module) -> dict[str, Tensor]:
+def fold_norms(tower: GridTower) -> dict[str, Tensor]:
     """Weights of the same tower with batch_norm=False: each norm's scale and shift moved into its convolution."""
     state: dict[str, Tensor] = {}
     for name, module in tower.named_modules():

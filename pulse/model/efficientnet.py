@@ -1,92 +1,109 @@
-"""EfficientNet-Lite (Tan and Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-excitation and ReLU6 for
-swish, so that phones' integer units take it) as a vision tower, and its ImageNet weights.
+"""EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946, in TensorFlow's Lite form: ReLU6 and no squeeze-excite) as a
+vision tower, and ImageNet weights for it.
 
-Convolutions are padded evenly on both sides, as every runtime does it by itself; TensorFlow, where the weights come
-from, pads one pixel more at the far side when it halves an even side. Training goes on from them anyway.
+The published weights expect (level - 127) / 128 of each channel. That is the same for all three, so a grey page needs
+one channel whose kernel is their sum: exact, borders included.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import pickle
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_runtime.errors import UserError
 from pulse.model.config import EfficientVision
-from pulse.model.conv import ConvNorm, page_tokens
+from pulse.model.conv import ConvNorm, GridTower, fold_norms
 
-_EPS = 1e-3  # TensorFlow's
+# Of each stage: how much its blocks widen inside, their kernel, and the first one's stride.
+STAGES = ((1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 2), (6, 5, 1), (6, 5, 2), (6, 3, 1))
+_EPS = 1e-3  # of the batch norms, as published
 
 
-class MobileBlock(nn.Module):
-    """Inverted residual (Sandler et al. 2018, arXiv 1801.04381): widen, look, narrow."""
+class SamePad(nn.Module):
+    """TensorFlow's padding "SAME" before a convolution of stride 2: on an even side the odd pixel comes right and
+    below, where PyTorch's symmetric padding would look half a cell off what the weights were trained on."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expand: int, norm: bool):
+    def __init__(self, kernel: int, stride: int):
         super().__init__()
-        wide = c_in * expand
-        self.expand = ConvNorm(c_in, wide, 1, 1, 0, norm, eps=_EPS) if expand != 1 else None
-        self.depthwise = ConvNorm(wide, wide, kernel, stride, kernel // 2, norm, groups=wide, eps=_EPS)
-        self.project = ConvNorm(wide, c_out, 1, 1, 0, norm, eps=_EPS)
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = (max((-(-n // self.stride) - 1) * self.stride + self.kernel - n, 0) for n in x.shape[2:])
+        return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
+class MBConv(nn.Module):
+    """Inverted residual block (Sandler et al. 2018, arXiv 1801.04381): widen, look around, narrow."""
+
+    def __init__(self, c_in: int, c_out: int, widen: int, kernel: int, stride: int, norm: bool):
+        super().__init__()
+        inside, padding = c_in * widen, kernel // 2 if stride == 1 else 0
+        self.expand = ConvNorm(c_in, inside, 1, 1, 0, norm, eps=_EPS) if widen > 1 else None
+        self.pad = nn.Identity() if stride == 1 else SamePad(kernel, stride)
+        self.depthwise = ConvNorm(inside, inside, kernel, stride, padding, norm, groups=inside, eps=_EPS)
+        self.project = ConvNorm(inside, c_out, 1, 1, 0, norm, eps=_EPS)
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x if self.expand is None else F.relu6(self.expand(x))
-        out = self.project(F.relu6(self.depthwise(wide)))
+        out = self.project(F.relu6(self.depthwise(self.pad(wide))))
         return x + out if self.residual else out
 
 
-class EfficientTower(nn.Module):
-    """pixels [N, C, H, W] -> tokens [N, 1 + rows * columns, hidden]; the first token averages the whole page."""
+class EfficientTower(GridTower):
+    """pixels [N, C, H, W] -> tokens [N, 1 + rows * columns, hidden]; the first token is what ImageNet's classifier
+    reads."""
 
     def __init__(self, config: EfficientVision):
-        super().__init__()
-        norm, before = config.batch_norm, config.stem
-        self.stem = ConvNorm(config.in_channels, before, 3, 2, 1, norm, eps=_EPS)
-        blocks = []
-        for repeats, kernel, stride, expand, width in config.stages:
-            for number in range(repeats):
-                blocks.append(MobileBlock(before, width, kernel, stride if number == 0 else 1, expand, norm))
-                before = width
-        self.blocks = nn.Sequential(*blocks)
-        self.pool = config.pool
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return page_tokens(self.blocks(F.relu6(self.stem(pixels))), self.pool)
-
-
-# Our part of a block -> the names of its convolution and its norm there.
-_PARTS = {
-    "expand": ("_expand_conv", "_bn0"),
-    "depthwise": ("_depthwise_conv", "_bn1"),
-    "project": ("_project_conv", "_bn2"),
-}
-_NORM = re.compile(r"\.norm\.")
+        norm, widths = config.batch_norm, (config.stem, *config.channels)
+        layers: list[nn.Module] = [
+            SamePad(3, 2),
+            ConvNorm(config.in_channels, config.stem, 3, 2, 0, norm, eps=_EPS),
+            nn.ReLU6(),
+        ]
+        for (c_in, c_out), blocks, (widen, kernel, stride) in zip(pairwise(widths), config.blocks, STAGES, strict=True):
+            for block in range(blocks):
+                first = block == 0
+                layers.append(MBConv(c_in if first else c_out, c_out, widen, kernel, stride if first else 1, norm))
+        layers += [ConvNorm(widths[-1], config.hidden_size, 1, 1, 0, norm, eps=_EPS), nn.ReLU6()]
+        super().__init__(layers, config.pool)
 
 
-def from_imagenet(tower: EfficientTower, weights: Mapping[str, Tensor]) -> None:
-    """Give a tower with batch norms the weights of an EfficientNet-Lite0 trained on ImageNet, by the names of the
-    PyTorch port (`_blocks.0._depthwise_conv.weight`). A tower of one channel gets the sum over red, green and blue: the
-    same as a grey picture in all three. Head and classes are left out. Raises KeyError when one is missing.
+def imagenet_state(path: Path, config: EfficientVision) -> dict[str, Tensor]:
+    """State of EfficientTower(config) from a .pth file in EfficientNet-PyTorch's naming (_conv_stem, _blocks.0 ...);
+    norms folded unless config.batch_norm. Raises UserError when it is no such file, or its sizes are not the config's.
     """
-    state = {}
-    for name, ours in tower.state_dict().items():
-        head, last = name.rsplit(".", 1)
-        norm = _NORM.search(name) is not None
-        if head.startswith("stem."):
-            theirs = "_bn0" if norm else "_conv_stem"
-        else:
-            _, number, part, _ = head.split(".")
-            theirs = f"_blocks.{number}.{_PARTS[part][norm]}"
-        value = weights[f"{theirs}.{last}"]
-        if name == "stem.conv.weight" and ours.shape[1] == 1:
-            value = value.sum(1, keepdim=True)
-        state[name] = value
-    tower.load_state_dict(state)
+    try:
+        theirs = torch.load(path, map_location="cpu", weights_only=True)
+        tower = EfficientTower(replace(config, batch_norm=True))
+        ours = [name for name, module in tower.named_modules() if isinstance(module, ConvNorm)]
+        state: dict[str, Tensor] = {}
+        for name, (conv, norm) in zip(ours, _published(config), strict=True):
+            state[f"{name}.conv.weight"] = theirs[f"{conv}.weight"]
+            for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                state[f"{name}.norm.{part}"] = theirs[f"{norm}.{part}"]
+        if config.in_channels == 1:
+            stem = f"{ours[0]}.conv.weight"
+            state[stem] = state[stem].sum(1, keepdim=True)
+        tower.load_state_dict(state)
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: holds no EfficientNet-Lite0 of these sizes ({reason}); install it again") from None
+    return tower.state_dict() if config.batch_norm else fold_norms(tower)
 
 
-def read_imagenet(path: str) -> dict[str, Tensor]:
-    """The weights in a file that torch saved; no pickle of anything else is read."""
-    found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return found
+def _published(config: EfficientVision) -> list[tuple[str, str]]:
+    """Names of each convolution and its norm in the published file, in the order of ours."""
+    names, block = [("_conv_stem", "_bn0")], 0
+    for count, (widen, _, _) in zip(config.blocks, STAGES, strict=True):
+        for _ in range(count):
+            parts = [("_expand_conv", "_bn0")] * (widen > 1) + [("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
+            names += [(f"_blocks.{block}.{conv}", f"_blocks.{block}.{norm}") for conv, norm in parts]
+            block += 1
+    return [*names, ("_conv_head", "_bn1")]

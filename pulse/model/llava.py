@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pulse.model.clip import ClipTower
-from pulse.model.config import Config, ConvVision, EfficientVision, Vision
-from pulse.model.conv import ConvTower
+from pulse.model.config import ClipVision, Config, ConvVision, EfficientVision
+from pulse.model.conv import ConvTower, GridTower
 from pulse.model.efficientnet import EfficientTower
 from pulse.model.llama import LanguageModel
 
@@ -25,17 +25,9 @@ class Projector(nn.Module):
         return self.linear_2(F.gelu(self.linear_1(features)))
 
 
-Tower = ConvTower | EfficientTower | ClipTower
-
-
-def tower_of(vision: Vision) -> Tower:
-    """The tower of a config, with random weights."""
-    match vision:
-        case ConvVision():
-            return ConvTower(vision)
-        case EfficientVision():
-            return EfficientTower(vision)
-    return ClipTower(vision)
+def grid_tower(vision: ConvVision | EfficientVision) -> GridTower:
+    """A student's tower, with random weights."""
+    return ConvTower(vision) if isinstance(vision, ConvVision) else EfficientTower(vision)
 
 
 class Llava(nn.Module):
@@ -45,7 +37,7 @@ class Llava(nn.Module):
         super().__init__()
         self.config = config
         vision = config.vision
-        self.vision_tower = tower_of(vision)
+        self.vision_tower = ClipTower(vision) if isinstance(vision, ClipVision) else grid_tower(vision)
         self.multi_modal_projector = Projector(vision.hidden_size, config.text.hidden_size)
         self.language_model = LanguageModel(config.text)
 

@@ -131,7 +131,7 @@ def test_the_command_refuses_bad_input_in_one_line(
 def test_the_command_runs_the_recipe(
     data: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(cli.RECIPES, "nano", replace(tiny, views=1))
+    monkeypatch.setattr(cli, "recipe_of", lambda student, device: replace(tiny, views=1))
     out = tmp_path / "run"
     argv = ["--data", str(data), "--out", str(out), "--tower-cycles", "1", "--decoder-epochs", "1", "--workers", "0"]
     assert cli.main(argv) == 0
