@@ -100,8 +100,8 @@ def train_tower(
 ) -> TowerWithHead:
     """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
 
-    begun: the tower's first weights, None for random ones or those of run.start. told: a teacher's probabilities [n, k] of the targets, mixed into them
-    for training alone.
+    told: a teacher's probabilities [n, k] of the targets, mixed into them for training alone. begun: the tower's first
+    weights; None: random ones, or those of run.start.
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone. Batch norms see each
     process' part of a batch (Hoffer et al. 2017, arXiv 1705.08741), all else is as if one process took it whole.
     Raises UserError when run.start is no checkpoint with such a tower, or the team cannot share a batch.

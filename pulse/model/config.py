@@ -53,6 +53,11 @@ class EfficientVision:
     pool: int = 3
     batch_norm: bool = False
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the pooled grid."""
+        return -(-self.height // (32 * self.pool)), -(-self.width // (32 * self.pool))
+
 
 @dataclass(frozen=True)
 class ClipVision:

@@ -123,7 +123,7 @@ def published(vision: EfficientVision) -> dict[str, torch.Tensor]:
     """Random weights of these sizes for three channels, in the names of the published file."""
     tower = EfficientTower(replace(vision, in_channels=3, batch_norm=True))
     names = ["_conv_stem _bn0"]
-    for block, count in enumerate(sum(([k > 0] for k, n in enumerate(vision.blocks) for _ in range(n)), [])):
+    for block, count in enumerate(k > 0 for k, n in enumerate(vision.blocks) for _ in range(n)):
         parts = ["_expand_conv _bn0"] * count + ["_depthwise_conv _bn1", "_project_conv _bn2"]
         names += [" ".join(f"_blocks.{block}.{part}" for part in pair.split()) for pair in parts]
     names.append("_conv_head _bn1")
