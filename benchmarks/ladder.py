@@ -18,9 +18,9 @@ from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
 from pulse.model.weights import iter_tensors
-from quantize.calibration import calibration_pages
+from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import quantize_checkpoint
-from quantize.methods import METHODS, calibrate
+from quantize.methods import METHODS
 from quantize.precision import Precision
 
 FLOAT16, RTN = "float16", "rtn"
@@ -99,8 +99,8 @@ def climb(source: Path, rungs: Sequence[str], pages: Sequence[np.ndarray], calib
             continue
         precision, method = plan
         with tempfile.TemporaryDirectory() as folder:
-            found = None if method == RTN else calibrate(source, precision, method, looked_at)
-            summary = quantize_checkpoint(source, Path(folder) / "q", precision, found)
+            how = None if method == RTN else Calibration(method, looked_at)
+            summary = quantize_checkpoint(source, Path(folder) / "q", precision, how)
             yield _step(rung, summary.bytes_after, _read(Path(folder) / "q", None, pages), want)
 
 

@@ -1,15 +1,17 @@
-"""What a calibrating method looks at: ECG pages, and the texts about them that the model itself would write."""
+"""What a calibrating method looks at: ECG pages, and texts about them such as the model writes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_runtime import image
 from edge_runtime.errors import UserError
@@ -27,12 +29,50 @@ EXAMPLES, PTBXL = "examples", "ptbxl:"
 RECORDS = 128  # of PTB-XL; GPTQ's and AWQ's papers use as many texts
 TRAIN_FOLDS = range(1, 9)
 ANSWER_TOKENS = 64
+# Answers to the usual question, in the form of the project's reports. The model's own would need all its weights for
+# each of their tokens: 64 times 14 GB for a 7B. Beside a page's tokens, they are few.
+ANSWERS = (
+    "Sinus rhythm. About 68 beats per minute. Normal axis. Normal ECG. Conclusion: normal ECG.",
+    "Atrial fibrillation. About 95 beats per minute. Left axis deviation. Anteroseptal myocardial infarction; "
+    "non-specific ST-T changes. Conclusion: abnormal ECG.",
+    "Sinus bradycardia. About 52 beats per minute. Normal axis. First degree AV block; left ventricular hypertrophy. "
+    "Conclusion: abnormal ECG.",
+    "Sinus tachycardia. About 110 beats per minute. Right axis deviation. Complete right bundle branch block; inferior "
+    "myocardial infarction. Conclusion: abnormal ECG.",
+    "Sinus rhythm. About 75 beats per minute. Left axis deviation. Complete left bundle branch block; ventricular "
+    "premature complex. Conclusion: abnormal ECG.",
+)
 _PICTURES = (".png", ".jpg", ".jpeg")
 
 
-def calibration_pages(name: str, folds: Iterable[int] = TRAIN_FOLDS, records: int = RECORDS) -> list[np.ndarray]:
-    """Pages uint8 [H, W, 3] of a named set: "examples" (the project's own four), "ptbxl:FOLDER" (so many records evenly
-    out of `folds`, every second one photographed, always the same) or a folder of PNG or JPEG pages.
+class Pages(Sequence[np.ndarray]):
+    """Pages uint8 [H, W, 3] that are drawn or read whenever they are asked for: 128 of them would take a gigabyte.
+
+    said: what tells these pages from others, as JSON.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], np.ndarray]], said: Any) -> None:
+        self._makers, self.said = makers, said
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __getitem__(self, index: Any) -> Any:
+        made = self._makers[index]
+        return Pages(made, [self.said, str(index)]) if isinstance(index, slice) else made()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How integers are chosen: the method ("gptq" or "awq") and the pages it looks at."""
+
+    method: str
+    pages: Pages
+
+
+def calibration_pages(name: str, folds: Iterable[int] = TRAIN_FOLDS, records: int = RECORDS) -> Pages:
+    """Pages of a named set: "examples" (the project's own four), "ptbxl:FOLDER" (so many records evenly out of `folds`,
+    every second one photographed, always the same) or a folder of PNG or JPEG pages.
 
     Raises UserError for another name or a folder without pages.
     """
@@ -42,7 +82,7 @@ def calibration_pages(name: str, folds: Iterable[int] = TRAIN_FOLDS, records: in
         database = PtbXl(name.removeprefix(PTBXL))
         ids = database.ids(folds)
         chosen = [ids[i] for i in np.linspace(0, len(ids) - 1, min(records, len(ids))).astype(int)]
-        return [_drawn(database, ecg_id, k % 2 == 1) for k, ecg_id in enumerate(chosen)]
+        return Pages([partial(_drawn, database, ecg_id, k % 2 == 1) for k, ecg_id in enumerate(chosen)], [name, chosen])
     if not Path(name).is_dir():
         raise UserError(f"calibration pages {name}: neither {EXAMPLES} nor {PTBXL}FOLDER nor a folder of pages")
     return _pictures(Path(name))
@@ -53,51 +93,45 @@ def _drawn(database: PtbXl, ecg_id: int, photographed: bool) -> np.ndarray:
     return photograph(page, np.random.default_rng(ecg_id)) if photographed else page
 
 
-def _pictures(folder: Path) -> list[np.ndarray]:
-    pages = [np.asarray(image.load(path)) for path in sorted(folder.iterdir()) if path.suffix.lower() in _PICTURES]
-    if not pages:
+def _pictures(folder: Path) -> Pages:
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _PICTURES]
+    if not paths:
         raise UserError(f"{folder}: holds no PNG or JPEG page to calibrate with")
-    return pages
+    said = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+    return Pages([partial(_read, path) for path in paths], said)
 
 
-def page_features(model: Llava, config: Config, pages: Sequence[np.ndarray]) -> Iterator[Tensor]:
+def _read(path: Path) -> np.ndarray:
+    return np.asarray(image.load(path))
+
+
+def page_features(tower: nn.Module, config: Config, pages: Iterable[np.ndarray]) -> Iterator[Tensor]:
     """What the vision tower gives for each page, before the projector: [N, T, vision size]."""
     spec = PreprocessSpec(**_section(config, "preprocess"))
     for page in pages:
-        yield model.vision_tower(torch.from_numpy(pixels(page, spec)))
+        yield tower(torch.from_numpy(pixels(page, spec)))
 
 
-def dialogues(model: Llava, config: Config, tokenizer: Tokenizer, features: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Embeddings [1, S, D] of what is said about each page: the usual question with the model's own greedy answer, and
-    one of the findings' questions, a different one from page to page.
+def dialogues(model: Llava, config: Config, tokenizer: Tokenizer, features: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Embeddings float32 [1, S, D] of what is said about each page: the usual question with one of ANSWERS, and one of
+    the findings' questions, others from page to page.
 
     features: those of page_features. Raises UserError when the checkpoint's runtime section lacks a part.
     """
     spec = _section(config, "prompt")
     prompt = Prompt(PromptSpec(**spec), tokenizer, _section(config, "bos_token_id"))
     question, findings = _section(config, "default_question"), _section(config, "findings")
-    ends = set(_section(config, "eos_token_ids"))
 
     def embed(ids: Sequence[int]) -> Tensor:
-        return model.language_model.model.embed_tokens(torch.tensor([list(ids)], dtype=torch.long))
+        return model.language_model.model.embed_tokens(torch.tensor([list(ids)], dtype=torch.long)).float()
 
     for number, seen in enumerate(features):
         before = torch.cat([embed(prompt.before_image()), model.multi_modal_projector(seen).flatten(0, 1)[None]], dim=1)
-        asked = torch.cat([before, embed(prompt.after_image(question))], dim=1)
-        yield torch.cat([asked, embed(_answer(model, asked, ends))], dim=1)
+        answer = tokenizer.encode(ANSWERS[number % len(ANSWERS)])[:ANSWER_TOKENS]
+        yield torch.cat([before, embed(prompt.after_image(question)), embed(answer)], dim=1)
         if findings:
             finding = findings[number % len(findings)]
             yield torch.cat([before, embed(prompt.after_image(finding["question"]))], dim=1)
-
-
-def _answer(model: Llava, embeds: Tensor, ends: set[int]) -> list[int]:
-    ids: list[int] = []
-    logits, past = model.language_model(embeds)
-    while len(ids) < ANSWER_TOKENS and (token := int(logits[0].argmax())) not in ends:
-        ids.append(token)
-        step = model.language_model.model.embed_tokens(torch.tensor([[token]]))
-        logits, past = model.language_model(step, past)
-    return ids
 
 
 def _section(config: Config, key: str) -> Any:

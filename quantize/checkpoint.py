@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +23,10 @@ from pulse.model.checkpoint import read_source
 from pulse.model.published import ORIGINAL, Published
 from pulse.model.tokenizer import TOKENIZER, write_tokenizer
 from pulse.model.weights import iter_tensors
-from quantize import layers, nf4
+from quantize import layers, methods, nf4
+from quantize.calibration import Calibration
 from quantize.folder import OUT, source_recipe, work_folder
-from quantize.integers import IntWeight, Scheme, quantize
+from quantize.integers import Scheme, quantize
 from quantize.memory import BASE, Meter, check_plan
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
@@ -52,21 +52,21 @@ def quantize_checkpoint(
     source: Path,
     out: Path,
     precision: Precision | None = None,
-    calibrated: Mapping[str, IntWeight | Tensor] | None = None,
+    calibration: Calibration | None = None,
     progress: Callable[[str], None] = lambda name: None,
     max_memory: int | None = None,
     meter: Meter | None = None,
 ) -> Summary:
     """Write `source`, quantized, to the new folder `out`, which appears whole or not at all; run again after a kill, it
-    goes on from the last whole shard, unless `calibrated` was given.
+    goes on from the last layer that was calibrated, or the last whole shard.
 
     precision: by default Precision(). A weight whose inputs do not divide into groups stays float16, and is listed in
-    the config's `ignore`. calibrated: what a calibrating method found, by tensor name: integers in place of those
-    rounded to nearest, or a float tensor in place of the source's. progress is called with the name of each tensor.
-    max_memory: bytes that it may take; meter: where its peak is added. memory.json in `out` tells the peaks.
+    the config's `ignore`. calibration: a method that looks at pages (quantize.methods); by default each weight is
+    rounded to nearest. progress is called with the name of each tensor. max_memory: bytes that it may take; meter:
+    where its peaks are added. memory.json in `out` tells them.
     Raises UserError for a source that is no float checkpoint, and before any work when it would take more memory.
     """
-    precision, calibrated, meter = precision or Precision(), calibrated or {}, meter or Meter()
+    precision, meter = precision or Precision(), meter or Meter()
     config = read_config(source)
     published = None
     if config.get("model_type") == ORIGINAL:  # transformers' layouts stay, so that it can read the result
@@ -74,13 +74,25 @@ def quantize_checkpoint(
         config = {**ours.to_json(), "name": source.name}
     if kind_of(config, source / CONFIG) is not None:
         raise UserError(f"{source}: is quantized already; give the float checkpoint it was made from")
-    check_plan({"quantize": plan(source, published)}, max_memory)
-    with work_folder(out, _recipe(source, precision, calibrated)) as work:
+    stages = {"quantize": plan(source, published)}
+    layout = None
+    if calibration is not None:
+        methods.check_method(calibration.method, precision)
+        ours, layout = read_source(source)
+        stages["calibrate"] = methods.plan(ours, precision, calibration.method)
+    check_plan(stages, max_memory)
+    with work_folder(out, _recipe(source, precision, calibration)) as work:
         part = work / OUT
+        copy_side_files(source, part)
+        if layout is not None or published is not None:
+            write_tokenizer(source, part / TOKENIZER)
+        found: Mapping[str, dict[str, Tensor]] = {}
+        if calibration is not None:
+            with meter.stage("calibrate"):
+                found = methods.calibrate(
+                    source, precision, calibration, part / TOKENIZER, work / "calibration", progress
+                )
         with meter.stage("quantize"):
-            copy_side_files(source, part)
-            if published is not None:
-                write_tokenizer(source, part / TOKENIZER)
             writer = ShardWriter(part)
             quantized, kept, before = [], [], 0
             for name, tensor in iter_tensors(source, published):
@@ -93,7 +105,12 @@ def quantize_checkpoint(
                 elif part_name is not None and precision.of_part(part_name) is not None:
                     kept.append(layer)
                 if name not in writer.done and f"{layer}.{layers.PACKED}" not in writer.done:
-                    writer.add(_stored(name, tensor, calibrated.get(name, tensor), scheme, source))
+                    # Names of transformers' layouts stay in the checkpoint; what was found has ours.
+                    pieces = found.get(name if layout is None or published else layout.name_of(name) or name)
+                    if pieces is None:
+                        writer.add(_stored(name, tensor, scheme, source))
+                    else:
+                        writer.add({f"{layer}.{last}": piece for last, piece in pieces.items()})
             if not quantized:
                 raise UserError(f"{source}: no Linear weight of a language model fits; give a LLaVA checkpoint of ours")
             writer.close()
@@ -134,23 +151,20 @@ def copy_side_files(source: Path, out: Path) -> None:
                 shutil.copyfile(path, out / path.name)
 
 
-def _recipe(source: Path, precision: Precision, calibrated: Mapping[str, IntWeight | Tensor]) -> dict[str, Any]:
-    # What a calibrating method found is not looked at, so work with it never counts as the same.
-    return {"source": source_recipe(source), "precision": asdict(precision), "run": time.time_ns() if calibrated else 0}
+def _recipe(source: Path, precision: Precision, calibration: Calibration | None) -> dict[str, Any]:
+    looked_at = calibration and [calibration.method, calibration.pages.said]
+    return {"source": source_recipe(source), "precision": asdict(precision), "calibration": looked_at}
 
 
-def _stored(
-    name: str, tensor: Tensor, found: IntWeight | Tensor, scheme: Scheme | nf4.Nf4 | None, source: Path
-) -> dict[str, Tensor]:
-    """What a source tensor becomes in the quantized checkpoint, by tensor name."""
+def _stored(name: str, tensor: Tensor, scheme: Scheme | nf4.Nf4 | None, source: Path) -> dict[str, Tensor]:
+    """What a source tensor becomes in the quantized checkpoint when it is rounded to nearest, by tensor name."""
     if scheme is None:
-        return {name: _to_half(name, found if isinstance(found, Tensor) else tensor, source)}
+        return {name: _to_half(name, tensor, source)}
     try:
         if isinstance(scheme, nf4.Nf4):
             pieces = nf4.stored(tensor)
         else:
-            weight = quantize(found.flatten(1), scheme) if isinstance(found, Tensor) else found
-            pieces = layers.stored(weight, tuple(tensor.shape))
+            pieces = layers.stored(quantize(tensor.flatten(1), scheme), tuple(tensor.shape))
     except ValueError as error:
         raise UserError(f"{source}: {name} cannot be quantized: {error}") from None
     return {f"{name.removesuffix('.weight')}.{last}": piece for last, piece in pieces.items()}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
-from quantize.calibration import calibration_pages
+from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
 from quantize.dequantize import dequantize_checkpoint
-from quantize.memory import Meter, parse_size
-from quantize.methods import METHODS, calibrate
+from quantize.memory import parse_size
+from quantize.methods import METHODS
 from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
 from quantize.source import checkpoint_folder
 
@@ -36,15 +36,14 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     show = _show_progress if sys.stderr.isatty() else lambda name: None
     precision = Precision(args.scheme, {part: getattr(args, part) for part in BITS})
-    calibrated, meter = None, Meter()
+    calibration = None
     if args.method != RTN:
         if args.calibration is None:
             raise UserError(f"--method {args.method} needs pages to calibrate with; give --calibration")
-        with meter.stage("calibrate"):
-            calibrated = calibrate(source, precision, args.method, calibration_pages(args.calibration), show)
+        calibration = Calibration(args.method, calibration_pages(args.calibration))
     elif args.calibration is not None:
         raise UserError("--calibration goes with --method gptq or awq; rtn looks at no page")
-    summary = quantize_checkpoint(source, out, precision, calibrated, show, parse_size(args.max_memory), meter)
+    summary = quantize_checkpoint(source, out, precision, calibration, show, parse_size(args.max_memory))
     print(json.dumps(_as_json(out, args, summary)) if args.json else _as_text(out, summary))
     return 0
 

@@ -25,26 +25,39 @@ def gptq(weight: Tensor, moments: Tensor, scheme: Scheme) -> IntWeight:
     groups = grouped(weight, scheme)
     scales, zeros = clipped_parameters(groups, moments, scheme)  # [N, G]
     size = groups.shape[2]
-    moments = moments.double()
-    dead = moments.diagonal() == 0  # inputs that were never anything but 0
-    moments = moments + torch.diag(dead.double())
-    order = moments.diagonal().argsort(descending=True)
-    moments = moments[order][:, order]
-    moments += DAMPING * moments.diagonal().mean() * torch.eye(len(moments), dtype=torch.float64)
-    inverse = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True).float()
+    order, inverse = _inverse(moments)
 
-    rest = weight.detach().float()[:, order].clone()
-    column_scales = scales.float()[:, order // size]
-    column_zeros = zeros[:, order // size]
-    codes = torch.empty_like(rest)
+    rest = weight.detach().float()[:, order]
+    codes = torch.empty(rest.shape, dtype=torch.int8)
     for start in range(0, rest.shape[1], _BLOCK):
         stop = min(start + _BLOCK, rest.shape[1])
         errors = torch.zeros(len(rest), stop - start)
         for k in range(start, stop):
-            scale, zero = column_scales[:, k], column_zeros[:, k]
-            codes[:, k] = (rest[:, k] / scale + zero).round().clamp(*scheme.codes)
-            errors[:, k - start] = (rest[:, k] - (codes[:, k] - zero) * scale) / inverse[k, k]
+            group = int(order[k]) // size
+            scale, zero = scales[:, group].float(), zeros[:, group]
+            column = (rest[:, k] / scale + zero).round().clamp(*scheme.codes)
+            codes[:, order[k]] = column.to(torch.int8)
+            errors[:, k - start] = (rest[:, k] - (column - zero) * scale) / inverse[k, k]
             rest[:, k:stop] -= errors[:, k - start, None] * inverse[k, k:stop]
         rest[:, stop:] -= errors @ inverse[start:stop, stop:]
-    codes = codes[:, order.argsort()].to(torch.int8)
     return IntWeight(codes, scales, None if scheme.symmetric else zeros.to(torch.int8), scheme.bits)
+
+
+def _inverse(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """The order of the columns [K], and Cholesky's upper factor float32 [K, K] of the inverse of the damped moments.
+
+    For 11,008 inputs such a matrix is 1 GB in float64, so no more of them than two live at a time.
+    """
+    diagonal = moments.diagonal()
+    dead = diagonal == 0  # inputs that were never anything but 0
+    order = (diagonal + dead).argsort(descending=True)
+    damped = moments[order].double()
+    for rows in damped.split(_BLOCK):  # columns too, without a second matrix
+        rows.copy_(rows[:, order])
+    damped.diagonal().add_(dead[order])
+    damped.diagonal().add_(DAMPING * damped.diagonal().mean())
+    factor = torch.linalg.cholesky(damped)
+    del damped
+    inverse = torch.cholesky_inverse(factor)
+    del factor
+    return order, torch.linalg.cholesky(inverse, upper=True).float()
