@@ -16,6 +16,7 @@ from distill.students import STUDENTS
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from quantize.integers import Scheme
+from quantize.on_load import BITS
 from quantize.precision import SCHEMES
 
 SIGNAL, LABELS = "signal", "labels"
@@ -31,12 +32,16 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     if args.limit < 0 or args.workers < 0:
         raise UserError("--limit and --workers must be 0 or more")
+    language = tuple(name for name in args.teacher if name not in (SIGNAL, LABELS))
+    if args.teacher_bits is not None and not language:
+        raise UserError("--teacher-bits holds a checkpoint that teaches in so many bits; name one with --teacher")
     device = pick_device(args.device)
     base = recipe_of(args.student, device)
     recipe = replace(
         base,
         signal=base.signal if SIGNAL in args.teacher else None,
-        language=tuple(name for name in args.teacher if name not in (SIGNAL, LABELS)),
+        language=language,
+        teacher_bits=args.teacher_bits,
         tower=replace(
             base.tower,
             cycles=args.tower_cycles or base.tower.cycles,
@@ -70,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[,NAME...]",
         help="besides the labels: signal, a network that reads the leads; any checkpoint; several. labels: nobody "
         "(signal)",
+    )
+    parser.add_argument(
+        "--teacher-bits", type=int, choices=BITS, help="hold a teacher's decoder in NF4 or LLM.int8(), by bitsandbytes"
     )
     parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
     parser.add_argument(

@@ -57,7 +57,8 @@ class Recipe:
     """student: one of distill.students.STUDENTS; vision and text are its sizes. limit: use only so many records of the
     training folds and of the chosen-on fold, for a trial; 0 is all.
 
-    signal: the teacher that reads the leads themselves, None without it; language: checkpoints that teach as well.
+    signal: the teacher that reads the leads themselves, None without it; language: checkpoints that teach as well,
+    teacher_bits: their decoders held in 4 or 8 bits, None as they are.
     Without any teacher the student learns the data's labels alone.
     views: how many differently drawn pages of each record the decoder sees; workers draw pages beside the training and
     change nothing but the speed.
@@ -66,6 +67,7 @@ class Recipe:
     student: str = "nano"
     signal: SignalRun | None = field(default_factory=SignalRun)
     language: tuple[str, ...] = ()
+    teacher_bits: int | None = None
     tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
     vision: ConvVision | EfficientVision = VISION
@@ -135,7 +137,10 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     spec, seed = student.spec, recipe.tower.seed
     targets, rows = build_targets(pack, train), (train, chosen_on)
     with team.main_first():
-        teachers = [LanguageTeacher(name, out / f"teacher-{k}", device) for k, name in enumerate(recipe.language, 1)]
+        teachers = [
+            LanguageTeacher(name, out / f"teacher-{k}", device, recipe.teacher_bits)
+            for k, name in enumerate(recipe.language, 1)
+        ]
         said = {} if recipe.signal is None else {"signal": teach(pack, targets, rows, recipe.signal, out, device)}
         said |= {teacher.name: teacher.told(pack, targets, np.concatenate(rows)) for teacher in teachers}
         told = mean_told(list(said.values()))

@@ -1,8 +1,8 @@
 """A language teacher: any checkpoint that this project reads, asked about the training records as a user would ask it.
 
 Its likelihoods of yes against no after each finding's question are probabilities of the same kind as the signal
-teacher's, whatever its vocabulary; a PULSE-7B in 4 bits is `pulse-quantize PULSE-7B --scheme nf4` (bitsandbytes'
-NormalFloat). A teacher of the student's own vocabulary also tells its logits, token by token: distill.teachers.logits.
+teacher's, whatever its vocabulary. A PULSE-7B fits in 4 or 8 bits (quantize.on_load). A teacher of the student's own
+vocabulary also tells its logits, token by token: distill.teachers.logits.
 
 It is asked once about the plain page of each record, and what it said is kept. One that was trained on these records
 knows their labels by heart, and teaches little: unlike the signal teacher, it cannot be asked by folds.
@@ -37,6 +37,7 @@ from pulse.model.llava import Llava
 from pulse.model.tokenizer import TOKENIZER, write_tokenizer
 from quantize.folder import source_recipe
 from quantize.load import load_model
+from quantize.on_load import load_in_bits
 from quantize.source import checkpoint_folder
 
 TEACHERS = "teachers.csv"
@@ -45,15 +46,17 @@ _KEPT_EVERY = 50  # records; a 7B takes seconds for one
 
 
 class LanguageTeacher:
-    """name: as `quantize.source.checkpoint_folder` takes it. Its own files lie in `folder`.
+    """name: as `quantize.source.checkpoint_folder` takes it. Its own files lie in `folder`. bits: 4 or 8
+    to hold a float checkpoint's decoder in, by bitsandbytes; None as the checkpoint has it.
 
     Raises UserError when it is no checkpoint, or `folder` holds what another one said.
     """
 
-    def __init__(self, name: str, folder: Path, device: torch.device) -> None:
-        self.name, self.folder, self.device = name, folder, device
+    def __init__(self, name: str, folder: Path, device: torch.device, bits: int | None = None) -> None:
+        self.name, self.folder, self.device, self.bits = name, folder, device, bits
         source = checkpoint_folder(name)
-        _check_same(folder / "teacher.json", {"checkpoint": name, "files": source_recipe(source)})
+        about = {"checkpoint": name, "files": source_recipe(source), **({} if bits is None else {"bits": bits})}
+        _check_same(folder / "teacher.json", about)
         if not (folder / TOKENIZER).exists():
             write_tokenizer(source, folder / TOKENIZER)
         self._source = source
@@ -61,10 +64,13 @@ class LanguageTeacher:
 
     @property
     def model(self) -> tuple[Llava, Config]:
-        """In float32 and on the device, and its config; loaded when it is first wanted."""
+        """Computing in float32 and on the device, and its config; loaded when it is first wanted."""
         if self._opened is None:
-            model, config = load_model(self._source)
-            self._opened = model.to(self.device), config
+            if self.bits is not None:
+                self._opened = load_in_bits(self._source, self.bits, self.device)
+            else:
+                model, config = load_model(self._source)
+                self._opened = model.to(self.device), config
         return self._opened
 
     def speaks_like(self, tokenizer: Path, spec: PreprocessSpec) -> bool:

@@ -105,6 +105,19 @@ def test_in_nf4_it_thinks_nearly_the_same(pack: Pack, tmp_path: Path) -> None:
     assert 0 < np.nanmean(np.abs(whole - small)) < 0.1
 
 
+@pytest.mark.parametrize(("bits", "most"), [(4, 0.1), (8, 0.03)])
+def test_held_in_few_bits_it_thinks_nearly_the_same(pack: Pack, tmp_path: Path, bits: int, most: float) -> None:
+    pytest.importorskip("bitsandbytes")
+    rows = np.arange(2)
+    targets = build_targets(pack, rows)
+    whole = LanguageTeacher(str(PULSE), tmp_path / "a", CPU).told(pack, targets, rows)
+    small = LanguageTeacher(str(PULSE), tmp_path / "b", CPU, bits).told(pack, targets, rows)
+    assert np.array_equal(np.isnan(whole), np.isnan(small))
+    assert 0 < np.nanmean(np.abs(whole - small)) < most
+    with pytest.raises(UserError, match="another teacher"):
+        LanguageTeacher(str(PULSE), tmp_path / "b", CPU, 12 - bits)
+
+
 def test_it_is_asked_once_and_goes_on_where_it_was_cut_off(
     pack: Pack, tmp_path: Path, student: Path, monkeypatch
 ) -> None:
