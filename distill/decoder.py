@@ -42,7 +42,7 @@ class DecoderRun:
     there are any.
     """
 
-    epochs: int = 2
+    epochs: int = 3
     batch: int = 16
     peak: float = 3e-3
     weight_decay: float = 0.05

@@ -41,7 +41,7 @@ class TowerRun:
     alone learns.
     """
 
-    cycles: tuple[int, ...] = (12,)
+    cycles: tuple[int, ...] = (12, 7)
     batch: int = 32
     peak: float = 2e-3
     weight_decay: float = 0.02
