@@ -114,7 +114,7 @@ def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
         (["--data", "x", "--student", "huge"], "invalid choice"),
         (["--data", "x", "--limit", "-1"], "must be 0 or more"),
         (["--data", str(FIXTURE), "--start", "nowhere", "--teacher", "labels"], "nowhere"),
-        (["--data", str(FIXTURE), "--teacher", "me"], "me: no such folder"),
+        (["--data", str(FIXTURE), "--teacher", "me"], "'me': no such folder"),
         (["--data", "x", "--teacher", "signal,labels"], "labels goes alone"),
         (["--data", "x", "--teacher-bits", "8"], "name one with --teacher"),
         (["--data", "x", "--teacher", "pulse-nano", "--teacher-bits", "3"], "invalid choice"),
