@@ -214,7 +214,6 @@ def test_several_teach_one_student(
     with (small / "teachers.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["teacher"] for row in rows] == ["signal", *recipe.language]
-    assert all(0 <= float(row["f1"]) <= 100 for row in rows[:2])
     assert "teaches by its findings' likelihoods alone" in "".join(capsys.readouterr())
     card = (small / "README.md").read_text()
     assert card.count("by itself AUC") == 3
