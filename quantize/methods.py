@@ -216,7 +216,7 @@ class _Calibration:
 
     def tensors(self) -> dict[str, Tensor]:
         """What this step found, as it is stored in a checkpoint."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for name, found in self.found.items():
             layer = name.removesuffix(".weight")
             pieces = {"weight": found} if isinstance(found, Tensor) else stored(found, tuple(found.codes.shape))

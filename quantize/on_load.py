@@ -71,7 +71,7 @@ def _four_bits(weight: Tensor, device: torch.device) -> nn.Module:
 
 def _eight_bits(weight: Tensor, device: torch.device) -> nn.Module:
     try:
-        from bitsandbytes.nn import Int8Params, Linear8bitLt
+        from bitsandbytes.nn.modules import Int8Params, Linear8bitLt
     except ImportError:
         raise UserError("8 bits need bitsandbytes; pip install pulse-edge[targets]") from None
     # 6: where an input is beyond it, its column is multiplied in float (the paper's outliers).
