@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import textwrap
 from pathlib import Path
 
 from distill.students import Student
@@ -15,10 +16,9 @@ medical device: never decide on a patient by its answers.**
 
 - **Data**: PTB-XL 1.0.3 (Wagner et al. 2020, doi:10.13026/kfzx-aw45, CC BY 4.0), {train:,} records of folds 1 to 8 at
   100 Hz, drawn as pages by this project: four layouts, a quarter of the pages photographed by `pulse.ecg.photo`; 12SL
-  statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the
-  tower. 3 % of the pages are drawn pictures that are no ECG.
-- **Training**: `pulse-distill`; recipe.json and the CSV files beside this card are its settings and its log, curves.png
-  draws them.{teacher}
+  statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the tower. 3 % of the pages are
+  drawn pictures that are no ECG.
+{training}
 - **Licence**: weights CC BY 4.0, with the attribution above.{origin}
 
 ## What the training measured
@@ -37,10 +37,17 @@ It knows the questions of `pulse/instruct/questions.py` and little else; other q
 answers. Its reports name findings that it cannot measure reliably. PTB-XL comes from one country and one maker's
 devices, 1989 to 1996; other populations and devices have not been measured.
 """
-TEACHER = """ What teachers
-  think likely is {share:.0%} of every target: {teachers}. The classes that the answers name are the tower's, each from
-  its own operating point on (operating_points.json), chosen for F1 on fold 9; "Yes" and "No" keep natural
-  likelihoods."""
+TRAINING = (
+    "- **Training**: `pulse-distill`; recipe.json and the CSV files beside this card are its settings and its log, "
+    "curves.png draws them."
+)
+TEACHER = (
+    " What teachers think likely is {share:.0f} % of every target: {teachers}. The classes that answers name are the "
+    "tower's, each from its own operating point on (operating_points.json), chosen on fold 9 for F1 less twice the "
+    'Hamming loss; "Yes" and "No" keep natural likelihoods.'
+)
+START = " The tower began as that of `{start}`; its new blocks, where it has any, as the identity."
+ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from what it said before (rounded.csv)."
 SIGNAL = "`signal`, 1-D networks that read the leads themselves ({parts}, each asked about the folds it never saw)"
 LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
 MORE_LOGS = ("signal.csv", "teachers.csv", "rounded.csv", "operating_points.json")
@@ -52,9 +59,8 @@ def write_card(student: Student, checkpoint: Path, run: Path, train: int, chosen
     cells = {
         stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in figures.items()
     }
-    teacher = _teachers(run) if (run / "teachers.csv").exists() else ""
     origin = f" {student.origin}" if student.origin else ""
-    about = {"name": student.name, "origin": origin, "teacher": teacher}
+    about = {"name": student.name, "origin": origin, "training": _training(run)}
     text = TEXT.format(train=train, chosen_on=chosen_on, **about, **cells)
     (checkpoint / "README.md").write_text(text, encoding="utf-8")
     for name in (*LOGS, *(log for log in MORE_LOGS if (run / log).exists())):
@@ -64,14 +70,21 @@ def write_card(student: Student, checkpoint: Path, run: Path, train: int, chosen
 _COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))
 
 
-def _teachers(run: Path) -> str:
+def _training(run: Path) -> str:
     recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    found = []
-    for row in _rows(run / "teachers.csv"):
-        name = row["teacher"]
-        who = SIGNAL.format(parts=recipe["signal"]["parts"]) if name == "signal" else f"`{name}`"
-        found.append(f"{who}, by itself AUC {float(row['auc']):.3f} and F1 {float(row['f1']):.1f} on fold 9")
-    return TEACHER.format(share=recipe["tower"]["teacher_share"], teachers="; ".join(found))
+    text = TRAINING
+    if (run / "teachers.csv").exists():
+        found = []
+        for row in _rows(run / "teachers.csv"):
+            name = row["teacher"]
+            who = SIGNAL.format(parts=recipe["signal"]["parts"]) if name == "signal" else f"`{name}`"
+            found.append(f"{who}, by itself AUC {float(row['auc']):.3f} and F1 {float(row['f1']):.1f} on fold 9")
+        text += TEACHER.format(share=100 * recipe["tower"]["teacher_share"], teachers="; ".join(found))
+    if start := recipe["tower"]["start"]:
+        text += START.format(start=start)
+    if scheme := recipe["decoder"]["qat"]:
+        text += ROUNDED.format(scheme=scheme)
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _last_row(path: Path) -> dict[str, str]:

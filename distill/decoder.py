@@ -27,6 +27,7 @@ from distill.teachers.logits import Advice, advice_of, divergence
 from distill.team import Team
 from distill.tokens import facts_of
 from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.instruct.facts import Facts
 from pulse.instruct.questions import NO, YES, Turn, finding_question, training_turns
 from pulse.model.config import Decoder
 from pulse.model.llama import LanguageModel
@@ -95,7 +96,7 @@ class Lessons:
 
     views: features of the same records, drawn and photographed differently; the epochs take them in turn. opinions: of
     each view's pages, None to answer by the labels alone. advice: what each teacher of the same vocabulary says of an
-    epoch's pages (epoch, items), token by token.
+    epoch's pages (epoch, items), token by token. unsaid: codes that no answer names.
     """
 
     pack: Pack
@@ -103,6 +104,7 @@ class Lessons:
     opinions: Sequence[Opinions] | None
     packer: Packer
     advice: Sequence[Callable[[int, np.ndarray], Advice]] = ()
+    unsaid: frozenset[str] = frozenset()
 
     def view(self, epoch: int) -> Features:
         return self.views[epoch % len(self.views)]
@@ -111,7 +113,7 @@ class Lessons:
         """Those of one page of the epoch's view; they depend on (seed, epoch, item) alone."""
         view = epoch % len(self.views)
         row, rng = int(self.views[view].rows[item]), np.random.default_rng([seed, epoch, item])
-        facts = facts_of(self.pack.labels[row], True) if row >= 0 else facts_of({}, False)
+        facts = facts_of(self.pack.labels[row], self.unsaid) if row >= 0 else Facts(is_ecg=False)
         opinion = None if self.opinions is None or row < 0 else self.opinions[view][item]
         return training_turns(facts, rng, opinion)
 
@@ -264,6 +266,7 @@ def _parts(
 @torch.no_grad()
 def evaluate(model: Speaker, pack: Pack, features: Features, packer: Packer, device: torch.device) -> dict[str, float]:
     """Superclass figures from the likelihood of "Yes" against "No" after each finding's question."""
+    # The first tokens decide: where a vocabulary spells the words in several, the rest is as good as certain.
     yes, no = packer.encode(YES)[0], packer.encode(NO)[0]
     dialogues = [[Turn(finding_question(label), YES)] for label in SUPERCLASSES]
     packed = packer.pack(dialogues)

@@ -27,6 +27,7 @@ from distill.targets import build_targets, softened
 from distill.teachers.language import LanguageTeacher, mean_told, report
 from distill.teachers.signal import SignalRun, teach
 from distill.team import Team
+from distill.tokens import rare_codes
 from distill.tower import TowerRun, train_tower
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
@@ -172,7 +173,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     prompt = Prompt(PromptSpec(**student.prompt), tokenizer, None, student.end)
     packer = Packer(prompt, tokenizer, judged.tokens.shape[1], student.end, recipe.decoder.max_length)
     text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
-    lessons = Lessons(pack, views, opinions, packer)
+    lessons = Lessons(pack, views, opinions, packer, unsaid=rare_codes(pack, train))
     with team.main_first():
         advice = [
             advise(teacher, lessons, drawn, recipe.decoder, recipe.tower.workers)

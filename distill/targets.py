@@ -27,6 +27,12 @@ class Targets:
     values: np.ndarray
     rate: np.ndarray
 
+    @property
+    def columns(self) -> dict[str, int]:
+        """The column of each superclass and SCP code; NORM, which is both, is the superclass."""
+        labels = [*SUPERCLASSES, *(name.removeprefix("scp:") for name in self.names if name.startswith("scp:"))]
+        return {label: k for k, label in reversed(list(enumerate(labels)))}
+
 
 def label_loss(logits: Tensor, values: Tensor, names: list[str]) -> Tensor:
     """Mean cross-entropy [] of logits [N, k] over the known targets, the superclasses and "is_ecg" counted threefold;

@@ -5,6 +5,7 @@ Byte-level, so any question can be written; small, because a large embedding tab
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,19 @@ from pulse.instruct.questions import training_turns
 
 PAD, END = "<pad>", "</s>"
 SPECIALS = (PAD, END)  # ids 0 and 1
+RARE = 600
 
 
-def facts_of(label: dict, is_ecg: bool = True) -> Facts:
-    """Facts from a packed record's labels."""
-    return Facts(label["scp_codes"], label["heart_axis"], label["heart_rate"]) if is_ecg else Facts(is_ecg=False)
+def facts_of(label: dict, unsaid: frozenset[str] = frozenset()) -> Facts:
+    """Facts from a packed record's labels; unsaid: codes to leave out of its words."""
+    return Facts(label["scp_codes"], label["heart_axis"], label["heart_rate"], unsaid=unsaid)
+
+
+def rare_codes(pack: Pack, rows: np.ndarray) -> frozenset[str]:
+    """SCP codes that fewer than one in RARE of these records have: a student cannot learn to see what it was shown a
+    dozen times, and one that learned the words says them at a wrong page."""
+    seen = Counter(code for row in rows for code in pack.labels[row]["scp_codes"])
+    return frozenset(code for code, records in seen.items() if records * RARE < len(rows))
 
 
 def train_tokenizer(pack: Pack, rows: np.ndarray, path: Path, vocab_size: int = 1024) -> None:

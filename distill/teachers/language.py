@@ -163,7 +163,7 @@ def report(said: Mapping[str, np.ndarray], targets: Targets, chosen_on: np.ndarr
 
 def _findings(config: Config, targets: Targets) -> dict[int, FindingSpec]:
     """The teacher's questions by the target that they are about: a superclass or an SCP code."""
-    columns = {name.removeprefix("scp:"): k for k, name in enumerate(targets.names)}
+    columns = targets.columns
     found = [FindingSpec(**{**spec, "words": tuple(spec.get("words", ()))}) for spec in config.runtime["findings"]]
     return {columns[spec.label]: spec for spec in found if spec.label in columns}
 

@@ -47,12 +47,16 @@ def classes_text(classes: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """Labels of one page; axis is PTB-XL's code or "", rate is beats a minute or None where it is not known."""
+    """Labels of one page; axis is PTB-XL's code or "", rate is beats a minute or None where it is not known.
+
+    unsaid: codes that the words leave out, though they count for the classes.
+    """
 
     scp_codes: dict[str, float] = field(default_factory=dict)
     axis: str = ""
     rate: float | None = None
     is_ecg: bool = True
+    unsaid: frozenset[str] = frozenset()
 
     def classes(self) -> tuple[str, ...]:
         """Diagnostic superclasses, in the order of `SUPERCLASSES`."""
@@ -90,8 +94,8 @@ class Facts:
 
     def _statements(self, *, rhythm: bool) -> list[str]:
         """Codes of the rhythm statements, or of the others, in the table's order so that one ECG has one report."""
-        table = scp_statements()
-        return [code for code in table if code in self.scp_codes and table[code].rhythm == rhythm]
+        table, said = scp_statements(), self.scp_codes.keys() - self.unsaid
+        return [code for code in table if code in said and table[code].rhythm == rhythm]
 
 
 def _sentence(words: str) -> str:

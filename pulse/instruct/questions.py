@@ -95,9 +95,10 @@ def report_turn(facts: Facts, rng: np.random.Generator) -> Turn:
     return Turn(_one(REPORT, rng), facts.report())
 
 
-def superclass_turn(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> Turn:
+def superclass_turns(facts: Facts, opinion: Opinion | None = None) -> list[Turn]:
+    """The classes, in every form of the question: a choice of five at once is the hardest answer of them all."""
     listed = facts.classes_text() if opinion is None else classes_text(opinion.classes)
-    return Turn(_one(SUPERCLASS, rng), listed if facts.is_ecg else NOT_AN_ECG)
+    return [Turn(question, listed if facts.is_ecg else NOT_AN_ECG) for question in SUPERCLASS]
 
 
 def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
@@ -107,19 +108,19 @@ def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
 
 
 def training_turns(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> list[list[Turn]]:
-    """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes, yes/no
+    """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes twice, yes/no
     for every superclass at its natural share (so that likelihoods are probabilities), two further statements, and one
     measurement. With an opinion the classes and the yes/no are the teacher's, the rest stays the labels'."""
     is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
     if not facts.is_ecg:
-        return [is_ecg, [report_turn(facts, rng)], [superclass_turn(facts, rng)]]
+        return [is_ecg, [report_turn(facts, rng)], *([turn] for turn in superclass_turns(facts))]
     known = known_turns(facts, rng)
     asked = (*SUPERCLASSES, *STATEMENTS)
     follow_ups = [*known, *(yes_no(facts, label, rng, opinion) for label in asked)]
     dialogue = [report_turn(facts, rng)]
     if rng.random() < 0.3:
         dialogue.append(follow_ups[int(rng.integers(len(follow_ups)))])
-    dialogues = [dialogue, [superclass_turn(facts, rng, opinion)]]
+    dialogues = [dialogue, *([turn] for turn in superclass_turns(facts, opinion))]
     dialogues += [[yes_no(facts, label, rng, opinion)] for label in SUPERCLASSES]
     further = rng.choice(STATEMENTS, 2, replace=False)
     dialogues += [[yes_no(facts, str(label), rng, opinion)] for label in further]

@@ -18,11 +18,19 @@ from pulse.instruct.facts import Facts
 from pulse.instruct.questions import NO, SUPERCLASS, YES, Opinion, finding_question, training_turns
 
 
-def test_the_point_is_where_f1_is_best() -> None:
+def test_the_point_is_where_f1_is_best_and_errors_are_few() -> None:
     truth = np.array([[1, 1, 1, 0, 0, 0]]).T
     probability = np.array([[0.9, 0.35, 0.30, 0.20, 0.15, 0.1]]).T
     # From just above 0.20 to 0.30 all are told apart: the middle of that.
     assert operating_points(truth, probability) == pytest.approx([0.255], abs=0.006)
+
+
+def test_errors_count_twice_what_f1_does() -> None:
+    # At 0.1 all four are found and four named wrongly, at 0.8 two are missed: F1 is 2/3 at both.
+    truth = np.array([[1, 1, 0, 0, 0, 0, 1, 1] + [0] * 4]).T
+    probability = np.array([[0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1] + [0.05] * 4]).T
+    (point,) = operating_points(truth, probability)
+    assert 0.5 < point < 0.9
 
 
 def test_every_page_gets_a_class() -> None:
@@ -36,6 +44,8 @@ def test_opinions_are_the_heads_classes_and_the_mixed_chances(pack: Pack, tmp_pa
     targets = build_targets(pack, train)
     mixed = softened(targets, np.full(targets.values.shape, 0.5, np.float32), 0.5)
     classes = len(SUPERCLASSES)
+    assert "scp:NORM" in targets.names
+    assert [targets.columns[name] for name in SUPERCLASSES] == list(range(classes))  # NORM is also the name of a code
     head = torch.nn.Linear(classes, len(targets.names) + 1)
     with torch.no_grad():  # the page token says the classes outright
         head.weight.zero_()
