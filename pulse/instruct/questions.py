@@ -108,9 +108,10 @@ def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
 
 
 def training_turns(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> list[list[Turn]]:
-    """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes twice, yes/no
-    for every superclass at its natural share (so that likelihoods are probabilities), two further statements, and one
-    measurement. With an opinion the classes and the yes/no are the teacher's, the rest stays the labels'."""
+    """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes in each
+    form of the question, yes/no for every superclass at its natural share (so that likelihoods are probabilities), two
+    further statements, and one measurement. With an opinion the classes and the yes/no are the teacher's, the rest
+    stays the labels'."""
     is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
     if not facts.is_ecg:
         return [is_ecg, [report_turn(facts, rng)], *([turn] for turn in superclass_turns(facts))]

@@ -9,8 +9,9 @@ import pytest
 import torch
 from sklearn import metrics
 
-from distill.decoder import Speaker
+from distill.decoder import Lessons, Speaker
 from distill.dialogues import Packer, collate
+from distill.features import Features
 from distill.loop import Average, learning_rate
 from distill.negatives import not_an_ecg
 from distill.pack import Pack
@@ -19,12 +20,12 @@ from distill.recipe import Recipe
 from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
 from distill.students import NANO
 from distill.targets import build_targets
-from distill.tokens import facts_of, train_tokenizer
+from distill.tokens import facts_of, rare_codes, train_tokenizer
 from distill.tower import TowerRun
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.instruct.questions import Turn, training_turns
+from pulse.instruct.questions import SUPERCLASS, Turn, training_turns
 
 
 def test_learning_rate_rises_then_falls_to_zero_and_restarts() -> None:
@@ -47,6 +48,24 @@ def test_average_follows_the_model_and_copies_counters() -> None:
     average.update(model)
     assert average.state["weight"].item() == pytest.approx(3 - 2 * (1 / 11))
     assert average.state["num_batches_tracked"].item() == 7
+
+
+def test_lessons_do_not_say_what_hardly_any_record_has(pack: Pack) -> None:
+    labels = [{"scp_codes": {"SR": 0.0, "PMI": 100.0}}] + 2 * [{"scp_codes": {"SR": 0.0, "IMI": 100.0}}]
+    crowd = replace(pack, labels=labels + 1197 * [{"scp_codes": {"SR": 0.0}}])
+    assert rare_codes(crowd, np.arange(1200)) == {"PMI"}  # 1 in 1,200; IMI is just 1 in 600
+    assert rare_codes(crowd, np.arange(600)) == set()
+    row = next(r for r, label in enumerate(pack.labels) if "CLBBB" in label["scp_codes"])
+    page = Features(np.zeros((1, 2, 4), np.float16), np.array([row]))
+    said = {}
+    for unsaid in (frozenset[str](), frozenset({"CLBBB"})):
+        lessons = Lessons(pack, [page], None, None, unsaid=unsaid)  # type: ignore[arg-type]
+        said[unsaid] = [turn for dialogue in lessons.dialogues(1, 0, 0) for turn in dialogue]
+    reports = [turns[0].answer for turns in said.values()]
+    assert ["bundle branch block" in report for report in reports] == [True, False]
+    classes = [next(turn.answer for turn in turns if turn.question == SUPERCLASS[0]) for turns in said.values()]
+    assert classes[0] == classes[1]
+    assert "CD" in classes[1]
 
 
 def test_targets_hold_the_labels(pack: Pack) -> None:

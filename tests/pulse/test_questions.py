@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,8 +33,16 @@ def test_what_is_not_known_is_not_said() -> None:
     assert Facts({"NORM": 100.0}).report() == "Normal ECG. Conclusion: normal ECG."
 
 
+def test_an_unsaid_statement_counts_for_the_classes_alone() -> None:
+    quiet = replace(INFARCT, unsaid=frozenset({"LAFB", "SR"}))
+    assert quiet.report() == INFARCT.report().replace("Sinus rhythm. ", "").replace(
+        "; left anterior fascicular block", ""
+    )
+    assert quiet.rhythm_text() == ""
+    assert quiet.classes() == INFARCT.classes() == ("MI", "CD")
+
+
 def test_superclasses_in_ecgbench_form() -> None:
-    rng = np.random.default_rng(0)
     assert {turn.answer for turn in superclass_turns(INFARCT)} == {"MI; CD"}
     assert superclass_turns(Facts({"AFLT": 100.0}))[0].answer == "None of these"
     assert superclass_turns(Facts(is_ecg=False))[0].answer == NOT_AN_ECG
