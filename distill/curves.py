@@ -21,13 +21,16 @@ def draw_curves(out: Path) -> Path:
     figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
     grid = figure.subplots(len(logs), 2, squeeze=False)
     for (stage, rows), (left, right) in zip(logs.items(), grid, strict=True):
-        for (name, part), line in zip(_networks(stage, rows).items(), cycle(_LINES), strict=False):
+        networks = _networks(stage, rows)
+        for part, line in zip(networks, cycle(_LINES), strict=False):
             epochs = [row["epoch"] for row in part]
             left.plot(epochs, [row["loss"] for row in part], f"C0{line}", marker="o", markersize=3)
             for k, (key, (title, whole)) in enumerate(_FIGURES.items()):
                 values = [row[key] / whole for row in part]
-                right.plot(epochs, values, f"C{k}{line}", marker="o", markersize=3, label=", ".join((title, *name)))
-        left.set(title=f"{stage}: loss", xlabel="epoch")
+                label = title if part is networks[0] else None  # its colour says the figure, its line the network
+                right.plot(epochs, values, f"C{k}{line}", marker="o", markersize=3, label=label)
+        several = f" of {len(networks)} networks" if len(networks) > 1 else ""
+        left.set(title=f"{stage}: loss{several}", xlabel="epoch")
         right.set(title=f"{stage}: figures on the fold chosen on", xlabel="epoch", ylim=(0, 1))
         right.legend(fontsize="x-small")
         for axes in (left, right):
@@ -38,12 +41,12 @@ def draw_curves(out: Path) -> Path:
     return out / "curves.png"
 
 
-def _networks(stage: str, rows: list[dict[str, float]]) -> dict[tuple[str, ...], list[dict[str, float]]]:
+def _networks(stage: str, rows: list[dict[str, float]]) -> list[list[dict[str, float]]]:
     """The signal teacher is several networks, and its last row (part -1) is no epoch; the other stages are one."""
     if stage != "signal":
-        return {(): rows}
+        return [rows]
     parts = sorted({int(row["part"]) for row in rows} - {-1})
-    return {(f"part {part + 1}",): [row for row in rows if row["part"] == part] for part in parts}
+    return [[row for row in rows if row["part"] == part] for part in parts]
 
 
 def _rows(path: Path) -> list[dict[str, float]]:
