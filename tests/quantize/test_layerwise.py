@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from torch import nn
 from benchmarks.random_checkpoint import SHAPES, write_random_checkpoint
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.checkpoint import load_checkpoint
+from pulse.model.checkpoint import load_checkpoint, read_source
 from pulse.model.llava import Llava
 from pulse.model.tokenizer import TOKENIZER
 from quantize import methods
@@ -32,6 +33,7 @@ from quantize.integers import INT4
 from quantize.layers import stored
 from quantize.load import load_model
 from quantize.memory import MEMORY
+from quantize.precision import Precision
 from quantize.steps import Steps
 
 LAYERS = SHAPES["tiny"][1].num_hidden_layers
@@ -160,20 +162,16 @@ def test_a_limit_is_refused_before_a_page_is_looked_at(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(methods, "page_features", None)
+    monkeypatch.setattr(methods, "plan", lambda *rest: 3_000_000_000)
     arguments = [str(source), "--out", str(tmp_path / "out"), "--method", "gptq", "--calibration", "examples"]
-    assert main([*arguments, "--max-memory", "1010MB"]) == 2
+    assert main([*arguments, "--max-memory", "2GB"]) == 2
     error = capsys.readouterr().err
-    assert "takes about" in error
+    assert "the stage calibrate takes about 3.0 GB" in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_plan_of_the_7b_fits_a_small_machine(source: Path) -> None:
-    from dataclasses import replace
-
-    from pulse.model.checkpoint import read_source
-    from quantize.precision import Precision
-
     vision, text = SHAPES["7b"]
     config = replace(read_source(source)[0], vision=vision, text=text)
     for method in methods.METHODS:
