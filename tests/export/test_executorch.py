@@ -129,9 +129,10 @@ def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Path) -> No
 def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
     """ExecuTorch's own C++ multimodal runner, as on a phone, with nothing of ours but pixels and token ids."""
     runner = pytest.importorskip("executorch.extension.llm.runner")
-    certificate, out = build_bundle(checkpoint_folder("pulse-nano"), "executorch", "int4", tmp_path / "nano")
+    page = example_pages()[0]
+    certificate, out = build_bundle(checkpoint_folder("pulse-nano"), "executorch", "int4", tmp_path / "nano", [page])
     assert certificate.status == "pass"
-    session, page = Session.open(out), example_pages()[0]
+    session = Session.open(out)
     question = session.manifest.default_question
     want = session.look(page).ask(question, temperature=0, max_new_tokens=24, findings=False).finish()
     tiles = pixels(image.load(page), session.manifest.preprocess)
