@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from edge_runtime.engines import Cache
 from export.graphs import EmbedGraph, VisionGraph, forget, widen
@@ -62,7 +63,8 @@ def sweep(
     backbone, text = model.language_model.model, model.config.text
     forget(model.vision_tower, model.multi_modal_projector)
     hidden = [x[None] for x in embeds]
-    for number, layer in enumerate(backbone.layers):
+    # Minutes a layer of a 7B: a terminal sees how far it is.
+    for number, layer in enumerate(tqdm(backbone.layers, "layers", leave=False, disable=None)):
         assert isinstance(layer, Layer)
         widen(layer)
         for k, (positions, mask) in enumerate(layouts):
