@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -14,13 +13,12 @@ from typing import Any
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import Engine, open_engine
 from edge_runtime.errors import CannotRunHere, UserError
-from edge_runtime.manifest import MANIFEST
 from edge_runtime.tokenizer import Tokenizer
 from export import coreml, coreml_lint, executorch, gguf, onnx
 from export.bundle import manifest_of
 from export.emulated import check_emulated, emulate
 from export.kv import allowed, kv_scales
-from export.options import Options, with_options
+from export.options import Options, options_of, with_options
 from export.plan import certificate_bytes, graphs_bytes, room, streamed_bytes
 from export.sign import signer
 from export.streamed import certify_streamed
@@ -196,11 +194,6 @@ def reference_of(bundle: Bundle, source: Path) -> TorchEngine:
     """The checkpoint in float32 torch with the bundle's weights, and a config that has the bundle's options."""
     model, config = load_model(source, bundle.manifest.weights)
     return TorchEngine(model, with_options(config, options_of(bundle)))
-
-
-def options_of(bundle: Bundle) -> Options:
-    """The options that the bundle was exported with. Raises UserError for some that this version has not."""
-    return Options.of(json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8")))
 
 
 def certifying_engine(bundle: Bundle) -> Engine:

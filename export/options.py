@@ -5,11 +5,14 @@ The defaults change nothing: a bundle then shows its model exactly what PULSE's 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
+from edge_runtime.manifest import MANIFEST
 from edge_runtime.preprocess import PreprocessSpec, fewer_tiles
 from pulse.model.config import ClipVision, Config
 
@@ -39,6 +42,11 @@ class Options:
         if unknown:
             raise UserError(f"manifest.json: option {unknown[0]} is not one this version knows; upgrade pulse-edge")
         return cls(**recorded)
+
+
+def options_of(bundle: Bundle) -> Options:
+    """The options that the bundle was exported with. Raises UserError for some that this version has not."""
+    return Options.of(json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8")))
 
 
 def with_options(config: Config, options: Options) -> Config:

@@ -8,6 +8,7 @@ import torch
 
 from edge_runtime.bundle import Bundle
 from export import coreml, executorch
+from export.options import options_of
 from pulse.model.checkpoint import read_source
 from pulse.model.config import ClipVision, Config
 from pulse.model.llava import Llava
@@ -54,7 +55,8 @@ def streamed_bytes(bundle: Bundle, source: Path, config: Config, weights: str) -
     if bundle.manifest.target != "executorch":
         tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)
         positions = min(positions, tiles * _tokens(config) // spec.pool**2 + _WORDS)
-    cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
+    numbers = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
+    cache = numbers * (1 if options_of(bundle).kv == "int8" else 4)
     files = sum(path.stat().st_size for path in bundle.folder.iterdir())
     running = BASE + int(1.15 * files) + cache
     # One dequantized weight and the steps on the way to it, beside the vision tower or the head in float32.

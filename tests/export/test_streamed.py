@@ -10,14 +10,15 @@ import pytest
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine
-from export import build, stages
-from export.build import build_bundle, certificate_of, certifying_engine, options_of, reference_of
-from export.options import Options, with_options
+from export import build, plan, stages
+from export.build import build_bundle, certificate_of, certifying_engine, reference_of
+from export.options import Options, options_of, with_options
 from export.streamed import Script, certify_streamed
 from export.verify import EXACT, Certificate, certify
 from pulse.model.checkpoint import read_source
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
+from quantize.memory import BASE
 from tests.golden import GOLDEN
 
 IMAGES = GOLDEN / "images"
@@ -122,6 +123,23 @@ def test_the_limit_decides_which_way_it_goes(exported: tuple[Path, Bundle, list]
     refused = certificate_of(bundle, source, pages, most=500_000_000)
     assert {s.status for s in refused.stages} == {"not_run"}
     assert "GB were allowed" in refused.stages[0].reason
+
+
+def test_a_cache_of_integers_is_planned_as_a_quarter(
+    exported: tuple[Path, Bundle, list], tmp_path: Path, monkeypatch
+) -> None:
+    source, bundle, pages = exported
+    _, out = build_bundle(
+        source, "onnx", None, tmp_path / "small", pages, options=replace(options_of(bundle), kv="int8")
+    )
+    config = read_source(source)[0]
+    config = replace(config, text=replace(config.text, intermediate_size=0))
+    monkeypatch.setattr(plan, "_sizes", lambda *_: (0, 0, 0))  # leaves what the bundle takes to run
+    caches = []
+    for each in (bundle, Bundle.load(out)):
+        files = sum(path.stat().st_size for path in each.folder.iterdir())
+        caches.append(plan.streamed_bytes(each, source, config, "int4") - BASE - int(1.15 * files))
+    assert 0 < 4 * caches[1] == caches[0]
 
 
 def _tokenizer(bundle: Bundle) -> stages.Tokenizer:
