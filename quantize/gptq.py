@@ -52,8 +52,8 @@ def _inverse(moments: Tensor) -> tuple[Tensor, Tensor]:
     dead = diagonal == 0  # inputs that were never anything but 0
     order = (diagonal + dead).argsort(descending=True)
     damped = moments[order].double()
-    for rows in damped.split(_BLOCK):  # columns too, without a second matrix
-        rows.copy_(rows[:, order])
+    for start in range(0, len(damped), _BLOCK):  # columns too, without a second matrix, and without a view that stays
+        damped[start : start + _BLOCK] = damped[start : start + _BLOCK, order]
     damped.diagonal().add_(dead[order])
     damped.diagonal().add_(DAMPING * damped.diagonal().mean())
     factor = torch.linalg.cholesky(damped)
