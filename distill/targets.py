@@ -29,9 +29,11 @@ class Targets:
 
     @property
     def columns(self) -> dict[str, int]:
-        """The column of each superclass and SCP code; NORM, which is both, is the superclass."""
-        labels = [*SUPERCLASSES, *(name.removeprefix("scp:") for name in self.names if name.startswith("scp:"))]
-        return {label: k for k, label in reversed(list(enumerate(labels)))}
+        """The column of each target, an SCP code's without its prefix; NORM, which is both, is the superclass."""
+        found: dict[str, int] = {}
+        for k, name in enumerate(self.names):  # superclasses come first
+            found.setdefault(name.removeprefix("scp:"), k)
+        return found
 
 
 def label_loss(logits: Tensor, values: Tensor, names: list[str]) -> Tensor:

@@ -129,10 +129,9 @@ def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Path) -> No
 def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
     """ExecuTorch's own C++ multimodal runner, as on a phone, with nothing of ours but pixels and token ids."""
     runner = pytest.importorskip("executorch.extension.llm.runner")
-    page = example_pages()[0]
-    certificate, out = build_bundle(checkpoint_folder("pulse-nano"), "executorch", "int4", tmp_path / "nano", [page])
+    certificate, out = build_bundle(checkpoint_folder("pulse-nano"), "executorch", "int4", tmp_path / "nano")
     assert certificate.status == "pass"
-    session = Session.open(out)
+    session, page = Session.open(out), example_pages()[0]
     question = session.manifest.default_question
     want = session.look(page).ask(question, temperature=0, max_new_tokens=24, findings=False).finish()
     tiles = pixels(image.load(page), session.manifest.preprocess)
