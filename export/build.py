@@ -23,7 +23,7 @@ from export.plan import certificate_bytes, graphs_bytes, room, streamed_bytes
 from export.sign import signer
 from export.streamed import certify_streamed
 from export.userland import Userland
-from export.verify import Certificate, Limits, certify, not_run
+from export.verify import EXACT, Certificate, Limits, certify, not_run
 from pulse.model.checkpoint import read_source
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
@@ -89,6 +89,8 @@ def build_bundle(
         if target != "onnx":
             raise UserError(f"--onnx-style {style} goes with --target onnx, not {target}; leave it out")
         how["style"] = style
+        if style == "qdq":
+            options = replace(options, exact=True)  # standard operators round nothing
     if target == "gguf":
         how["source"] = source
         gguf.check_gguf()
@@ -97,6 +99,10 @@ def build_bundle(
         executorch.check_delegate(how["delegate"])
     elif delegate is not None:
         raise UserError(f"--delegate {delegate} goes with --target executorch, not {target}; leave it out")
+    if options.exact:
+        if target != "onnx":
+            raise UserError(f"--exact goes with --target onnx, not {target}; leave it out")
+        how["exact"] = True
     if options.kv == "int8" and (target != "onnx" or style == "qdq"):
         raise UserError("--kv int8 goes with --target onnx in its default style alone; leave it out")
     if weights not in (None, *WEIGHTS):
@@ -152,11 +158,14 @@ def certificate_of(
     do.
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
-    config = with_options(read_source(source)[0], options_of(bundle))
-    limits = LIMITS[target](config, weights)
-    if options_of(bundle).kv == "int8":
+    options = options_of(bundle)
+    config = with_options(read_source(source)[0], options)
+    limits = EXACT if options.exact else LIMITS[target](config, weights)
+    warnings = WARNINGS[target](config) if target in WARNINGS else []
+    if target == "onnx" and limits is not EXACT:
+        warnings.append(onnx.ROUNDED)
+    if options.kv == "int8":
         limits = allowed(limits)
-    warnings = WARNINGS[target](config) if target in WARNINGS else ()
     together = certificate_bytes(source, config, weights)
     try:
         if most is None or together <= most:

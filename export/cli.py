@@ -46,7 +46,7 @@ def _main(argv: Sequence[str] | None) -> int:
         key=args.sign,
         style=args.onnx_style,
         userland=open_userland() if args.emulated else None,
-        options=Options(args.tiles, args.merge_tokens, args.kv),
+        options=Options(args.tiles, args.merge_tokens, args.kv, args.exact),
         max_memory=parse_size(args.max_memory),
         meter=meter,
     )
@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "--merge-tokens", type=int, default=1, metavar="M", help="average MxM image tokens into one (1: none)"
     )
     parser.add_argument("--kv", choices=KV, default=KV[0], help="how keys and values are kept (%(default)s)")
+    parser.add_argument(
+        "--exact", action="store_true", help="no activations of 8 bits, which onnx takes for speed in large models"
+    )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="certify on this processor too (after make emulated)")

@@ -33,17 +33,21 @@ STYLES = ("nbits", "qdq")
 # Larger graphs keep their weights in NAME.onnx.data: a protobuf is held in memory as a whole, and ends at 2 GiB.
 _EXTERNAL_ABOVE = 1 << 27
 _LARGE = 1024  # hidden size from which speed is bound by the weights
+# Said with every certificate of such graphs.
+ROUNDED = (
+    "activations are rounded to 8 bits, which adds up over many layers; pulse-export --exact multiplies in float32"
+)
 _ANY = torch.export.Dim.DYNAMIC
 
 
-def accuracy_level(config: Config) -> int:
-    """What the products of quantized weights accumulate in.
+def accuracy_level(config: Config, exact: bool = False) -> int:
+    """What the products of quantized weights accumulate in; exact: float32 whatever it costs.
 
     Measured on 2 cores, batch 1: from 2048 to 1024 features EXACT is off by 1e-6 and takes 0.54 ms, INT8 by 0.5 % and
     takes 0.18 ms; the layers of a 7B model take 31.7 ms for three, INT8 14.7. At pulse-nano's 192 both take the same,
     so exactness is free.
     """
-    return INT8 if config.text.hidden_size >= _LARGE else EXACT
+    return INT8 if config.text.hidden_size >= _LARGE and not exact else EXACT
 
 
 def limits(config: Config, weights: str) -> Limits:
@@ -59,11 +63,13 @@ def write_graphs(
     folder: Path,
     style: str | None = None,
     kv_scales: Sequence[torch.Tensor] = (),
+    exact: bool = False,
 ) -> dict[str, str]:
     """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
 
     weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
-    kv_scales: of an int8 cache (export.kv), for the first style only.
+    kv_scales: of an int8 cache (export.kv), for the first style only. exact: see accuracy_level; the second style
+    always is.
     Uses `model` up. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
     in style "qdq", its length. Raises UserError when the weights have no form in that style.
     """
@@ -71,7 +77,7 @@ def write_graphs(
     if standard:
         use_standard_operators(model)
     else:
-        use_runtime_operators(model, accuracy_level(config))
+        use_runtime_operators(model, accuracy_level(config, exact))
     write = partial(_write, half=half, opset=QDQ_OPSET if standard else OPSET)
     vision, text = config.vision, config.text
     widen(model.vision_tower, model.multi_modal_projector)

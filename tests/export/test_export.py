@@ -20,6 +20,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from export.build import TARGETS, build_bundle, certificate_of
 from export.cli import main
+from export.options import Options
 from export.verify import certify, not_run
 from pulse.model.engine import TorchEngine
 from quantize.checkpoint import quantize_checkpoint
@@ -157,16 +158,34 @@ def test_large_models_get_8_bit_activations_and_limits_that_still_see_a_broken_l
     monkeypatch.setattr(export.onnx, "_LARGE", 64)  # the test's own width
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "pass"
-    model = onnx.load(folder / "decoder.onnx")
-    nodes = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
-    levels = {a.i for node in nodes for a in node.attribute if a.name == "accuracy_level"}
-    assert levels == {4}
+    assert certificate.warnings == (export.onnx.ROUNDED,)
+    assert _accuracy_levels(folder) == {4}
     logits = next(stage for stage in certificate.stages if stage.stage == "first_logits")
     assert logits.threshold == 5e-2 > logits.error > 1e-4  # rounded activations, and within their limits
     _double_a_scale(folder / "decoder.onnx")
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     again = certificate_of(Bundle.load(folder), checkpoint, pages)
     assert (again.status, again.first_diverging_stage) == ("fail", "first_logits")
+
+
+@pytest.mark.parametrize("style", ["nbits", "qdq"])
+def test_exact_products_keep_the_limits_of_float32_in_large_models(
+    style: str, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export.onnx, "_LARGE", 64)
+    options = Options(exact=style == "nbits")  # the other style always is
+    certificate, folder = build_bundle(
+        checkpoint, "onnx", "int4", tmp_path / "out", pages, style=style, options=options
+    )
+    assert (certificate.status, certificate.warnings) == ("pass", ())
+    assert next(stage for stage in certificate.stages if stage.stage == "first_logits").threshold == 3e-4
+    assert json.loads((folder / "manifest.json").read_text())["options"] == {"exact": True}
+    assert _accuracy_levels(folder) == ({0} if style == "nbits" else set())
+
+
+def _accuracy_levels(folder: Path) -> set[int]:
+    nodes = [node for node in onnx.load(folder / "decoder.onnx").graph.node if node.op_type == "MatMulNBits"]
+    return {a.i for node in nodes for a in node.attribute if a.name == "accuracy_level"}
 
 
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(

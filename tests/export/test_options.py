@@ -129,6 +129,7 @@ def test_numbers_the_tiles_do_not_allow(options: Mapping[str, int], said: str) -
         (["--target", "onnx", "--onnx-style", "qdq", "--kv", "int8"], "--kv int8 goes with --target onnx"),
         (["--target", "executorch", "--kv", "int8"], "--kv int8 goes with --target onnx"),
         (["--target", "coreml", "--kv", "int8"], "--kv int8 goes with --target onnx"),
+        (["--target", "executorch", "--exact"], "--exact goes with --target onnx, not executorch"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(
