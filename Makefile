@@ -28,7 +28,7 @@ app: $(BUNDLE)/manifest.json $(VENV)/.app  ## export pulse-nano to ONNX and open
 	$(BIN)/pulse-demo
 
 test: $(VENV)/.dev screen devices  ## the tests but the slow ones; edge_runtime must be covered to 90 %
-	$(BIN)/python -m pytest -m "not slow" --cov=edge_runtime --cov-fail-under=90
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --cov=edge_runtime --cov-fail-under=90
 
 test-all: $(VENV)/.dev screen devices  ## all tests
 	$(BIN)/python -m pytest

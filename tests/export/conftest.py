@@ -61,6 +61,12 @@ def config() -> Config:
     )
 
 
+def relative(got: np.ndarray, want: np.ndarray) -> float:
+    """Norm of the difference over the norm of what is wanted."""
+    assert got.shape == want.shape
+    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A float checkpoint folder. Weights are large enough that logits differ from token to token."""

@@ -1,8 +1,7 @@
-"""Core ML from end to end: the integers in the package, what it answers, what its certificate catches, and the lint."""
+"""Core ML from end to end: the integers in the package, what it answers, and what its certificate catches."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -15,29 +14,24 @@ import torch
 from coremltools.converters.mil.frontend.milproto.load import load as load_program
 from coremltools.converters.mil.mil import types
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines.coreml import CoreMLEngine
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
-from export import coreml_lint
 from export.build import build_bundle, certifying_engine
 from export.coreml import LIMITS, write_graphs
-from export.coreml_decoder import StatefulDecoder, heads
-from export.graphs import layer_chunks
 from export.mil import MilModel
 from export.mil.package import read_package
-from export.near_ties import near_ties
 from export.verify import certify
-from pulse.model.config import ClipVision, Config, Decoder
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
-from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint
 from quantize.integers import unpack
-from quantize.load import load_model, quantize_model
+from quantize.load import load_model
+
+from .conftest import relative
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +45,6 @@ def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def reference(checkpoint: Path) -> TorchEngine:
     return TorchEngine(*load_model(checkpoint, "int4"))
-
-
-def relative(got: np.ndarray, want: np.ndarray) -> float:
-    assert got.shape == want.shape
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
 def test_bundle_carries_its_certificate_and_what_a_device_needs_to_know(bundle: Path) -> None:
@@ -157,80 +146,6 @@ def test_float_weights(weights: str, close: float, checkpoint: Path, tmp_path: P
     assert relative(got[0].astype(np.float32), reference.decode(embeds, reference.empty_cache())[0]) < close
 
 
-@pytest.fixture(scope="module")
-def chunked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], TorchEngine, Config]:
-    """A CLIP tower and a decoder of three layers whose weights may take only two layers' bytes a package."""
-    text = Decoder(
-        vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=2048,
-    )  # fmt: skip
-    vision = ClipVision(
-        height=28, width=42, patch_size=14, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
-        num_attention_heads=2,
-    )  # fmt: skip
-    config = Config(vision=vision, text=text, name="clip")
-    torch.manual_seed(1)
-    model = Llava(config).eval().requires_grad_(False)
-    for tensor in model.parameters():
-        tensor.copy_((torch.randn_like(tensor) * 0.2 if tensor.ndim > 1 else tensor).half())
-    model.vision_tower.vision_model.embeddings.class_embedding.normal_()
-    quantize_model(model)
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    folder = tmp_path_factory.mktemp("chunked")
-    artifacts = write_graphs(model, config, "int4", folder, package_bytes=15_000)
-    twin = Llava(config).eval().requires_grad_(False)
-    quantize_model(twin)
-    twin.load_state_dict(state)
-    return folder, artifacts, TorchEngine(twin, config), config
-
-
-def test_a_large_decoder_is_split_by_layers_and_answers_the_same(
-    chunked: tuple[Path, dict[str, str], TorchEngine, Config],
-) -> None:
-    folder, artifacts, reference, _ = chunked
-    assert list(artifacts) == ["vision", "embed", "decoder_0", "decoder_1"]
-    models = [MilModel(folder / artifacts[f"decoder_{i}"]) for i in range(2)]
-    assert [sorted(m.program.states) for m in models] == [
-        ["key_0", "key_1", "value_0", "value_1"], ["key_2", "value_2"],
-    ]  # fmt: skip
-    states = [model.make_state() for model in models]
-    cache, end = reference.empty_cache(), 0
-    for ids in ([4, 8, 15, 16], [23], [42, 1]):
-        x = reference.embed(ids)
-        want, cache = reference.decode(x, cache)
-        rows, end = np.arange(end, end + len(ids)), end + len(ids)
-        mask = np.where(np.arange(end)[None] <= rows[:, None], 0, -1e4)[None, None]
-        hidden = models[0].predict({"embeds": x[None], "mask": mask}, states[0])["hidden"]
-        got = models[1].predict({"embeds": hidden, "mask": mask}, states[1])["logits"][0]
-        assert relative(got.astype(np.float32), want) < 5e-3
-    readme = (folder / "README.md").read_text()
-    assert 'load("decoder_0.mlpackage"), try await load("decoder_1.mlpackage")' in readme
-    assert "coreai-models#124" in readme
-
-
-def test_clip_tower_answers_like_torch(chunked: tuple[Path, dict[str, str], TorchEngine, Config]) -> None:
-    folder, artifacts, reference, _ = chunked
-    pixels = np.random.default_rng(0).normal(size=(1, 3, 28, 42)).astype(np.float32)
-    got = MilModel(folder / artifacts["vision"]).predict({"pixels": pixels})["features"]
-    assert relative(got[0].astype(np.float32), reference.vision(pixels)) < 3e-3
-
-
-@pytest.mark.parametrize(
-    ("limit", "chunks"),
-    [
-        (10**12, [range(32)]),
-        (1_000_000_000, [range(8), range(8, 16), range(16, 24), range(24, 31), range(31, 32)]),
-        (1, [range(i, i + 1) for i in range(32)]),
-    ],
-)
-def test_layers_are_shared_out_by_bytes(limit: int, chunks: list[range]) -> None:
-    """Llama 2 7B: 202 M weights a layer, 114 MB in 4 bits; the head is 262 MB in float16."""
-    assert layer_chunks(Decoder(), "int4", limit) == chunks
-
-
-# --- broken exports -------------------------------------------------------------------------------
-
-
 def broken(
     bundle: Path, folder: Path, package: str, change: Callable[[dict[str, np.ndarray]], tuple[str, np.ndarray]]
 ) -> Path:
@@ -311,102 +226,6 @@ def test_a_missing_decoder_is_said(bundle: Path, tmp_path: Path) -> None:
     write_manifest(tmp_path / "b", manifest)
     with pytest.raises(UserError, match="no decoder artifact"):
         certifying_engine(Bundle.load(tmp_path / "b"))
-
-
-# --- near ties ------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class Parrot:
-    """An engine whose logits are given: one row a position."""
-
-    table: np.ndarray
-
-    def embed(self, ids: list[int]) -> np.ndarray:
-        return np.array(ids)[:, None]
-
-    def decode(self, embeds: np.ndarray, cache: int) -> tuple[np.ndarray, int]:
-        return self.table[cache + 1], cache + 1
-
-
-def test_only_near_ties_are_forgiven() -> None:
-    want = np.array([[0, 1, 2], [3, 3.01, 0], [5, 1, 0]], np.float32)
-    got = np.array([[0, 1, 2], [3.02, 3, 0], [5, 1, 0]], np.float32)
-    tokens = [2, 1, 0]
-
-    def compare(bound: float) -> object:
-        return near_ties((Parrot(got), got[0], 0), (Parrot(want), want[0], 0), "page", tokens, bound)
-
-    (tie,) = compare(0.05)
-    assert (tie.position, tie.token, tie.other) == (1, 1, 0)
-    assert tie.margin == pytest.approx(0.01 / np.sqrt((9 + 3.01**2) / 3), abs=1e-5)  # of the logits' size
-    assert compare(0.003) is None
-    got[2] = [np.nan, np.nan, np.nan]
-    want[2] = [5, np.nan, 0]
-    assert compare(0.05) == [tie]  # argmax of NaN is the first: nothing to say here, the other stages fail
-
-
-# --- the lint -------------------------------------------------------------------------------------
-
-
-class Recorder(nn.Module):
-    """Writes heads of x into a state, by a view and a transpose or by split and stack."""
-
-    def __init__(self, by_view: bool, in_between: Callable[[Tensor], Tensor] = lambda x: x) -> None:
-        super().__init__()
-        self.by_view, self.in_between = by_view, in_between
-        self.project = nn.Linear(8, 8)
-        self.register_buffer("rows", torch.zeros(1, 2, 6, 4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.project(x)
-        y = y.view(1, 6, 2, 4).transpose(1, 2) if self.by_view else heads(y, 2)
-        self.rows.copy_(self.in_between(y))
-        return self.rows.sum()
-
-
-@pytest.mark.parametrize("in_between", [lambda x: x, lambda x: (2 * x).relu()])
-def test_lint_refuses_a_state_written_from_a_transposed_view(in_between: Callable[[Tensor], Tensor]) -> None:
-    def program(by_view: bool) -> torch.export.ExportedProgram:
-        module = Recorder(by_view, in_between).eval()
-        return torch.export.export(module, (torch.zeros(1, 6, 8),)).run_decompositions({})
-
-    coreml_lint.check_program(program(by_view=False))
-    with pytest.raises(UserError, match=r"the state rows is written from a view .*coremltools#2278"):
-        coreml_lint.check_program(program(by_view=True))
-
-
-def test_heads_and_attention_of_the_decoder_pass_the_lint(checkpoint: Path) -> None:
-    model, config = load_model(checkpoint, "float32")
-    module = StatefulDecoder(model, range(config.text.num_hidden_layers)).eval()
-    example = (torch.zeros(1, 5, config.text.hidden_size), torch.zeros(1, 1, 5, 9))
-    program = torch.export.export(module, example, strict=False).run_decompositions({})
-    assert program.graph_signature.buffers_to_mutate
-    coreml_lint.check_program(program)
-
-
-@pytest.mark.parametrize(
-    ("head_dim", "context", "found"),
-    [
-        (128, 1024, []),
-        (128, 2047, []),
-        (80, 1024, ["multiple of 32"]),
-        (128, 2048, ["coreai-models#124"]),
-        (16, 4096, ["multiple of 32", "coreai-models#124"]),
-    ],
-)
-def test_lint_warns_of_states_that_some_processors_cannot_hold(head_dim: int, context: int, found: list[str]) -> None:
-    text = Decoder(head_dim=head_dim, max_position_embeddings=context)
-    warnings = coreml_lint.warnings(Config(vision=ClipVision(), text=text))
-    assert len(warnings) == len(found)
-    assert all(part in warning for part, warning in zip(found, warnings, strict=True))
-
-
-def test_lint_refuses_4_bit_look_up_tables(checkpoint: Path, tmp_path: Path) -> None:
-    model, config = load_model(checkpoint, "float32")
-    with pytest.raises(UserError, match=r"nf4 .*coremltools#2716.* use --weights int4"):
-        write_graphs(model, config, "nf4", tmp_path)
-    assert not any(tmp_path.iterdir())
 
 
 def test_session_on_a_bundle_asks_again_from_one_image(bundle: Path, reference: TorchEngine, pages: list[Path]) -> None:
