@@ -17,13 +17,11 @@ pytest.importorskip("executorch")
 from executorch.exir._serialize._program import deserialize_pte_binary
 
 import export.build
-from edge_runtime import image
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
-from edge_runtime.session import Session
-from export.build import build_bundle, example_pages
+from export.build import build_bundle
 from export.cli import main
 from export.executorch import DELEGATES, check_delegate, limits, read_shares, write_graphs
 from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
@@ -31,7 +29,6 @@ from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
 from quantize.load import load_model
-from quantize.source import checkpoint_folder
 
 
 @pytest.fixture(scope="module")
@@ -124,28 +121,6 @@ def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Path) -> No
         want, theirs = torch_engine.decode(embeds, theirs)
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
         histories.append((ours, theirs))
-
-
-def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
-    """ExecuTorch's own C++ multimodal runner, as on a phone, with nothing of ours but pixels and token ids."""
-    runner = pytest.importorskip("executorch.extension.llm.runner")
-    certificate, out = build_bundle(checkpoint_folder("pulse-nano"), "executorch", "int4", tmp_path / "nano")
-    assert certificate.status == "pass"
-    session, page = Session.open(out), example_pages()[0]
-    question = session.manifest.default_question
-    want = session.look(page).ask(question, temperature=0, max_new_tokens=24, findings=False).finish()
-    tiles = pixels(image.load(page), session.manifest.preprocess)
-    _, channels, height, width = tiles.shape
-    inputs = [
-        runner.make_token_input(session.prompt.before_image()),
-        runner.MultimodalInput(runner.Image(tiles.ravel().tolist(), width, height, channels)),
-        runner.make_token_input(session.prompt.after_image(question)),
-    ]
-    stock = runner.MultimodalRunner(str(out / "model.pte"), str(out / "tokenizer.json"))
-    pieces: list[str] = []
-    stock.generate(inputs, runner.GenerationConfig(temperature=0.0, max_new_tokens=24, echo=False), pieces.append)
-    assert len(pieces) == len(want.token_ids) == 24
-    assert "".join(pieces).strip() == want.text.strip()
 
 
 def recertify(folder: Path, checkpoint: Path, pages: list[Path], weights: str) -> tuple[str, str | None]:
