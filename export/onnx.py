@@ -35,7 +35,8 @@ _EXTERNAL_ABOVE = 1 << 27
 _LARGE = 1024  # hidden size from which speed is bound by the weights
 # Said with every certificate of such graphs.
 ROUNDED = (
-    "activations are rounded to 8 bits, which adds up over many layers; pulse-export --exact multiplies in float32"
+    "activations are rounded to 8 bits, which adds up over many layers; pulse-export --exact multiplies in float32, "
+    "far slower"
 )
 _ANY = torch.export.Dim.DYNAMIC
 
