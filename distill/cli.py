@@ -48,6 +48,7 @@ def _main(argv: Sequence[str] | None) -> int:
             seed=args.seed,
             workers=args.workers,
             start=args.start,
+            shallow=None if args.start else base.tower.shallow,
         ),
         decoder=replace(base.decoder, epochs=args.decoder_epochs or base.decoder.epochs, seed=args.seed, qat=args.qat),
         limit=args.limit,

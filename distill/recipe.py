@@ -50,6 +50,8 @@ TEXT = Decoder(
     head_dim=32,
     max_position_embeddings=1024,
 )
+# A third less work in the cycles before the last.
+SHALLOW = (0, 1, 1, 1)
 SCHEME = "int4-g32"
 
 
@@ -69,7 +71,7 @@ class Recipe:
     signal: SignalRun | None = field(default_factory=SignalRun)
     language: tuple[str, ...] = ()
     teacher_bits: int | None = None
-    tower: TowerRun = field(default_factory=TowerRun)
+    tower: TowerRun = field(default_factory=lambda: TowerRun(shallow=SHALLOW))
     decoder: DecoderRun = field(default_factory=DecoderRun)
     vision: ConvVision | EfficientVision = VISION
     text: Decoder = TEXT

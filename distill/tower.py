@@ -30,15 +30,18 @@ from pulse.model.llava import grid_tower
 from quantize.load import load_model
 from quantize.source import checkpoint_folder
 
+Vision = ConvVision | EfficientVision
+
 
 @dataclass(frozen=True)
 class TowerRun:
     """cycles of so many epochs over the training folds, each with its own warm-up and cosine (warm restarts, Loshchilov
     and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training.
 
-    start: a checkpoint whose tower the training begins with, instead of random weights. teacher_share: how much of each
-    target is the teacher's probability, where there is a teacher. frozen: the tower stays as it begins, and its head
-    alone learns.
+    start: a checkpoint whose tower the training begins with, instead of random weights. shallow: a convolutional
+    tower's blocks in every cycle but the last, where it grows; None: it has all of them from the first on.
+    teacher_share: how much of each target is the teacher's probability, where there is a teacher. frozen: the tower
+    stays as it begins, and its head alone learns.
     """
 
     cycles: tuple[int, ...] = (12, 7)
@@ -49,6 +52,7 @@ class TowerRun:
     workers: int = 1
     save_every_s: float = 120
     start: str | None = None
+    shallow: tuple[int, ...] | None = None
     teacher_share: float = 0.65
     frozen: bool = False
 
@@ -64,12 +68,20 @@ class TowerRun:
             epoch -= length
         return 0.0
 
+    def sizes_at(self, epoch: int, vision: Vision) -> Vision:
+        """The tower that this epoch trains, on the way to `vision`."""
+        if self.shallow is None or epoch >= self.epochs - self.cycles[-1]:
+            return vision
+        assert isinstance(vision, ConvVision)
+        return replace(vision, blocks=self.shallow)
+
 
 class TowerWithHead(nn.Module):
     """pixels [N, 1, H, W] -> (yes/no logits [N, k], rate [N]), both read from the whole-page token."""
 
-    def __init__(self, vision: ConvVision | EfficientVision, targets: int):
+    def __init__(self, vision: Vision, targets: int):
         super().__init__()
+        self.vision = vision
         self.tower = grid_tower(vision)
         self.head = nn.Linear(vision.hidden_size, targets + 1)
 
@@ -90,7 +102,7 @@ def train_tower(
     pack: Pack,
     targets: Targets,
     rows: tuple[np.ndarray, np.ndarray],
-    vision: ConvVision | EfficientVision,
+    vision: Vision,
     spec: PreprocessSpec,
     run: TowerRun,
     out: Path,
@@ -108,34 +120,32 @@ def train_tower(
     """
     out.mkdir(parents=True, exist_ok=True)
     device, part = team.device, team.part(run.batch)
-    torch.manual_seed(run.seed)
-    layout = torch.channels_last
-    model = TowerWithHead(vision, len(targets.names))
-    model.tower.requires_grad_(not run.frozen)
+    train, chosen_on = rows
+    per_epoch = len(train) // run.batch
+    state = load(out / "tower.pt", device)
+    step = state["step"] if state else 0
+    # A state is from the epoch of its last step; a tower grows when the next one begins.
+    model = _random(run, run.sizes_at(max(0, step - 1) // per_epoch, vision), targets)
     if begun is not None:
         model.tower.load_state_dict(begun)
-    model = model.to(device).to(memory_format=layout)
-    train, chosen_on = rows
-    if run.start and not (out / "tower.pt").exists():
+    model = model.to(device).to(memory_format=torch.channels_last)
+    if run.start and not state:
         some = Pages(pack, shuffled(train, run.seed, 0)[:256], spec, PageMix(negative=0), run.seed)
         begin_with(
             model.tower,
-            vision,
+            model.vision,
             checkpoint_folder(run.start),
             torch.stack([some[k][0] for k in range(len(some))]).to(device),
         )
-    optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
-    average, log = Average(model), Log(out / "tower.csv")
-    step = 0
-    if state := load(out / "tower.pt", device):
+    optimizer, average, log = _optimizer(model, run), Average(model), Log(out / "tower.csv")
+    if state:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average.state, average.steps, step = state["average"], state["average_steps"], state["step"]
+        average.state, average.steps = state["average"], state["average_steps"]
     wished = targets if told is None else softened(targets, told, run.teacher_share)
     values, rate = torch.from_numpy(wished.values), torch.from_numpy(targets.rate)
     no_ecg = torch.full((len(targets.names),), float("nan"))
     no_ecg[targets.names.index("is_ecg")] = 0
-    per_epoch = len(train) // run.batch
     saved = time.monotonic()
 
     def keep() -> None:
@@ -145,6 +155,10 @@ def train_tower(
         save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
     for epoch in range(step // per_epoch, run.epochs):
+        if (sizes := run.sizes_at(epoch, vision)) != model.vision:
+            model = grown(averaged(model, average), _random(run, sizes, targets))
+            model = model.to(device).to(memory_format=torch.channels_last)
+            optimizer, average = _optimizer(model, run), Average(model)
         order = shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :]
         pages = Pages(pack, team.mine(order, run.batch), spec, PageMix(), run.seed)
         pages.epoch = epoch
@@ -158,7 +172,7 @@ def train_tower(
             wanted = torch.where(is_ecg[:, None], values[at], no_ecg).to(device)
             beats = torch.where(is_ecg, rate[at], float("nan")).to(device)
             with autocast(device):
-                error = loss(model, pixels.to(device, memory_format=layout), wanted, beats, targets.names)
+                error = loss(model, pixels.to(device, memory_format=torch.channels_last), wanted, beats, targets.names)
             (error / team.accumulate).backward()
             error_so_far += float(error.detach()) / team.accumulate
             if number % team.accumulate:
@@ -188,7 +202,30 @@ def train_tower(
     return averaged(model, average)
 
 
-def begin_with(tower: GridTower, vision: ConvVision | EfficientVision, checkpoint: Path, pixels: Tensor) -> None:
+def _random(run: TowerRun, vision: Vision, targets: Targets) -> TowerWithHead:
+    """Seeded anew, so that a tower that grows in a resumed run grows as in an uninterrupted one."""
+    torch.manual_seed(run.seed)
+    model = TowerWithHead(vision, len(targets.names))
+    model.tower.requires_grad_(not run.frozen)
+    return model
+
+
+def _optimizer(model: TowerWithHead, run: TowerRun) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
+
+
+def grown(model: TowerWithHead, deeper: TowerWithHead) -> TowerWithHead:
+    """`deeper` with the weights of `model`, whose tower has fewer blocks; the new ones are the identity."""
+    old, new = model.vision, deeper.vision
+    assert isinstance(deeper.tower, ConvTower)
+    assert isinstance(old, ConvVision)
+    assert isinstance(new, ConvVision)
+    deepen(deeper.tower, new.blocks, model.tower.state_dict(), old.blocks)
+    deeper.head.load_state_dict(model.head.state_dict())
+    return deeper
+
+
+def begin_with(tower: GridTower, vision: Vision, checkpoint: Path, pixels: Tensor) -> None:
     """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
 
     Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).

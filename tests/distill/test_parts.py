@@ -26,6 +26,7 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.instruct.questions import SUPERCLASS, Turn, training_turns
+from pulse.model.config import ConvVision
 
 
 def test_learning_rate_rises_then_falls_to_zero_and_restarts() -> None:
@@ -37,6 +38,14 @@ def test_learning_rate_rises_then_falls_to_zero_and_restarts() -> None:
     assert [run.rate_at(e, 0.5) for e in range(5)] == sorted((run.rate_at(e, 0.5) for e in range(2)), reverse=True) + [
         learning_rate(part / 3, 1.0) for part in (0.5, 1.5, 2.5)
     ]
+
+
+def test_a_tower_grows_for_the_last_cycle() -> None:
+    whole, run = Recipe().vision, Recipe().tower
+    assert isinstance(whole, ConvVision)
+    begun = run.sizes_at(11, whole)
+    assert begun == replace(whole, blocks=(0, 1, 1, 1)) == run.sizes_at(0, whole)
+    assert run.sizes_at(12, whole) == whole == replace(run, shallow=None).sizes_at(0, whole)
 
 
 def test_average_follows_the_model_and_copies_counters() -> None:

@@ -152,15 +152,17 @@ def test_a_shifted_normalization_fails_at_the_pixels(
     assert _certify(folder, checkpoint, pages) == ("fail", "pixels")
 
 
-def test_large_models_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
+def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
     checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export.onnx, "_LARGE", 64)  # the test's own width
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "pass"
     assert certificate.warnings == (export.onnx.ROUNDED,)
-    assert _accuracy_levels(folder) == {4}
-    logits = next(stage for stage in certificate.stages if stage.stage == "first_logits")
+    assert (_accuracy_levels(folder, "vision"), _accuracy_levels(folder, "decoder")) == ({0}, {4})
+    stages = {stage.stage: stage for stage in certificate.stages}
+    features, logits = stages["vision_features"], stages["first_logits"]
+    assert features.threshold == 3e-4
     assert logits.threshold == 5e-2 > logits.error > 1e-4  # rounded activations, and within their limits
     _double_a_scale(folder / "decoder.onnx")
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
@@ -180,11 +182,11 @@ def test_exact_products_keep_the_limits_of_float32_in_large_models(
     assert (certificate.status, certificate.warnings) == ("pass", ())
     assert next(stage for stage in certificate.stages if stage.stage == "first_logits").threshold == 3e-4
     assert json.loads((folder / "manifest.json").read_text())["options"] == {"exact": True}
-    assert _accuracy_levels(folder) == ({0} if style == "nbits" else set())
+    assert _accuracy_levels(folder, "decoder") == ({0} if style == "nbits" else set())
 
 
-def _accuracy_levels(folder: Path) -> set[int]:
-    nodes = [node for node in onnx.load(folder / "decoder.onnx").graph.node if node.op_type == "MatMulNBits"]
+def _accuracy_levels(folder: Path, graph: str) -> set[int]:
+    nodes = [node for node in onnx.load(folder / f"{graph}.onnx").graph.node if node.op_type == "MatMulNBits"]
     return {a.i for node in nodes for a in node.attribute if a.name == "accuracy_level"}
 
 
