@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import decoders, models, pre_tokenizers
 
+from export.build import build_bundle
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llava import Llava
 
@@ -101,3 +102,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         Image.fromarray(draw.integers(0, 256, (120, 200, 3), np.uint8)).save(path)
         paths.append(path)
     return paths
+
+
+@pytest.fixture(scope="session")
+def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint as ONNX with 4 bits, certified; never changed; files about other targets have their own."""
+    out = tmp_path_factory.mktemp("bundles") / "tiny-int4"
+    certificate, _ = build_bundle(checkpoint, "onnx", "int4", out, pages)
+    assert certificate.status == "pass"
+    return out

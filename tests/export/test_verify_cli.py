@@ -18,11 +18,6 @@ from quantize.load import load_model
 
 
 @pytest.fixture(scope="module")
-def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bundle(checkpoint, "onnx", "int4", tmp_path_factory.mktemp("verify") / "int4", pages)[1]
-
-
-@pytest.fixture(scope="module")
 def exact(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(checkpoint, "onnx", "float32", tmp_path_factory.mktemp("verify") / "float32", pages)[1]
 
