@@ -48,6 +48,7 @@ def certify_streamed(
     open_model: with its float16 weights left in the mapped file (quantize.load.load_model's halves), and a config that
     has the bundle's options. Raises UserError when a side cannot answer at all.
     """
+    give_back()  # what the stages before this one left
     got = stages.results(bundle, pages, open_engine())
     give_back()
     model, config = open_model()
@@ -76,12 +77,12 @@ class Script:
     texts: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def add(self, question: Sequence[int], answer: Sequence[int]) -> range:
-        """The places in the sequence whose logits predict `answer`, token by token, after `question`."""
+        """The places whose logits predict `answer`, token by token, after `question`; place 0 is the last of embeds."""
         text = (*question, *answer[:-1])
         if text not in self.texts:
             self.texts[text] = len(self.ids)
             self.ids += text
-        first = len(self.embeds) + self.texts[text] + len(question) - 1
+        first = self.texts[text] + len(question)
         return range(first, first + len(answer))
 
     def layout(self) -> tuple[Tensor, Tensor]:
@@ -125,22 +126,23 @@ def _expected(
     hidden = sweep(model, embeds, [script.layout() for script in scripts])
     head = model.language_model.lm_head
     widen(head)
-    for page, x, places, answer, found in zip(pages, hidden, spoken, answers, scored, strict=True):
-
-        @torch.inference_mode()
-        def logits(at: range, x: Tensor = x) -> np.ndarray:
-            return head(x[at.start : at.stop]).float().numpy()
-
-        def log_probability(at: range, word: Sequence[int]) -> float:
-            return sum(float(log_softmax(row)[token]) for row, token in zip(logits(at), word, strict=True))
-
-        rows = logits(places)
+    for page, script, x, places, answer, found in zip(pages, scripts, hidden, spoken, answers, scored, strict=True):
+        with torch.inference_mode():  # in one call, since each one dequantizes the head
+            logits = head(x[len(script.embeds) - 1 :]).float().numpy()
+        rows = logits[places.start : places.stop]
         want[key("first_logits", page)] = rows[0]
         ties[page] = _parted(page.name, answer, rows, ends)
         want[key("greedy_tokens", page)] = _own(answer, ties[page], ends)
-        probabilities = [sigmoid(log_probability(a, yes) - log_probability(b, no)) for a, yes, b, no in found]
+        probabilities = [
+            sigmoid(_log_probability(logits[a.start : a.stop], yes) - _log_probability(logits[b.start : b.stop], no))
+            for a, yes, b, no in found
+        ]
         want[key("label_probabilities", page)] = np.array(probabilities)
     return want, ties
+
+
+def _log_probability(rows: np.ndarray, word: Sequence[int]) -> float:
+    return sum(float(log_softmax(row)[token]) for row, token in zip(rows, word, strict=True))
 
 
 def _parted(page: str, answer: Sequence[int], rows: np.ndarray, ends: Sequence[int]) -> list[NearTie]:

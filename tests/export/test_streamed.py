@@ -106,9 +106,9 @@ def test_a_token_that_lost_by_a_hair_is_a_near_tie(exported: tuple[Path, Bundle,
 
 def test_texts_see_the_image_and_themselves_alone() -> None:
     script = Script(np.zeros((2, 4), np.float32))
-    assert script.add([7, 8], [9, 1]) == range(3, 5)
-    assert script.add([7], [5]) == range(5, 6)
-    assert script.add([7], [6]) == range(5, 6)  # the same text is read once
+    assert script.add([7, 8], [9, 1]) == range(2, 4)
+    assert script.add([7], [5]) == range(4, 5)
+    assert script.add([7], [6]) == range(4, 5)  # the same text is read once
     positions, mask = script.layout()
     assert positions.tolist() == [0, 1, 2, 3, 4, 2]
     assert mask[4].tolist() == [True] * 5 + [False]
