@@ -48,7 +48,6 @@ def certify_streamed(
     open_model: with its float16 weights left in the mapped file (quantize.load.load_model's halves), and a config that
     has the bundle's options. Raises UserError when a side cannot answer at all.
     """
-    give_back()  # what the stages before this one left
     got = stages.results(bundle, pages, open_engine())
     give_back()
     model, config = open_model()
