@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kv", choices=KV, default=KV[0], help="how keys and values are kept (%(default)s)")
     parser.add_argument(
-        "--exact", action="store_true", help="no activations of 8 bits, which onnx takes for speed in large models"
+        "--exact", action="store_true", help="no activations of 8 bits, which onnx takes for speed in large decoders"
     )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: ./MODEL-TARGET)")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this Ed25519 private key (PEM)")

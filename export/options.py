@@ -23,7 +23,7 @@ KV = ("float", "int8")
 class Options:
     """tiles: at most so many of a page, the squashed one included (None: as many as the model has). merge_tokens:
     blocks of so many by so many of a tile's tokens become their mean. kv: one of KV, keys and values between steps.
-    exact: no activation is rounded to 8 bits, which target onnx does in large models for their speed.
+    exact: no activation is rounded to 8 bits, which target onnx does in large decoders for their speed.
     """
 
     tiles: int | None = None
