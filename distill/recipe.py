@@ -33,7 +33,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.config import ConvVision, Decoder, EfficientVision
+from pulse.model.config import ConvVision, Decoder, EfficientVision, GridVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
 from quantize.source import checkpoint_folder
@@ -73,7 +73,7 @@ class Recipe:
     teacher_bits: int | None = None
     tower: TowerRun = field(default_factory=lambda: TowerRun(shallow=SHALLOW))
     decoder: DecoderRun = field(default_factory=DecoderRun)
-    vision: ConvVision | EfficientVision = VISION
+    vision: GridVision = VISION
     text: Decoder = TEXT
     views: int = 2
     limit: int = 0

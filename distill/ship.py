@@ -10,7 +10,7 @@ from distill.decoder import Speaker
 from distill.students import Student
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
 from pulse.model.checkpoint import save_checkpoint
-from pulse.model.config import Config, ConvVision, Decoder, EfficientVision
+from pulse.model.config import Config, Decoder, GridVision
 from pulse.model.conv import GridTower, fold_norms
 
 
@@ -32,7 +32,7 @@ def runtime_section(student: Student) -> dict[str, Any]:
 def ship(
     student: Student,
     tower: GridTower,
-    vision: ConvVision | EfficientVision,
+    vision: GridVision,
     speaker: Speaker,
     text: Decoder,
     tokenizer: Path,

@@ -20,7 +20,7 @@ from distill.pack import Pack
 from distill.tokens import END, SPECIALS, train_tokenizer
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
-from pulse.model.config import ConvVision, Decoder, EfficientVision
+from pulse.model.config import Decoder, EfficientVision, GridVision
 from pulse.model.efficientnet import imagenet_state
 from pulse.model.gguf_llama import GgufLlama
 
@@ -58,7 +58,7 @@ class Student:
         """Write tokenizer.json to `path`; rows: records to learn it from."""
         train_tokenizer(pack, rows, path, text.vocab_size)
 
-    def tower_state(self, vision: ConvVision | EfficientVision) -> Mapping[str, Tensor] | None:
+    def tower_state(self, vision: GridVision) -> Mapping[str, Tensor] | None:
         """What the tower begins with; None: random weights."""
         return None
 
@@ -77,7 +77,7 @@ class Small(Student):
     def write_tokenizer(self, pack: Pack, rows: np.ndarray, path: Path, text: Decoder) -> None:
         self._llama(text).write_tokenizer(path, text.vocab_size)
 
-    def tower_state(self, vision: ConvVision | EfficientVision) -> Mapping[str, Tensor]:
+    def tower_state(self, vision: GridVision) -> Mapping[str, Tensor]:
         assert isinstance(vision, EfficientVision)
         return imagenet_state(_packaged(*EFFICIENTNET), vision)
 

@@ -24,13 +24,11 @@ from distill.team import Team
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.model.config import ConvVision, EfficientVision
+from pulse.model.config import ConvVision, GridVision
 from pulse.model.conv import ConvTower, GridTower, deepen, unfold_norms
 from pulse.model.llava import grid_tower
 from quantize.load import load_model
 from quantize.source import checkpoint_folder
-
-Vision = ConvVision | EfficientVision
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class TowerRun:
             epoch -= length
         return 0.0
 
-    def sizes_at(self, epoch: int, vision: Vision) -> Vision:
+    def sizes_at(self, epoch: int, vision: GridVision) -> GridVision:
         """The tower that this epoch trains, on the way to `vision`."""
         if self.shallow is None or epoch >= self.epochs - self.cycles[-1]:
             return vision
@@ -79,7 +77,7 @@ class TowerRun:
 class TowerWithHead(nn.Module):
     """pixels [N, 1, H, W] -> (yes/no logits [N, k], rate [N]), both read from the whole-page token."""
 
-    def __init__(self, vision: Vision, targets: int):
+    def __init__(self, vision: GridVision, targets: int):
         super().__init__()
         self.vision = vision
         self.tower = grid_tower(vision)
@@ -102,7 +100,7 @@ def train_tower(
     pack: Pack,
     targets: Targets,
     rows: tuple[np.ndarray, np.ndarray],
-    vision: Vision,
+    vision: GridVision,
     spec: PreprocessSpec,
     run: TowerRun,
     out: Path,
@@ -202,7 +200,7 @@ def train_tower(
     return averaged(model, average)
 
 
-def _random(run: TowerRun, vision: Vision, targets: Targets) -> TowerWithHead:
+def _random(run: TowerRun, vision: GridVision, targets: Targets) -> TowerWithHead:
     """Seeded anew, so that a tower that grows in a resumed run grows as in an uninterrupted one."""
     torch.manual_seed(run.seed)
     model = TowerWithHead(vision, len(targets.names))
@@ -225,7 +223,7 @@ def grown(model: TowerWithHead, deeper: TowerWithHead) -> TowerWithHead:
     return deeper
 
 
-def begin_with(tower: GridTower, vision: Vision, checkpoint: Path, pixels: Tensor) -> None:
+def begin_with(tower: GridTower, vision: GridVision, checkpoint: Path, pixels: Tensor) -> None:
     """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
 
     Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).

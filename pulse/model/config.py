@@ -59,6 +59,10 @@ class EfficientVision:
         return -(-self.height // (32 * self.pool)), -(-self.width // (32 * self.pool))
 
 
+# Towers whose tokens are a page's grid of cells (pulse.model.conv.GridTower).
+GridVision = ConvVision | EfficientVision
+
+
 @dataclass(frozen=True)
 class ClipVision:
     """CLIP ViT as LLaVA uses it: the patch tokens of hidden layer `select_layer`, the class token dropped."""
@@ -106,7 +110,7 @@ class Config:
     """A whole model. `runtime` is what the device needs besides weights (preprocess, prompt, findings ...): it becomes
     the bundle's manifest. `extra` keeps the fields of config.json that are not ours, such as quantization_config."""
 
-    vision: ConvVision | EfficientVision | ClipVision
+    vision: GridVision | ClipVision
     text: Decoder
     runtime: dict[str, Any] = field(default_factory=dict)
     name: str = ""

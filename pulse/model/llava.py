@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pulse.model.clip import ClipTower
-from pulse.model.config import ClipVision, Config, ConvVision, EfficientVision
+from pulse.model.config import ClipVision, Config, ConvVision, GridVision
 from pulse.model.conv import ConvTower, GridTower
 from pulse.model.efficientnet import EfficientTower
 from pulse.model.llama import LanguageModel
@@ -25,7 +25,7 @@ class Projector(nn.Module):
         return self.linear_2(F.gelu(self.linear_1(features)))
 
 
-def grid_tower(vision: ConvVision | EfficientVision) -> GridTower:
+def grid_tower(vision: GridVision) -> GridTower:
     """A student's tower, with random weights."""
     return ConvTower(vision) if isinstance(vision, ConvVision) else EfficientTower(vision)
 

@@ -30,11 +30,6 @@ def userland() -> Userland:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bundle(checkpoint, "onnx", "int4", tmp_path_factory.mktemp("emulated") / "int4", pages)[1]
-
-
 def test_it_is_another_processor(userland: Userland) -> None:
     code = "import platform, onnxruntime; print(platform.machine(), onnxruntime.__version__)"
     assert userland.run("-c", code).stdout.split() == ["aarch64", runtime_versions()["onnxruntime"]]
