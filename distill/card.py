@@ -46,10 +46,6 @@ TEACHER = (
     "tower's, each from its own operating point on (operating_points.json), chosen on fold 9 for F1 less twice the "
     'Hamming loss; "Yes" and "No" keep natural likelihoods.'
 )
-GREW = (
-    " In the first {epochs} epochs the tower's stages had {blocks} residual blocks; the others then began as the "
-    "identity."
-)
 START = " The tower began as that of `{start}`; its new blocks, where it has any, as the identity."
 ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from what it said before (rounded.csv)."
 SIGNAL = "`signal`, 1-D networks that read the leads themselves ({parts}, each asked about the folds it never saw)"
@@ -84,9 +80,6 @@ def _training(run: Path) -> str:
             who = SIGNAL.format(parts=recipe["signal"]["parts"]) if name == "signal" else f"`{name}`"
             found.append(f"{who}, by itself AUC {float(row['auc']):.3f} and F1 {float(row['f1']):.1f} on fold 9")
         text += TEACHER.format(share=100 * recipe["tower"]["teacher_share"], teachers="; ".join(found))
-    before = sum(recipe["tower"]["cycles"][:-1])
-    if before and (blocks := recipe["tower"]["shallow"]):
-        text += GREW.format(blocks=", ".join(map(str, blocks)), epochs=before)
     if start := recipe["tower"]["start"]:
         text += START.format(start=start)
     if scheme := recipe["decoder"]["qat"]:

@@ -44,11 +44,10 @@ def _main(argv: Sequence[str] | None) -> int:
         teacher_bits=args.teacher_bits,
         tower=replace(
             base.tower,
-            cycles=args.tower_cycles or base.tower.cycles,
+            epochs=args.tower_epochs or base.tower.epochs,
             seed=args.seed,
             workers=args.workers,
             start=args.start,
-            shallow=None if args.start else base.tower.shallow,
         ),
         decoder=replace(base.decoder, epochs=args.decoder_epochs or base.decoder.epochs, seed=args.seed, qat=args.qat),
         limit=args.limit,
@@ -88,12 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")
     parser.add_argument("--seed", type=int, default=base.tower.seed, help="of pages, order and weights (%(default)s)")
     parser.add_argument("--workers", type=int, default=base.tower.workers, help="processes that draw (%(default)s)")
-    parser.add_argument(
-        "--tower-cycles",
-        type=_counts,
-        metavar="N[,N...]",
-        help=f"epochs of each cosine cycle (nano: {','.join(map(str, base.tower.cycles))})",
-    )
+    parser.add_argument("--tower-epochs", type=_count, metavar="N", help=f"(nano: {base.tower.epochs})")
     parser.add_argument("--decoder-epochs", type=_count, metavar="N", help=f"(nano: {base.decoder.epochs})")
     parser.add_argument("--qat", metavar="SCHEME", choices=QAT, help=f"train on with rounded weights: {', '.join(QAT)}")
     parser.add_argument(
@@ -114,10 +108,6 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return int(text)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ whatever the number of workers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from distill.negatives import not_an_ecg
 from distill.pack import Pack
+from distill.restart import restarted
 from edge_runtime.preprocess import PreprocessSpec, pixels
 from pulse.ecg.photo import photograph
 from pulse.ecg.render import render
@@ -51,7 +52,8 @@ class Pages(Dataset):
         elif rng.random() < self.mix.negative:
             page, is_ecg = not_an_ecg(rng, self.spec.width, self.spec.height), False
         else:
-            page = varied_page(self.pack.record(row), rng).image
+            record = self.pack.record(row)
+            page = varied_page(replace(record, signal=restarted(record.signal, rng)), rng).image
             if rng.random() < self.mix.photo:
                 page = photograph(page, rng)
         return torch.from_numpy(pixels(page, self.spec)[0]), row if is_ecg else -1, is_ecg

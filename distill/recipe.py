@@ -50,8 +50,6 @@ TEXT = Decoder(
     head_dim=32,
     max_position_embeddings=1024,
 )
-# A third less work in the cycles before the last.
-SHALLOW = (0, 1, 1, 1)
 SCHEME = "int4-g32"
 
 
@@ -71,7 +69,7 @@ class Recipe:
     signal: SignalRun | None = field(default_factory=SignalRun)
     language: tuple[str, ...] = ()
     teacher_bits: int | None = None
-    tower: TowerRun = field(default_factory=lambda: TowerRun(shallow=SHALLOW))
+    tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
     vision: GridVision = VISION
     text: Decoder = TEXT
@@ -104,7 +102,7 @@ def recipe_of(student: str, device: torch.device) -> Recipe:
     trained = device.type == "cuda"
     return Recipe(
         student=student,
-        tower=TowerRun(cycles=(4,), peak=5e-4, frozen=not trained),
+        tower=TowerRun(epochs=4, peak=5e-4, frozen=not trained),
         decoder=DecoderRun(peak=2e-4, max_length=512),
         vision=EfficientVision(batch_norm=trained),
         text=SMOL,

@@ -33,16 +33,13 @@ from quantize.source import checkpoint_folder
 
 @dataclass(frozen=True)
 class TowerRun:
-    """cycles of so many epochs over the training folds, each with its own warm-up and cosine (warm restarts, Loshchilov
-    and Hutter 2016, arXiv 1608.03983); workers draw pages beside the training.
+    """workers draw pages beside the training; start: a checkpoint whose tower it begins with, not random weights.
 
-    start: a checkpoint whose tower the training begins with, instead of random weights. shallow: a convolutional
-    tower's blocks in every cycle but the last, where it grows; None: it has all of them from the first on.
     teacher_share: how much of each target is the teacher's probability, where there is a teacher. frozen: the tower
     stays as it begins, and its head alone learns.
     """
 
-    cycles: tuple[int, ...] = (12, 7)
+    epochs: int = 18
     batch: int = 32
     peak: float = 2e-3
     weight_decay: float = 0.02
@@ -50,28 +47,8 @@ class TowerRun:
     workers: int = 1
     save_every_s: float = 120
     start: str | None = None
-    shallow: tuple[int, ...] | None = None
     teacher_share: float = 0.65
     frozen: bool = False
-
-    @property
-    def epochs(self) -> int:
-        return sum(self.cycles)
-
-    def rate_at(self, epoch: int, part: float) -> float:
-        """Learning rate at this share of an epoch."""
-        for length in self.cycles:
-            if epoch < length:
-                return learning_rate((epoch + part) / length, self.peak)
-            epoch -= length
-        return 0.0
-
-    def sizes_at(self, epoch: int, vision: GridVision) -> GridVision:
-        """The tower that this epoch trains, on the way to `vision`."""
-        if self.shallow is None or epoch >= self.epochs - self.cycles[-1]:
-            return vision
-        assert isinstance(vision, ConvVision)
-        return replace(vision, blocks=self.shallow)
 
 
 class TowerWithHead(nn.Module):
@@ -122,8 +99,9 @@ def train_tower(
     per_epoch = len(train) // run.batch
     state = load(out / "tower.pt", device)
     step = state["step"] if state else 0
-    # A state is from the epoch of its last step; a tower grows when the next one begins.
-    model = _random(run, run.sizes_at(max(0, step - 1) // per_epoch, vision), targets)
+    torch.manual_seed(run.seed)
+    model = TowerWithHead(vision, len(targets.names))
+    model.tower.requires_grad_(not run.frozen)
     if begun is not None:
         model.tower.load_state_dict(begun)
     model = model.to(device).to(memory_format=torch.channels_last)
@@ -135,7 +113,8 @@ def train_tower(
             checkpoint_folder(run.start),
             torch.stack([some[k][0] for k in range(len(some))]).to(device),
         )
-    optimizer, average, log = _optimizer(model, run), Average(model), Log(out / "tower.csv")
+    optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
+    average, log = Average(model), Log(out / "tower.csv")
     if state:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -153,10 +132,6 @@ def train_tower(
         save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
 
     for epoch in range(step // per_epoch, run.epochs):
-        if (sizes := run.sizes_at(epoch, vision)) != model.vision:
-            model = grown(averaged(model, average), _random(run, sizes, targets))
-            model = model.to(device).to(memory_format=torch.channels_last)
-            optimizer, average = _optimizer(model, run), Average(model)
         order = shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :]
         pages = Pages(pack, team.mine(order, run.batch), spec, PageMix(), run.seed)
         pages.epoch = epoch
@@ -177,7 +152,7 @@ def train_tower(
                 continue
             team.average(model)
             clip(model)
-            optimizer.param_groups[0]["lr"] = run.rate_at(epoch, step % per_epoch / per_epoch)
+            optimizer.param_groups[0]["lr"] = learning_rate(step / (per_epoch * run.epochs), run.peak)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             average.update(model)
@@ -198,29 +173,6 @@ def train_tower(
             tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         team.wait()
     return averaged(model, average)
-
-
-def _random(run: TowerRun, vision: GridVision, targets: Targets) -> TowerWithHead:
-    """Seeded anew, so that a tower that grows in a resumed run grows as in an uninterrupted one."""
-    torch.manual_seed(run.seed)
-    model = TowerWithHead(vision, len(targets.names))
-    model.tower.requires_grad_(not run.frozen)
-    return model
-
-
-def _optimizer(model: TowerWithHead, run: TowerRun) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
-
-
-def grown(model: TowerWithHead, deeper: TowerWithHead) -> TowerWithHead:
-    """`deeper` with the weights of `model`, whose tower has fewer blocks; the new ones are the identity."""
-    old, new = model.vision, deeper.vision
-    assert isinstance(deeper.tower, ConvTower)
-    assert isinstance(old, ConvVision)
-    assert isinstance(new, ConvVision)
-    deepen(deeper.tower, new.blocks, model.tower.state_dict(), old.blocks)
-    deeper.head.load_state_dict(model.head.state_dict())
-    return deeper
 
 
 def begin_with(tower: GridTower, vision: GridVision, checkpoint: Path, pixels: Tensor) -> None:

@@ -50,10 +50,10 @@ def tiny() -> Recipe:
 
 
 def tiny_recipe() -> Recipe:
-    """Two epochs of two steps in each stage, the tower growing between its two; two views, saved after every step."""
+    """Two epochs of two steps in each stage, two views, saved after every step."""
     return Recipe(
         signal=SignalRun(epochs=2, batch=4, channels=(4, 8)),
-        tower=TowerRun(cycles=(1, 1), batch=8, workers=0, save_every_s=0, shallow=(0, 0, 0)),
+        tower=TowerRun(epochs=2, batch=8, workers=0, save_every_s=0),
         decoder=DecoderRun(epochs=2, batch=8, save_every_s=0),
         vision=ConvVision(channels=(4, 8, 16), blocks=(0, 0, 1), batch_norm=True, pool=8),
         text=Decoder(

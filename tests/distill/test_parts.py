@@ -17,35 +17,22 @@ from distill.negatives import not_an_ecg
 from distill.pack import Pack
 from distill.pages import PageMix, Pages
 from distill.recipe import Recipe
+from distill.restart import restarted
 from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
 from distill.students import NANO
 from distill.targets import build_targets
 from distill.tokens import facts_of, rare_codes, train_tokenizer
-from distill.tower import TowerRun
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
+from pulse.ecg.variety import varied_page
 from pulse.instruct.questions import SUPERCLASS, Turn, training_turns
-from pulse.model.config import ConvVision
 
 
-def test_learning_rate_rises_then_falls_to_zero_and_restarts() -> None:
+def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert learning_rate(0.05, 2.0) == pytest.approx(2.0)
     assert learning_rate(0.025, 2.0) == pytest.approx(1.0, rel=0.05)
     assert learning_rate(1.0, 2.0) == pytest.approx(0, abs=1e-12)
-    run = TowerRun(cycles=(2, 3), peak=1.0)
-    assert run.rate_at(1, 0.999) < 1e-3 < 0.9 < run.rate_at(2, 0.2)
-    assert [run.rate_at(e, 0.5) for e in range(5)] == sorted((run.rate_at(e, 0.5) for e in range(2)), reverse=True) + [
-        learning_rate(part / 3, 1.0) for part in (0.5, 1.5, 2.5)
-    ]
-
-
-def test_a_tower_grows_for_the_last_cycle() -> None:
-    whole, run = Recipe().vision, Recipe().tower
-    assert isinstance(whole, ConvVision)
-    begun = run.sizes_at(11, whole)
-    assert begun == replace(whole, blocks=(0, 1, 1, 1)) == run.sizes_at(0, whole)
-    assert run.sizes_at(12, whole) == whole == replace(run, shallow=None).sizes_at(0, whole)
 
 
 def test_average_follows_the_model_and_copies_counters() -> None:
@@ -97,6 +84,42 @@ def test_a_training_page_depends_on_seed_epoch_and_record_alone(pack: Pack) -> N
     assert torch.equal(a[0][0], b[last][0])
     b.epoch = 1
     assert not torch.equal(a[0][0], b[last][0])
+
+
+def test_a_restarted_record_goes_on_in_time() -> None:
+    """Beats of 83 samples do not fit into 1,000: where the end is joined to the beginning, the next beat still comes
+    83 samples later, and nothing jumps."""
+    phase = np.arange(1000) % 83
+    beat = np.exp(-0.5 * ((phase - 30) / 3) ** 2) + 0.3 * np.exp(-0.5 * ((phase - 55) / 8) ** 2)
+    signal = np.outer([1.0, -0.4], beat).astype(np.float32)
+    rng = np.random.default_rng(0)
+    begun = []
+    for _ in range(20):
+        again = restarted(signal, rng)
+        assert (again.shape, again.dtype) == (signal.shape, np.float32)
+        peaks = np.flatnonzero(again[0] > 0.99)
+        assert set(np.diff(peaks)) == {83}
+        assert np.abs(np.diff(again)).max() <= np.abs(np.diff(signal)).max() * 1.01
+        begun.append(int(peaks[0]))
+    assert len(set(begun)) > 10
+
+
+def test_pages_of_another_epoch_begin_at_another_beat(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[np.ndarray] = []
+
+    def keep(record, rng):
+        drawn.append(record.signal)
+        return varied_page(record, rng)
+
+    monkeypatch.setattr("distill.pages.varied_page", keep)
+    pages = Pages(pack, pack.rows((1,)), NANO.spec, PageMix(negative=0), 1)
+    first, again = pages[0][0], pages[0][0]
+    pages.epoch = 1
+    pages[0]
+    assert torch.equal(first, again)
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], pack.record(int(pages.rows[0])).signal)
 
 
 def test_negatives_are_marked_and_seeded(pack: Pack) -> None:

@@ -103,7 +103,7 @@ def test_label_loss_by_hand() -> None:
 def test_training_goes_on_from_a_checkpoints_tower(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     labels_alone = replace(tiny, signal=None, views=1)
     first = distill(data, tmp_path / "first", labels_alone, CPU)
-    slow = TowerRun(cycles=(1,), batch=8, workers=0, peak=1e-9, start=str(first))
+    slow = TowerRun(epochs=1, batch=8, workers=0, peak=1e-9, start=str(first))
     second = distill(data, tmp_path / "second", replace(labels_alone, tower=slow), CPU)
     # Hardly trained, it sees what the first tower saw; its norms' statistics move a little all the same.
     pixels = torch.rand(2, 1, 384, 544)

@@ -144,7 +144,7 @@ def published(vision: EfficientVision) -> dict[str, torch.Tensor]:
 
 
 def tiny_recipe(tiny: Recipe, batch_norm: bool = False) -> Recipe:
-    tower = replace(tiny.tower, frozen=not batch_norm, shallow=None)
+    tower = replace(tiny.tower, frozen=not batch_norm)
     vision = replace(VISION, batch_norm=batch_norm)
     return replace(tiny, student="small", tower=tower, vision=vision, text=TINY, signal=None, views=1)
 
