@@ -15,9 +15,9 @@ A small vision-language model that reads a picture of a 12-lead ECG and answers 
 medical device: never decide on a patient by its answers.**
 
 - **Data**: PTB-XL 1.0.3 (Wagner et al. 2020, doi:10.13026/kfzx-aw45, CC BY 4.0), {train:,} records of folds 1 to 8 at
-  100 Hz, drawn as pages by this project: four layouts, a quarter of the pages photographed by `pulse.ecg.photo`; 12SL
-  statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the tower. 3 % of the pages are
-  drawn pictures that are no ECG.
+  100 Hz, drawn as pages by this project: four layouts, begun at another beat each time, a quarter of the pages
+  photographed by `pulse.ecg.photo`; 12SL statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra
+  targets of the tower. 3 % of the pages are drawn pictures that are no ECG.
 {training}
 - **Licence**: weights CC BY 4.0, with the attribution above.{origin}
 

@@ -39,7 +39,7 @@ class TowerRun:
     stays as it begins, and its head alone learns.
     """
 
-    epochs: int = 18
+    epochs: int = 16
     batch: int = 32
     peak: float = 2e-3
     weight_decay: float = 0.02
