@@ -69,6 +69,7 @@ class Reader:
         self._session: Session | None = None
         self._engine: Interruptible | None = None
         self._page: Observation | None = None
+        self._after: dict[int, tuple[Cache, list[int] | None]] = {}  # the conversation after so many answers
         self.loaded: Loaded | None = None
 
     def load(self, folder: Path, key: Path | None, job: Job) -> Loaded:
@@ -93,11 +94,12 @@ class Reader:
         )
         return self.loaded
 
-    def look(self, page: Image.Image, job: Job) -> Observation:
-        """Read a page; the conversation starts anew."""
+    def look(self, page: Image.Image, job: Job, turns: int = 0) -> Observation:
+        """Read a page; the conversation starts anew, `turns` answers that were given before are not part of it."""
         session = self._ready(job)
         self._page = None
         self._page = session.look(page)
+        self._after = {turns: self._page.conversation}
         return self._page
 
     @property
@@ -105,19 +107,25 @@ class Reader:
         """The page of the conversation, None before look() has ended."""
         return self._page
 
-    def ask(self, question: str | None, job: Job, on_text: Callable[[str], None], anyway: bool = False) -> Answer:
-        """Answer, or go on with the conversation after the last whole answer: its keys and values are still there.
+    def ask(
+        self, question: str | None, job: Job, on_text: Callable[[str], None], turns: int = 0, anyway: bool = False
+    ) -> Answer:
+        """Answer, going on after the page's first `turns` answers: their keys and values are still there.
 
-        An answer that is cut off by Cancelled leaves the conversation where it was before the question.
+        The window says how many there are, for only it knows which ones it took: one may be cancelled after its last
+        word was said.
         """
         self._ready(job)
         if self._page is None:
             raise RuntimeError("no page was looked at")
+        self._page.conversation = self._after[turns]
         reply = self._page.ask(question, findings=False, anyway=anyway)
         for piece in reply:
             job.check()
             on_text(piece)
-        return reply.finish()
+        answer = reply.finish()
+        self._after[turns + 1] = self._page.conversation
+        return answer
 
     def findings(self, job: Job, on_finding: Callable[[Finding], None]) -> None:
         """Every finding of the page, one by one as it is computed."""

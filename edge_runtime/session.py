@@ -130,6 +130,15 @@ class Observation:
         self._pending: list[int] | None = None
 
     @property
+    def conversation(self) -> tuple[Cache, list[int] | None]:
+        """Where the next question goes on; set it to what it was and the answers since then were never given."""
+        return self._cache, self._pending
+
+    @conversation.setter
+    def conversation(self, value: tuple[Cache, list[int] | None]) -> None:
+        self._cache, self._pending = value
+
+    @property
     def positions(self) -> int:
         """Positions that the page and the words before it take."""
         return self._prefix.length

@@ -104,24 +104,29 @@ class Answers(Entries):
         case.asked = question or (self.state.model.loaded.question if self.state.model.loaded else "…")
         case.stage = "waiting"
 
+        turns = len(case.turns)
+
         def stage(job: Job, name: str) -> None:
             job.post(lambda: self._at(case, name))
+
+        def write(job: Job, piece: str) -> None:
+            job.post(lambda: self._write(case, piece))
 
         def work(job: Job) -> None:
             reader = self.reader
             if reader.loaded is None:
                 raise UserError(self.t("model.none"))
-            if not case.turns or reader.page is None:
+            if not turns or reader.page is None:
                 stage(job, "looking")
                 assert case.page is not None
-                seen = reader.look(case.page, job)
+                seen = reader.look(case.page, job, turns)
                 if not seen.looks_like_ecg and not case.anyway:
                     percent = round(100 * (seen.is_ecg or 0.0))
                     job.post(lambda: self._not_ecg(case, percent))
                     return
             loaded = reader.loaded
             stage(job, "answering")
-            answer = reader.ask(question, job, lambda piece: job.post(lambda: self._write(case, piece)), anyway=True)
+            answer = reader.ask(question, job, lambda piece: write(job, piece), turns, anyway=True)
             job.post(lambda: self._answered(case, question or loaded.question, answer, loaded))
             if not case.findings:
                 stage(job, "findings")

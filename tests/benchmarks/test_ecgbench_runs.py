@@ -79,7 +79,7 @@ def ecgbench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "arena").mkdir()
     turns = [
         {"question": "<image>\nWhat is the rhythm?", "answer": "Sinus rhythm."},
-        {"question": "And the axis?", "answer": "Normal axis."},
+        {"question": "What is the axis?", "answer": "Normal axis."},
     ]
     entry = {"id": "ecg-arena-1", "image": f"images/{PAGES[1].name}", "conversations": turns}
     (folder / "arena" / "arena.json").write_text(json.dumps([entry]))
