@@ -69,7 +69,8 @@ class Reader:
         self._session: Session | None = None
         self._engine: Interruptible | None = None
         self._page: Observation | None = None
-        self._after: dict[int, tuple[Cache, list[int] | None]] = {}  # the conversation after so many answers
+        # The conversation after so many answers: before the last question and behind it.
+        self._after: dict[int, tuple[Cache, list[int] | None]] = {}
         self.loaded: Loaded | None = None
 
     def load(self, folder: Path, key: Path | None, job: Job) -> Loaded:
@@ -97,7 +98,7 @@ class Reader:
     def look(self, page: Image.Image, job: Job, turns: int = 0) -> Observation:
         """Read a page; the conversation starts anew, `turns` answers that were given before are not part of it."""
         session = self._ready(job)
-        self._page = None
+        self._page, self._after = None, {}
         self._page = session.look(page)
         self._after = {turns: self._page.conversation}
         return self._page
@@ -118,13 +119,13 @@ class Reader:
         self._ready(job)
         if self._page is None:
             raise RuntimeError("no page was looked at")
-        self._page.conversation = self._after[turns]
+        self._page.conversation = before = self._after[turns]
         reply = self._page.ask(question, findings=False, anyway=anyway)
         for piece in reply:
             job.check()
             on_text(piece)
         answer = reply.finish()
-        self._after[turns + 1] = self._page.conversation
+        self._after = {turns: before, turns + 1: self._page.conversation}
         return answer
 
     def findings(self, job: Job, on_finding: Callable[[Finding], None]) -> None:
