@@ -131,6 +131,29 @@ def test_cancel_stops_the_thread_at_the_next_step(bundle, clean):
     worker.close(5)
 
 
+def test_an_answer_that_the_window_did_not_take_is_not_part_of_the_conversation(bundle, clean):
+    """Cancelled after its last word: the reader has answered, the window counts one turn all the same."""
+    worker, reader, failed, ended = Worker("model", lambda _: None), Reader(), [], []
+
+    def work(job):
+        reader.load(bundle, None, job)
+        reader.look(clean, job)
+        reader.ask(None, job, lambda piece: None)
+        for question in ("What is the rhythm?", "What is the axis?"):
+            reader.ask(question, job, lambda piece: None, turns=1)
+        cache, lacking = reader.page.conversation
+        ended.append((cache.length, lacking))
+
+    assert worker.submit(work, failed.append).done.wait(60)
+    worker.close(5)
+    assert not failed
+    page = Session.open(bundle).look(clean)
+    page.ask().finish()
+    page.ask("What is the axis?").finish()
+    cache, lacking = page.conversation
+    assert ended == [(cache.length, lacking)]
+
+
 def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
     noise = np.random.default_rng(3).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     case = opened(app, Image.fromarray(noise).resize((800, 600)))
