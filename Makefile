@@ -59,7 +59,7 @@ phone: $(BUNDLE)/manifest.json  ## lay out build/phone, what buildozer and kivy-
 	scripts/phone_sources.sh $(BUNDLE) build/phone
 
 emulated: $(VENV)/.demo  ## an aarch64 userland for --emulated and emulated://aarch64, in ~/.cache/pulse-edge
-	$(BIN)/python -m export.userland
+	$(BIN)/python -m export.certificate.userland
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv

@@ -20,9 +20,9 @@ from benchmarks.subjects import open_subject
 from edge_runtime.errors import DoesNotFit, UserError
 from edge_runtime.manifest import FindingSpec
 from edge_runtime.session import Observation, Session
-from pulse.ecg.photo import photograph
+from pulse.ecg.paper.render import render
+from pulse.ecg.photo.photograph import photograph
 from pulse.ecg.ptbxl import PtbXl
-from pulse.ecg.render import render
 from pulse.instruct.questions import Turn, finding_spec
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks import accuracy, estimate, ladder, latency, pages, peers, retention
 from benchmarks.arguments import count, counts
 from benchmarks.environment import environment
 from benchmarks.output import check_writable, write_json
-from benchmarks.ptbxl_super import Pages
-from benchmarks.report import verb as report
+from benchmarks.tasks.ptbxl_super import Pages
+from benchmarks.verbs import accuracy, estimate, latency, pages, peers, report, retention
+from benchmarks.verbs import sweep as ladder
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
+from pulse.checkpoint.source import checkpoint_folder
+from pulse.ecg.paper.render import LAYOUTS
 from pulse.ecg.record import RecordError
-from pulse.ecg.render import LAYOUTS
 from pulse.instruct.endpoint import Endpoint
 from quantize.calibration import EXAMPLES, calibration_pages
-from quantize.source import checkpoint_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -53,7 +53,7 @@ def about_subject(folder: Path) -> dict[str, Any]:
     """Name, target ("torch" for a checkpoint), weights, bytes and digest. Raises UserError when it cannot be loaded."""
     if (folder / MANIFEST).is_file() or not (folder / "config.json").is_file():
         return about_bundle(folder)
-    from export.bundle import weights_digest
+    from export.manifest import weights_digest
 
     files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
     return {
@@ -71,9 +71,9 @@ def torch_session(checkpoint: Path, weights: str | None = "float32") -> Session:
 
     Raises UserError when it cannot be read.
     """
-    from export.bundle import manifest_of
+    from export.manifest import manifest_of
+    from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
     from pulse.model.engine import TorchEngine
-    from pulse.model.tokenizer import TOKENIZER, write_tokenizer
     from quantize.load import load_model
 
     model, config = load_model(checkpoint, weights)

@@ -24,22 +24,22 @@ from demo_app.ui import (
     crop_screen,
     history_screen,
     home,
-    look,
     models_screen,
     notices,
     result,
     settings_screen,
     system,
 )
+from demo_app.ui import style as look
 from demo_app.ui.frames import FrameGaps
 from demo_app.ui.history_screen import Found
 from demo_app.ui.input import Input
-from demo_app.ui.kit import Dialog
-from demo_app.ui.look import Look
+from demo_app.ui.layout import Shell
 from demo_app.ui.picture import for_screen
 from demo_app.ui.result import ResultBody
-from demo_app.ui.shell import Shell
+from demo_app.ui.style import Look
 from demo_app.ui.tree import let_go, scroll_view, take_up
+from demo_app.ui.widgets import Dialog
 
 SCREENS = {
     "home": (home.build, None),

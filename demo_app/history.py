@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from demo_app.sealed import Seal
+from demo_app.encryption import Seal
 from edge_runtime.errors import UserError
 
 _SCHEMA = """

@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from distill.dataset_cache import Pack
 from distill.dialogues import Batch, Packer, collate
+from distill.distributed import Team
 from distill.features import Features
 from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
-from distill.opinions import Opinions
-from distill.pack import Pack
 from distill.score import multilabel
+from distill.soft_targets import Opinions
 from distill.teachers.logits import Advice, advice_of, divergence
-from distill.team import Team
 from distill.tokens import facts_of
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.facts import Facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pulse.ecg.photo import photograph
+from pulse.ecg.photo.photograph import photograph
 
 
 def not_an_ecg(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

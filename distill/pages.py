@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from distill.dataset_cache import Pack
 from distill.negatives import not_an_ecg
-from distill.pack import Pack
-from distill.restart import restarted
+from distill.time_shift import restarted
 from edge_runtime.preprocess import PreprocessSpec, pixels
-from pulse.ecg.photo import photograph
-from pulse.ecg.render import render
-from pulse.ecg.variety import varied_page
+from pulse.ecg.paper.render import render
+from pulse.ecg.paper.variety import varied_page
+from pulse.ecg.photo.photograph import photograph
 
 
 @dataclass(frozen=True)

@@ -12,31 +12,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.advise import advise
 from distill.card import write_card
 from distill.curves import draw_curves
+from distill.dataset_cache import build_pack
 from distill.decoder import DecoderRun, Lessons, train_decoder, train_rounded
 from distill.dialogues import Packer
+from distill.distributed import Team
 from distill.features import cache_features
-from distill.opinions import opinions_of
-from distill.pack import build_pack
+from distill.logit_cache import advise
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import ship
+from distill.soft_targets import opinions_of
 from distill.students import STUDENTS
 from distill.targets import build_targets, softened
 from distill.teachers.language import LanguageTeacher, mean_told, report
 from distill.teachers.signal import SignalRun, teach
-from distill.team import Team
 from distill.tokens import rare_codes
 from distill.tower import TowerRun, train_tower
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
+from pulse.checkpoint.source import checkpoint_folder
 from pulse.model.config import ConvVision, Decoder, EfficientVision, GridVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
-from quantize.source import checkpoint_folder
 
 TRAIN_FOLDS, CHOSEN_ON = (1, 2, 3, 4, 5, 6, 7, 8), 9
 VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 2, 2), batch_norm=True, pool=3)

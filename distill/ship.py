@@ -8,10 +8,10 @@ from typing import Any
 
 from distill.decoder import Speaker
 from distill.students import Student
+from pulse.checkpoint.store import save_checkpoint
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
-from pulse.model.checkpoint import save_checkpoint
 from pulse.model.config import Config, Decoder, GridVision
-from pulse.model.conv import GridTower, fold_norms
+from pulse.model.towers.conv import GridTower, fold_norms
 
 
 def runtime_section(student: Student) -> dict[str, Any]:

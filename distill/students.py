@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from distill.pack import Pack
+from distill.dataset_cache import Pack
 from distill.tokens import END, SPECIALS, train_tokenizer
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
+from pulse.checkpoint.gguf import GgufLlama
 from pulse.model.config import Decoder, EfficientVision, GridVision
-from pulse.model.efficientnet import imagenet_state
-from pulse.model.gguf_llama import GgufLlama
+from pulse.model.towers.efficientnet import imagenet_state
 
 # A grey page of which a pulse-nano and a pulse-small see the same.
 _PAGE: dict[str, Any] = {

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.pack import Pack
+from distill.dataset_cache import Pack
 from pulse.ecg.labels import AXES
 from pulse.ecg.ptbxl import SUPERCLASSES, superclasses
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from tqdm import tqdm
 
-from distill.pack import Pack
+from distill.dataset_cache import Pack
 from pulse.instruct.facts import Facts
 from pulse.instruct.questions import training_turns
 

@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from distill.dataset_cache import Pack
+from distill.distributed import Team
 from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
-from distill.pack import Pack
 from distill.pages import PageMix, Pages, shuffled
 from distill.score import multilabel
 from distill.targets import Targets, label_loss, softened
-from distill.team import Team
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
+from pulse.checkpoint.source import checkpoint_folder
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision, GridVision
-from pulse.model.conv import ConvTower, GridTower, deepen, unfold_norms
 from pulse.model.llava import grid_tower
+from pulse.model.towers.conv import ConvTower, GridTower, deepen, unfold_norms
 from quantize.load import load_model
-from quantize.source import checkpoint_folder
 
 
 @dataclass(frozen=True)

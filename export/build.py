@@ -14,25 +14,29 @@ from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import Engine, open_engine
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.tokenizer import Tokenizer
-from export import coreml, coreml_lint, executorch, gguf, onnx
-from export.bundle import manifest_of
-from export.emulated import check_emulated, emulate
-from export.kv import allowed, kv_scales
+from export.certificate.certify import EXACT, Certificate, Limits, certify, not_run
+from export.certificate.emulated import check_emulated, emulate
+from export.certificate.streamed import certify_streamed
+from export.certificate.userland import Userland
+from export.graph.kv import allowed, kv_scales
+from export.manifest import manifest_of
 from export.options import Options, options_of, with_options
 from export.plan import certificate_bytes, graphs_bytes, room, streamed_bytes
 from export.sign import signer
-from export.streamed import certify_streamed
-from export.userland import Userland
-from export.verify import EXACT, Certificate, Limits, certify, not_run
-from pulse.model.checkpoint import read_source
+from export.targets.coreml import lint as coreml_lint
+from export.targets.coreml import packages as coreml
+from export.targets.executorch import program as executorch
+from export.targets.gguf import files as gguf
+from export.targets.onnx import graphs as onnx
+from pulse.checkpoint.store import read_source
+from pulse.checkpoint.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
+from pulse.files.folder import OUT, source_recipe, work_folder
+from pulse.files.memory import Meter, check_plan
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
-from pulse.model.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
 from quantize.checkpoint import CONFIG, quantize_checkpoint
-from quantize.folder import OUT, source_recipe, work_folder
 from quantize.load import WEIGHTS, load_model, weights_of
-from quantize.memory import Meter, check_plan
 from quantize.quantization_config import kind_of
 
 # One entry a target: writes its graphs for a model into a folder and says what it wrote.
@@ -208,11 +212,11 @@ def reference_of(bundle: Bundle, source: Path) -> TorchEngine:
 def certifying_engine(bundle: Bundle) -> Engine:
     """What runs a bundle for its certificate: its own runtime, or an interpreter where that exists on devices only."""
     if bundle.manifest.target == "coreml":
-        from export.mil_engine import open_mil_engine  # needs coremltools, which other targets do not
+        from export.targets.coreml.engine import open_mil_engine  # needs coremltools, which other targets do not
 
         return open_mil_engine(bundle)
     if bundle.manifest.target == "gguf":
-        from export.gguf_engine import LlamaEngine  # llama.cpp is compiled when it is installed
+        from export.targets.gguf.engine import LlamaEngine  # llama.cpp is compiled when it is installed
 
         return LlamaEngine(bundle)
     return open_engine(bundle)

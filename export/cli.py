@@ -13,15 +13,15 @@ from typing import Any
 
 from edge_runtime.commandline import Parser, run
 from export.build import TARGETS, build_bundle
-from export.emulated import PROCESSORS
-from export.executorch import DELEGATES, DELEGATION, read_shares
-from export.onnx import STYLES
+from export.certificate.certify import Certificate
+from export.certificate.emulated import PROCESSORS
+from export.certificate.userland import open_userland
 from export.options import KV, Options
-from export.userland import open_userland
-from export.verify import Certificate
+from export.targets.executorch.program import DELEGATES, DELEGATION, read_shares
+from export.targets.onnx.graphs import STYLES
+from pulse.checkpoint.source import NANO, checkpoint_folder
+from pulse.files.memory import Meter, parse_size
 from quantize.load import WEIGHTS
-from quantize.memory import Meter, parse_size
-from quantize.source import NANO, checkpoint_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,14 +7,15 @@ from pathlib import Path
 import torch
 
 from edge_runtime.bundle import Bundle
-from export import coreml, executorch
 from export.options import options_of
-from pulse.model.checkpoint import read_source
+from export.targets.coreml import packages as coreml
+from export.targets.executorch import program as executorch
+from pulse.checkpoint.store import read_source
+from pulse.checkpoint.weights import iter_tensors
+from pulse.files.memory import BASE, available
 from pulse.model.config import ClipVision, Config
 from pulse.model.llava import Llava
-from pulse.model.weights import iter_tensors
 from quantize.layers import SCALE
-from quantize.memory import BASE, available
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
 
@@ -46,7 +47,7 @@ def certificate_bytes(source: Path, config: Config, weights: str) -> int:
 
 
 def streamed_bytes(bundle: Bundle, source: Path, config: Config, weights: str) -> int:
-    """Peak of a certificate whose sides are in memory one after the other: see export.streamed.
+    """Peak of a certificate whose sides are in memory one after the other: see export.certificate.streamed.
 
     What a bundle takes to run was measured on PULSE-7B's shape; ExecuTorch keeps keys and values of the whole context.
     """

@@ -13,15 +13,15 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
-from export.across import Agreement, agreement, as_table, read_pages
 from export.build import certificate_of, certifying_engine, example_pages, reference_of
-from export.bundle import as_the_checkpoint_says, weights_digest
-from export.emulated import PROCESSORS
+from export.certificate.across import Agreement, agreement, as_table, read_pages
+from export.certificate.certify import Certificate
+from export.certificate.emulated import PROCESSORS
+from export.certificate.userland import open_userland
+from export.manifest import as_the_checkpoint_says, weights_digest
 from export.plan import room
-from export.userland import open_userland
-from export.verify import Certificate
-from quantize.memory import parse_size
-from quantize.source import NANO, checkpoint_folder
+from pulse.checkpoint.source import NANO, checkpoint_folder
+from pulse.files.memory import parse_size
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from quantize.clip import clipped
 from quantize.integers import IntWeight, Scheme, dequantize, grouped, quantize
+from quantize.scale_search import clipped
 
 POWERS = tuple(k / 20 for k in range(20))
 

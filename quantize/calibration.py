@@ -19,9 +19,9 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.ecg.photo import photograph
+from pulse.ecg.paper.render import render
+from pulse.ecg.photo.photograph import photograph
 from pulse.ecg.ptbxl import PtbXl
-from pulse.ecg.render import render
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 
 from edge_runtime.errors import UserError
-from pulse.model.checkpoint import read_source
-from pulse.model.published import ORIGINAL, Published
-from pulse.model.tokenizer import TOKENIZER, write_tokenizer
-from pulse.model.weights import iter_tensors
+from pulse.checkpoint.published import ORIGINAL, Published
+from pulse.checkpoint.store import read_source
+from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
+from pulse.checkpoint.weights import iter_tensors
+from pulse.files.folder import OUT, source_recipe, work_folder
+from pulse.files.memory import BASE, Meter, check_plan
 from quantize import layers, methods, nf4
 from quantize.calibration import Calibration
-from quantize.folder import OUT, source_recipe, work_folder
 from quantize.integers import Scheme, quantize
-from quantize.memory import BASE, Meter, check_plan
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
 from quantize.shards import SHARD_BYTES, ShardWriter

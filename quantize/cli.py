@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
+from pulse.checkpoint.source import checkpoint_folder
+from pulse.files.memory import parse_size
 from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
 from quantize.dequantize import dequantize_checkpoint
-from quantize.memory import parse_size
 from quantize.methods import METHODS
 from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
-from quantize.source import checkpoint_folder
 
 RTN, FLOAT16 = "rtn", "float16"
 

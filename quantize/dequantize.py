@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from pulse.files.folder import new_folder
 from quantize.checkpoint import CONFIG, copy_side_files, read_config
-from quantize.folder import new_folder
 from quantize.load import load_model
 from quantize.quantization_config import kind_of
 from quantize.shards import ShardWriter

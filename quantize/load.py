@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from pulse.model.checkpoint import load_state, read_source
+from pulse.checkpoint.store import load_state, read_source
+from pulse.checkpoint.weights import iter_tensors
 from pulse.model.config import Config
 from pulse.model.llava import Llava
-from pulse.model.weights import iter_tensors
 from quantize import nf4
 from quantize.integers import GROUP_SIZES, Scheme
 from quantize.layers import PACKED, SCALE, SHAPE, ZERO, IntLayer, int_layer, quantized
@@ -26,7 +26,7 @@ WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
 def load_model(folder: Path, weights: str | None = None, halves: bool = False) -> tuple[Llava, Config]:
     """The model in eval mode, computing in float32, and its config.
 
-    halves: float16 weights of a quantized checkpoint stay so, in the mapped file; export.graphs.widen makes them
+    halves: float16 weights of a quantized checkpoint stay so, in the mapped file; export.graph.parts.widen makes them
     float32 when their part's turn comes.
 
     weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same

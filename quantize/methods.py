@@ -16,17 +16,17 @@ from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.checkpoint import load_state, read_source
+from pulse.checkpoint.store import load_state, read_source
+from pulse.checkpoint.weights import iter_tensors
+from pulse.files.memory import BASE, give_back
 from pulse.model.config import Config
 from pulse.model.llama import Layer, rotary
 from pulse.model.llava import Llava
-from pulse.model.weights import iter_tensors
 from quantize.awq import clip_to_integers, input_factors
 from quantize.calibration import Calibration, Pages, dialogues, page_features
 from quantize.gptq import gptq
 from quantize.integers import IntWeight, Scheme, dequantize
 from quantize.layers import stored
-from quantize.memory import BASE, give_back
 from quantize.precision import Precision
 from quantize.steps import Found, Steps
 

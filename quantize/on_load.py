@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError, shorten
-from pulse.model.checkpoint import load_state, read_source
+from pulse.checkpoint.store import load_state, read_source
+from pulse.checkpoint.weights import iter_tensors
 from pulse.model.config import Config
 from pulse.model.llava import Llava
-from pulse.model.weights import iter_tensors
 from quantize.nf4 import NF4, Nf4Linear, stored
 from quantize.precision import part_of
 from quantize.quantization_config import kind_of

@@ -1,4 +1,4 @@
-"""Safetensors folders written a tensor at a time, in the layout that pulse.model.weights reads.
+"""Safetensors folders written a tensor at a time, in the layout that pulse.checkpoint.weights reads.
 
 Each shard is recorded with its digest as soon as it is whole, so a run that was cut off can go on from it.
 """
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_runtime.bundle import sha256_file
-from pulse.model.weights import INDEX, SINGLE
+from pulse.checkpoint.weights import INDEX, SINGLE
 
 SHARD_BYTES = 1 << 29
 

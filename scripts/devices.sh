@@ -25,4 +25,4 @@ if [ ${#missing[@]} != 0 ]; then
         echo "note: the tests of devices are left out; as root: apt-get install ${missing[*]}" >&2
     fi
 fi
-"$python" -m export.userland >/dev/null || echo "note: the tests of emulated ARM are left out" >&2
+"$python" -m export.certificate.userland >/dev/null || echo "note: the tests of emulated ARM are left out" >&2

@@ -52,8 +52,8 @@ def _walk(app) -> Iterator[str | Step]:  # type: ignore[no-untyped-def]
     """Yields a condition to wait for, or the name of a screen to save."""
     from demo_app.paths import EXAMPLES
     from demo_app.ui.browse import choose_picture
-    from demo_app.ui.look import t
     from demo_app.ui.settings_screen import _encrypt
+    from demo_app.ui.style import t
 
     def example(name: str) -> None:
         app.open_picture(EXAMPLES / f"{name}.jpg", t(f"example.{name}"))

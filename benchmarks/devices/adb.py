@@ -1,9 +1,9 @@
 """An Android phone at the end of a USB cable: adb://SERIAL, or adb:// where there is only one.
 
-The phone needs nothing installed: export.userland's aarch64 Linux, the one that QEMU runs here, is pushed to
-/data/local/tmp and started there by its own loader, as adb's shell user; Android's kernel runs glibc programs as well.
-So the wheels that were emulated are the ones that are measured, on the phone's processor, without its accelerators.
-Runtime and bundle stay on the phone for the next run.
+The phone needs nothing installed: export.certificate.userland's aarch64 Linux, the one that QEMU runs here, is pushed
+to /data/local/tmp and started there by its own loader, as adb's shell user; Android's kernel runs glibc programs as
+well. So the wheels that were emulated are the ones that are measured, on the phone's processor, without its
+accelerators. Runtime and bundle stay on the phone for the next run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 
 import edge_runtime
 from benchmarks.devices.local import answer_of
-from benchmarks.devices.parcels import bundle_parcel, picture_parcel, source_digest
+from benchmarks.devices.uploads import bundle_parcel, picture_parcel, source_digest
 from edge_runtime.errors import UserError
-from export.userland import Userland, open_userland
+from export.certificate.userland import Userland, open_userland
 
 _RUNTIME = Path(edge_runtime.__file__).parent
 _FOLDER = "/data/local/tmp/pulse-edge"

@@ -1,7 +1,7 @@
 """emulated://aarch64: the runtime's ARM wheels under QEMU. What it answers counts; how fast, says nothing.
 
 Times, memory and energy are those of an emulator, so they are taken out; certificates get theirs with
-`pulse-verify --emulated aarch64`. export.userland makes the machine.
+`pulse-verify --emulated aarch64`. export.certificate.userland makes the machine.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.devices.local import answer_of
 from edge_runtime.errors import UserError
-from export.emulated import PROCESSORS
-from export.userland import open_userland
+from export.certificate.emulated import PROCESSORS
+from export.certificate.userland import open_userland
 
 # What of edge_runtime.measure's answer is a result.
 _RESULTS = ("prompt_positions", "image_positions", "tokens", "token_ids", "probabilities")

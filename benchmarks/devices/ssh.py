@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from benchmarks.devices.jetson import energy, power_mode
 from benchmarks.devices.local import answer_of
-from benchmarks.devices.parcels import (
+from benchmarks.devices.uploads import (
     Parcel,
     bundle_parcel,
     install_script,

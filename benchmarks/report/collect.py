@@ -10,19 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import latency, retention
 from benchmarks.devices import open_device
 from benchmarks.devices.profile import Profile
+from benchmarks.devices.roofline import runs_of
 from benchmarks.environment import environment
-from benchmarks.estimate import estimates
-from benchmarks.roofline import runs_of
 from benchmarks.sample import FOLD, SAMPLE
 from benchmarks.subjects import about_bundle
+from benchmarks.verbs import latency, retention
+from benchmarks.verbs.estimate import estimates
 from edge_runtime.bundle import Bundle
 from export.build import example_pages
-from export.emulated import emulate
-from export.userland import Userland, open_userland
-from export.verify import CERTIFICATE
+from export.certificate.certify import CERTIFICATE
+from export.certificate.emulated import emulate
+from export.certificate.userland import Userland, open_userland
 
 SCHEMA_VERSION = 1
 # (what is counted, its title, how many) -> the same things, counted for whoever watches.

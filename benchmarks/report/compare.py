@@ -13,9 +13,9 @@ from typing import Any
 
 import jsonschema
 
-from benchmarks import retention
-from benchmarks.latency import HIGHER_IS_BETTER, ROWS
-from benchmarks.spread import slower
+from benchmarks.metrics.spread import slower
+from benchmarks.verbs import retention
+from benchmarks.verbs.latency import HIGHER_IS_BETTER, ROWS
 from edge_runtime.errors import UserError, shorten
 
 SCHEMA = Path(__file__).with_name("schema.json")

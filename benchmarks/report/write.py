@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from benchmarks.latency import ROWS
 from benchmarks.report import summary
 from benchmarks.report.plots import draw
-from benchmarks.retention import FIGURES
 from benchmarks.sample import data_folder
+from benchmarks.verbs.latency import ROWS
+from benchmarks.verbs.retention import FIGURES
+from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl
-from pulse.ecg.render import render
-from quantize.folder import new_folder
+from pulse.files.folder import new_folder
 
 SHOWN = 6  # pages of records that changed their answer
 _FOLDER = Path(__file__).parent

@@ -11,8 +11,8 @@ from kivy.uix.widget import Widget
 
 from demo_app.ui import phone
 from demo_app.ui.controls import PushButton
-from demo_app.ui.kit import Scroll, Text
-from demo_app.ui.look import t
+from demo_app.ui.style import t
+from demo_app.ui.widgets import Scroll, Text
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:

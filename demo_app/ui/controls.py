@@ -13,10 +13,10 @@ from kivy.uix.label import Label
 from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
-from demo_app.ui import look
+from demo_app.ui import style as look
 from demo_app.ui.icons import Icon
-from demo_app.ui.kit import RADIUS, Text, paint
-from demo_app.ui.look import TOUCH, gap, text_size
+from demo_app.ui.style import TOUCH, gap, text_size
+from demo_app.ui.widgets import RADIUS, Text, paint
 
 _KINDS = {  # fill, text, border
     "primary": ("accent", "on_accent", None),

@@ -8,11 +8,12 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.outline import WHOLE, Corners
-from demo_app.ui import look, phone
+from demo_app.ui import phone
+from demo_app.ui import style as look
 from demo_app.ui.controls import PushButton
-from demo_app.ui.kit import Column, Row, Scroll, Text, banner
-from demo_app.ui.look import gap, t
 from demo_app.ui.picture import CropView
+from demo_app.ui.style import gap, t
+from demo_app.ui.widgets import Column, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo

@@ -9,12 +9,12 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
-from demo_app.ui import look
+from demo_app.ui import style as look
 from demo_app.ui.controls import Field, PushButton
-from demo_app.ui.kit import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
-from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.result import Findings, TurnCard, share_dialog
+from demo_app.ui.style import gap, t
+from demo_app.ui.widgets import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo

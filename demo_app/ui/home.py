@@ -15,12 +15,13 @@ from kivy.uix.widget import Widget
 from PIL import Image
 
 from demo_app.paths import EXAMPLES
-from demo_app.ui import look, phone
+from demo_app.ui import phone
+from demo_app.ui import style as look
 from demo_app.ui.browse import choose_picture
 from demo_app.ui.controls import Overlay, PushButton
-from demo_app.ui.kit import Bar, Busy, Card, Column, Row, Scroll, Text, banner, paint
-from demo_app.ui.look import gap, t
 from demo_app.ui.picture import for_screen, texture_of
+from demo_app.ui.style import gap, t
+from demo_app.ui.widgets import Bar, Busy, Card, Column, Row, Scroll, Text, banner, paint
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:

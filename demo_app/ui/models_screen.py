@@ -8,12 +8,12 @@ from kivy.uix.widget import Widget
 
 from demo_app.benchmark import ROWS, RUNS
 from demo_app.bundles import Installed
-from demo_app.ui import look
+from demo_app.ui import style as look
 from demo_app.ui.browse import choose_bundle
 from demo_app.ui.controls import PushButton
 from demo_app.ui.home import model_state, progress
-from demo_app.ui.kit import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
-from demo_app.ui.look import t
+from demo_app.ui.style import t
+from demo_app.ui.widgets import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from demo_app.ui import phone
 from demo_app.ui.controls import PushButton
-from demo_app.ui.kit import Dialog, Text
-from demo_app.ui.look import t
+from demo_app.ui.style import t
+from demo_app.ui.widgets import Dialog, Text
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from kivy.uix.widget import Widget
 from PIL import Image
 
 from demo_app.outline import Corners, is_convex
-from demo_app.ui import look
+from demo_app.ui import style as look
 
 _MOST = 6.0
 

@@ -10,12 +10,12 @@ from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
 from demo_app.strings import finding_name
-from demo_app.ui import look
+from demo_app.ui import style as look
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import model_state
-from demo_app.ui.kit import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
-from demo_app.ui.look import gap, t
 from demo_app.ui.picture import ZoomView
+from demo_app.ui.style import gap, t
+from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo

@@ -12,11 +12,11 @@ from kivy.uix.widget import Widget
 
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import LANGUAGES
-from demo_app.ui import look
+from demo_app.ui import style as look
 from demo_app.ui.browse import choose_key
 from demo_app.ui.controls import Field, PushButton
-from demo_app.ui.kit import Card, Column, Dialog, Row, Scroll, Text, banner
-from demo_app.ui.look import t
+from demo_app.ui.style import t
+from demo_app.ui.widgets import Card, Column, Dialog, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
     from demo_app.app import PulseDemo

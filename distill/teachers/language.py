@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from distill.pack import Pack
+from distill.dataset_cache import Pack
 from distill.score import multilabel
 from distill.targets import Targets
 from edge_runtime.errors import UserError
@@ -29,16 +29,16 @@ from edge_runtime.manifest import FindingSpec, PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
+from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
+from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.ecg.render import render
+from pulse.files.folder import source_recipe
 from pulse.model.config import Config
 from pulse.model.engine import TorchCache, TorchEngine
 from pulse.model.llava import Llava
-from pulse.model.tokenizer import TOKENIZER, write_tokenizer
-from quantize.folder import source_recipe
 from quantize.load import load_model
 from quantize.on_load import load_in_bits
-from quantize.source import checkpoint_folder
 
 TEACHERS = "teachers.csv"
 FIGURES = ("auc", "hard_auc", "f1", "hamming")
@@ -46,7 +46,7 @@ _KEPT_EVERY = 50  # records; a 7B takes seconds for one
 
 
 class LanguageTeacher:
-    """name: as `quantize.source.checkpoint_folder` takes it. Its own files lie in `folder`. bits: 4 or 8
+    """name: as `pulse.checkpoint.source.checkpoint_folder` takes it. Its own files lie in `folder`. bits: 4 or 8
     to hold a float checkpoint's decoder in, by bitsandbytes; None as the checkpoint has it.
 
     Raises UserError when it is no checkpoint, or `folder` holds what another one said.

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from distill.dataset_cache import Pack
 from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
-from distill.pack import Pack
 from distill.score import multilabel
 from distill.targets import Targets, label_loss
 from pulse.ecg.ptbxl import SUPERCLASSES

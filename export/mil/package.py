@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import UserError
-from export.coreml_tools import quiet_coremltools
+from export.targets.coreml.tools import quiet_coremltools
 
 with quiet_coremltools():
     from coremltools.proto import MIL_pb2, Model_pb2

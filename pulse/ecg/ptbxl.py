@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pulse.ecg.formats.wfdb import read_wfdb
 from pulse.ecg.record import Record, RecordError
-from pulse.ecg.wfdb import read_wfdb
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 _COLUMNS = {100: "filename_lr", 500: "filename_hr"}

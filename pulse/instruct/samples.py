@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pulse.ecg.photo import photograph
+from pulse.ecg.paper.variety import varied_page
+from pulse.ecg.photo.photograph import photograph
 from pulse.ecg.record import Record
-from pulse.ecg.variety import varied_page
 from pulse.instruct.converse import Piece, conversations
 from pulse.instruct.facts import Facts
 from pulse.instruct.intervals import measure

@@ -59,7 +59,7 @@ class EfficientVision:
         return -(-self.height // (32 * self.pool)), -(-self.width // (32 * self.pool))
 
 
-# Towers whose tokens are a page's grid of cells (pulse.model.conv.GridTower).
+# Towers whose tokens are a page's grid of cells (pulse.model.towers.conv.GridTower).
 GridVision = ConvVision | EfficientVision
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pulse.model.clip import ClipTower
 from pulse.model.config import ClipVision, Config, ConvVision, GridVision
-from pulse.model.conv import ConvTower, GridTower
-from pulse.model.efficientnet import EfficientTower
 from pulse.model.llama import LanguageModel
+from pulse.model.towers.clip import ClipTower
+from pulse.model.towers.conv import ConvTower, GridTower
+from pulse.model.towers.efficientnet import EfficientTower
 
 
 class Projector(nn.Module):

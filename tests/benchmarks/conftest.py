@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export.build import build_bundle
-from quantize.source import checkpoint_folder
+from pulse.checkpoint.source import checkpoint_folder
 
 EXAMPLES = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import pages, ptbxl_super
 from benchmarks.cli import main
 from benchmarks.output import write_json
+from benchmarks.tasks import ptbxl_super
+from benchmarks.verbs import pages
+from pulse.checkpoint.source import checkpoint_folder
 from quantize.dequantize import dequantize_checkpoint
-from quantize.source import checkpoint_folder
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
 PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"

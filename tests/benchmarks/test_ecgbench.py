@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.answers import Answered
-from benchmarks.ecgbench.parsing import Letters, gold_letter, joined, labels, options, selected
-from benchmarks.ecgbench.scoring import record_of, score
-from benchmarks.ecgbench.subsets import SUBSETS
-from benchmarks.ecgbench.text import STATEMENTS, named
+from benchmarks.tasks.ecgbench.parsing import Letters, gold_letter, joined, labels, options, selected
+from benchmarks.tasks.ecgbench.scoring import record_of, score
+from benchmarks.tasks.ecgbench.subsets import SUBSETS
+from benchmarks.tasks.ecgbench.text import STATEMENTS, named
 from edge_runtime.errors import UserError
 from pulse.instruct.facts import Facts
 from pulse.instruct.questions import Turn

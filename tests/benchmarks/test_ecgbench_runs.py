@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.ecgbench.read import rows
-from benchmarks.ecgbench.subsets import SUBSETS
+from benchmarks.tasks.ecgbench.read import rows
+from benchmarks.tasks.ecgbench.subsets import SUBSETS
 from edge_runtime.errors import UserError
 from tests.openai_server import serving
 

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.devices import open_device
-from benchmarks.latency import ROWS, measure
-from benchmarks.spread import figure, slower
+from benchmarks.metrics.spread import figure, slower
+from benchmarks.verbs.latency import ROWS, measure
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
 

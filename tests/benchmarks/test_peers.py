@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import peers
 from benchmarks.cli import main
+from benchmarks.verbs import peers
 from quantize.layers import IntLinear
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
+from benchmarks.verbs.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.checkpoint import load_checkpoint, read_source
+from pulse.checkpoint.store import load_checkpoint, read_source
+from pulse.checkpoint.tokenizer import write_tokenizer
 from pulse.model.config import Config
 from pulse.model.llava import Llava
-from pulse.model.tokenizer import write_tokenizer
 from tests.golden import GOLDEN
 
 VISION, TEXT = SHAPES["tiny"]

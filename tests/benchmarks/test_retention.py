@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks.cli import main
-from benchmarks.retention import compare, verdict
+from benchmarks.verbs.retention import compare, verdict
+from pulse.checkpoint.source import checkpoint_folder
 from pulse.ecg.ptbxl import SUPERCLASSES
-from quantize.source import checkpoint_folder
 
 GOLD = {k: ("MI",) if k % 2 else ("NORM",) for k in range(40)}
 

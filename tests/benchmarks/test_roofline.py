@@ -11,13 +11,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.cli import main
+from benchmarks.devices.graph_work import Work, graph_work, phases
 from benchmarks.devices.profile import FOLDER, read_profile
-from benchmarks.graph_work import Work, graph_work, phases
-from benchmarks.roofline import PHASES, Fit, Peak, Run, estimate, fit, left_out, probe
+from benchmarks.devices.roofline import PHASES, Fit, Peak, Run, estimate, fit, left_out, probe
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from export.build import build_bundle
-from quantize.source import checkpoint_folder
+from pulse.checkpoint.source import checkpoint_folder
 
 PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"
 

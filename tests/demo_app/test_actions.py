@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.spread import figure
+from benchmarks.metrics.spread import figure
 from demo_app.actions import Actions
 from demo_app.benchmark import percentile
 from demo_app.reader import Reader

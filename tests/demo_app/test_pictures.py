@@ -10,8 +10,8 @@ from demo_app.crop import homography, straighten, turned
 from demo_app.outline import WHOLE, is_convex, propose
 from demo_app.quality import judge
 from edge_runtime.errors import UserError
-from pulse.ecg import photo_geometry as geometry
-from pulse.ecg.photo import photograph
+from pulse.ecg.photo import geometry
+from pulse.ecg.photo.photograph import photograph
 
 
 def laid(page, corners, desk=60, size=(1200, 900)):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from distill.dataset_cache import Pack, build_pack
 from distill.decoder import DecoderRun
-from distill.pack import Pack, build_pack
 from distill.recipe import Recipe
 from distill.teachers.signal import SignalRun
 from distill.tower import TowerRun

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from distill.pack import open_pack
+from distill.dataset_cache import open_pack
+from distill.distributed import Team
 from distill.recipe import Recipe, distill
 from distill.students import NANO
 from distill.targets import build_targets
-from distill.team import Team
 from distill.tower import train_tower
 
 

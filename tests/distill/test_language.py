@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from distill import advise as advising
-from distill.advise import advise
+from distill import logit_cache as advising
+from distill.dataset_cache import Pack
 from distill.decoder import Lessons, Speaker
 from distill.dialogues import Packer, collate
 from distill.features import cache_features
-from distill.pack import Pack
+from distill.logit_cache import advise
 from distill.pages import PageMix, Pages
 from distill.recipe import Recipe, distill
 from distill.students import NANO
@@ -29,8 +29,8 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.ecg.render import render
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
 from quantize.precision import Precision

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from distill.dataset_cache import Pack
 from distill.features import Features
-from distill.opinions import Opinions, chosen, operating_points, opinions_of
-from distill.pack import Pack
+from distill.soft_targets import Opinions, chosen, operating_points, opinions_of
 from distill.targets import build_targets, softened
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.facts import Facts

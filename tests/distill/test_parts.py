@@ -9,23 +9,23 @@ import pytest
 import torch
 from sklearn import metrics
 
+from distill.dataset_cache import Pack
 from distill.decoder import Lessons, Speaker
 from distill.dialogues import Packer, collate
 from distill.features import Features
 from distill.loop import Average, learning_rate
 from distill.negatives import not_an_ecg
-from distill.pack import Pack
 from distill.pages import PageMix, Pages
 from distill.recipe import Recipe
-from distill.restart import restarted
 from distill.score import auc, bootstrap, calibration_error, hard_figures, macro_auc
 from distill.students import NANO
 from distill.targets import build_targets
+from distill.time_shift import restarted
 from distill.tokens import facts_of, rare_codes, train_tokenizer
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.ecg.variety import varied_page
+from pulse.ecg.paper.variety import varied_page
 from pulse.instruct.questions import SUPERCLASS, Turn, training_turns
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from distill.dataset_cache import Pack
 from distill.loop import Log
-from distill.pack import Pack
 from distill.recipe import Recipe, distill
 from distill.targets import Targets, build_targets, label_loss, softened
 from distill.teachers import signal

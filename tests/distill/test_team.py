@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from distill.curves import draw_curves
+from distill.distributed import Team
 from distill.recipe import distill
-from distill.team import Team
 from edge_runtime.errors import UserError
 from tests.distill.conftest import tiny_recipe
 from tests.distill.one_of_several import main

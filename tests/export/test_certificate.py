@@ -12,12 +12,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import export.onnx
+import export.targets.onnx.graphs
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from export.build import build_bundle, certificate_of
+from export.certificate.certify import certify
 from export.options import Options
-from export.verify import certify
 from pulse.model.engine import TorchEngine
 from quantize.load import load_model
 
@@ -100,10 +100,10 @@ def test_a_shifted_normalization_fails_at_the_pixels(
 def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
     checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export.onnx, "_LARGE", 64)  # the test's own width
+    monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)  # the test's own width
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "pass"
-    assert certificate.warnings == (export.onnx.ROUNDED,)
+    assert certificate.warnings == (export.targets.onnx.graphs.ROUNDED,)
     assert (_accuracy_levels(folder, "vision"), _accuracy_levels(folder, "decoder")) == ({0}, {4})
     stages = {stage.stage: stage for stage in certificate.stages}
     features, logits = stages["vision_features"], stages["first_logits"]
@@ -119,7 +119,7 @@ def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken
 def test_exact_products_keep_the_limits_of_float32_in_large_models(
     style: str, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export.onnx, "_LARGE", 64)
+    monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)
     options = Options(exact=style == "nbits")  # the other style always is
     certificate, folder = build_bundle(
         checkpoint, "onnx", "int4", tmp_path / "out", pages, style=style, options=options
@@ -138,7 +138,7 @@ def _accuracy_levels(folder: Path, graph: str) -> set[int]:
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
     bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
     assert _certify(bundle, checkpoint, pages) == ("fail", "pixels")
 
 

@@ -21,10 +21,10 @@ from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.build import build_bundle, certifying_engine
-from export.coreml import LIMITS, write_graphs
+from export.certificate.certify import certify
 from export.mil import MilModel
 from export.mil.package import read_package
-from export.verify import certify
+from export.targets.coreml.packages import LIMITS, write_graphs
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.checkpoint import quantize_checkpoint
@@ -209,7 +209,7 @@ def test_a_broken_export_fails_at_its_stage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.stages.GREEDY_TOKENS", 4)  # they come after the stages in question
+    monkeypatch.setattr("export.certificate.stages.GREEDY_TOKENS", 4)  # they come after the stages in question
     loaded = Bundle.load(broken(bundle, tmp_path / "bad", package, change))
     certificate = certify(loaded, certifying_engine(loaded), reference, pages[:1], LIMITS)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", stage)

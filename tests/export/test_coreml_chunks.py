@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from export.coreml import write_graphs
-from export.graphs import layer_chunks
+from export.graph.parts import layer_chunks
 from export.mil import MilModel
+from export.targets.coreml.packages import write_graphs
 from pulse.model.config import ClipVision, Config, Decoder
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava

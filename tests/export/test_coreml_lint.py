@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from export import coreml_lint
-from export.coreml import write_graphs
-from export.coreml_decoder import StatefulDecoder, heads
+from export.targets.coreml import lint as coreml_lint
+from export.targets.coreml.decoder import StatefulDecoder, heads
+from export.targets.coreml.packages import write_graphs
 from pulse.model.config import ClipVision, Config, Decoder
 from quantize.load import load_model
 

@@ -14,9 +14,9 @@ import pytest
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
 from export.build import build_bundle
-from export.emulated import emulate
-from export.stages import STAGES, key, results
-from export.userland import Userland, open_userland, runtime_versions, set_up
+from export.certificate.emulated import emulate
+from export.certificate.stages import STAGES, key, results
+from export.certificate.userland import Userland, open_userland, runtime_versions, set_up
 from export.verify_cli import main
 
 

@@ -22,9 +22,9 @@ from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from export.build import build_bundle
+from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
 from export.cli import main
-from export.executorch import DELEGATES, check_delegate, limits, read_shares, write_graphs
-from export.verify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
+from export.targets.executorch.program import DELEGATES, check_delegate, limits, read_shares, write_graphs
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
@@ -179,7 +179,9 @@ def test_swapped_channels_fail_at_the_vision_features(
 def test_shifted_normalization_fails_at_the_pixels(
     int4: tuple[Path, Certificate], checkpoint: Path, pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.stages.to_pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02))
+    monkeypatch.setattr(
+        "export.certificate.stages.to_pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02)
+    )
     bundle = Bundle.load(int4[0])
     certificate = certify(bundle, open_engine(bundle), TorchEngine(*load_model(checkpoint, "int4")), pages)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", "pixels")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from export.executorch_decoder import CachedDecoder
+from export.targets.executorch.decoder import CachedDecoder
 from pulse.model.llava import Llava
 
 from .conftest import config

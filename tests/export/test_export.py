@@ -11,16 +11,16 @@ import onnx
 import pytest
 
 import export.build
-import export.onnx
+import export.targets.onnx.graphs
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from export.build import TARGETS, build_bundle, certificate_of
+from export.certificate.certify import not_run
 from export.cli import main
-from export.verify import not_run
+from pulse.files.memory import MEMORY
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main as quantize
-from quantize.memory import MEMORY
 from quantize.precision import Precision
 
 STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
@@ -83,7 +83,7 @@ def test_command_exits_1_when_the_certificate_fails(
     assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["certificate"]["status"] == "pass"
-    monkeypatch.setattr("export.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
+    monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
     assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
     assert "first differs from the model at: pixels" in capsys.readouterr().out
     assert (tmp_path / "bad" / "certificate.json").is_file()
@@ -235,7 +235,7 @@ def test_too_low_a_limit_is_refused_before_any_work(
 def test_weights_beside_the_graph_give_the_same_bundle(
     checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export.onnx, "_EXTERNAL_ABOVE", 0)
+    monkeypatch.setattr(export.targets.onnx.graphs, "_EXTERNAL_ABOVE", 0)
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "b", pages)
     assert (folder / "decoder.onnx.data").is_file()
     assert certificate.status == "pass"

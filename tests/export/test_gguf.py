@@ -19,21 +19,21 @@ from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from export.build import build_bundle, reference_of
+from export.certificate.certify import Certificate
 from export.cli import main
-from export.gguf import warnings, write_graphs
-from export.gguf_decoder import write_decoder
-from export.gguf_engine import LlamaEngine
-from export.gguf_tensors import paired, q4_0
-from export.verify import Certificate
-from pulse.model.clip import ClipTower
+from export.targets.gguf.decoder import write_decoder
+from export.targets.gguf.engine import LlamaEngine
+from export.targets.gguf.files import warnings, write_graphs
+from export.targets.gguf.tensors import paired, q4_0
+from pulse.checkpoint.source import checkpoint_folder
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
+from pulse.model.towers.clip import ClipTower
 from quantize.integers import Scheme
 from quantize.layers import IntLinear
 from quantize.load import load_model, quantize_model
 from quantize.precision import Precision
-from quantize.source import checkpoint_folder
 from tests.golden import GOLDEN, case
 
 from .conftest import config as tiny

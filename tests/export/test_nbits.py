@@ -12,8 +12,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from export.half import store_as_half
-from export.nbits import use_runtime_operators
+from export.targets.onnx.half import store_as_half
+from export.targets.onnx.nbits import use_runtime_operators
 from quantize.integers import INT4, INT8, Scheme, unpack
 from quantize.layers import quantized
 from quantize.load import quantize_model

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from export.near_ties import near_ties
+from export.certificate.near_ties import near_ties
 
 
 @dataclasses.dataclass

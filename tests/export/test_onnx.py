@@ -17,9 +17,9 @@ from edge_runtime.engines.onnx import session_options
 from edge_runtime.engines.onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import ModelSpec
-from export.bundle import manifest_of
-from export.graphs import DecoderGraph, EmbedGraph, VisionGraph
-from export.onnx import write_graphs
+from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
+from export.manifest import manifest_of
+from export.targets.onnx.graphs import write_graphs
 from pulse.model.config import Decoder
 from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint

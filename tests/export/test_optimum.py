@@ -16,10 +16,10 @@ import pytest
 
 from edge_runtime.engines.onnx_decoders import BoundDecoder
 from edge_runtime.manifest import ModelSpec
-from export.bundle import manifest_of
-from export.onnx import write_graphs
+from export.manifest import manifest_of
+from export.targets.onnx.graphs import write_graphs
+from pulse.checkpoint.source import checkpoint_folder
 from quantize.load import load_model
-from quantize.source import checkpoint_folder
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("optimum.exporters.onnx")

@@ -24,11 +24,11 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export import verify_cli
 from export.build import build_bundle, certificate_of
+from export.certificate.certify import Certificate
 from export.cli import main
-from export.kv import kv_scales
+from export.graph.kv import kv_scales
 from export.options import Options, with_options
-from export.verify import Certificate
-from pulse.model.checkpoint import read_source
+from pulse.checkpoint.store import read_source
 from pulse.model.config import Config
 from quantize.load import load_model
 from tests.golden import CASES, GOLDEN, case

@@ -10,7 +10,7 @@ from edge_runtime import image
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
 from export.build import build_bundle, example_pages
-from quantize.source import checkpoint_folder
+from pulse.checkpoint.source import checkpoint_folder
 
 
 def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:

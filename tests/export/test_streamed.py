@@ -10,15 +10,16 @@ import pytest
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine
-from export import build, plan, stages
+from export import build, plan
 from export.build import build_bundle, certificate_of, certifying_engine, reference_of
+from export.certificate import stages
+from export.certificate.certify import EXACT, Certificate, certify
+from export.certificate.streamed import Script, certify_streamed
 from export.options import Options, options_of, with_options
-from export.streamed import Script, certify_streamed
-from export.verify import EXACT, Certificate, certify
-from pulse.model.checkpoint import read_source
+from pulse.checkpoint.store import read_source
+from pulse.files.memory import BASE
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
-from quantize.memory import BASE
 from tests.golden import GOLDEN
 
 IMAGES = GOLDEN / "images"

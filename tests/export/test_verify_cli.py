@@ -11,8 +11,8 @@ import pytest
 
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import CannotRunHere
-from export.across import Reading, agreement
 from export.build import build_bundle
+from export.certificate.across import Reading, agreement
 from export.verify_cli import main
 from quantize.load import load_model
 

@@ -16,9 +16,9 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, arranged, canvas, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
-from pulse.model.checkpoint import load_checkpoint
+from pulse.checkpoint.store import load_checkpoint
+from pulse.checkpoint.tokenizer import write_tokenizer
 from pulse.model.engine import TorchEngine
-from pulse.model.tokenizer import write_tokenizer
 from tests.golden import CASES, GOLDEN, MODELS, case
 
 NEW = 24  # tokens of each golden answer

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import save_file
 
 from edge_runtime.errors import UserError
-from pulse.model.checkpoint import load_checkpoint, read_source, save_checkpoint
-from pulse.model.clip import ClipTower
+from pulse.checkpoint.store import load_checkpoint, read_source, save_checkpoint
 from pulse.model.config import ClipVision, Config, ConvVision, Decoder
-from pulse.model.conv import ConvTower, deepen, fold_norms, unfold_norms
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
+from pulse.model.towers.clip import ClipTower
+from pulse.model.towers.conv import ConvTower, deepen, fold_norms, unfold_norms
 
 TEXT = Decoder(
     vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=8,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pulse.ecg.photo import EFFECTS, photograph
+from pulse.ecg.photo.photograph import EFFECTS, photograph
 
 
 def drawn_page(height: int = 384, width: int = 544) -> np.ndarray:

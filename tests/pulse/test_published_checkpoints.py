@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
-from pulse.model.checkpoint import load_checkpoint, read_source
+from pulse.checkpoint.store import load_checkpoint, read_source
 from pulse.model.engine import TorchEngine
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model

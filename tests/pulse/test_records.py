@@ -10,10 +10,10 @@ import pytest
 import wfdb
 
 from pulse.ecg.check import checked, lead_name, millivolts
-from pulse.ecg.read import read_record
+from pulse.ecg.formats.read import read_record
+from pulse.ecg.formats.table import read_table
+from pulse.ecg.formats.wfdb import read_wfdb
 from pulse.ecg.record import LEADS, Record, RecordError
-from pulse.ecg.table import read_table
-from pulse.ecg.wfdb import read_wfdb
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
 REAL = PTBXL / "records100" / "00000" / "00010_lr"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pulse.ecg.paper.render import LAYOUTS, Style, render
+from pulse.ecg.paper.variety import varied_page
 from pulse.ecg.record import LEADS, Record
-from pulse.ecg.render import LAYOUTS, Style, render
-from pulse.ecg.variety import varied_page
 
 BARE = Style(minor=None, major=None, paper=(255, 255, 255), ink=(0, 0, 0), lead_names=False, separators=False)
 

@@ -12,7 +12,7 @@ from compressed_tensors.quantization import QuantizationConfig
 from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
-from pulse.model.weights import iter_tensors
+from pulse.checkpoint.weights import iter_tensors
 from quantize.checkpoint import quantize_checkpoint, read_config
 from quantize.cli import main
 from quantize.integers import Scheme, dequantize, quantize

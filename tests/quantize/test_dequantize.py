@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.source import checkpoint_folder
 from quantize.cli import main
 from quantize.dequantize import dequantize_checkpoint
 from quantize.load import load_model
-from quantize.source import checkpoint_folder
 
 
 def test_the_same_values_in_float16(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,13 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from benchmarks.random_checkpoint import SHAPES, write_random_checkpoint
+from benchmarks.verbs.random_checkpoint import SHAPES, write_random_checkpoint
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
-from pulse.model.checkpoint import load_checkpoint, read_source
+from pulse.checkpoint.store import load_checkpoint, read_source
+from pulse.checkpoint.tokenizer import TOKENIZER
+from pulse.files.memory import MEMORY
 from pulse.model.llava import Llava
-from pulse.model.tokenizer import TOKENIZER
 from quantize import methods
 from quantize.calibration import Calibration, Pages, calibration_pages, dialogues, page_features
 from quantize.checkpoint import quantize_checkpoint
@@ -32,7 +33,6 @@ from quantize.gptq import gptq
 from quantize.integers import INT4
 from quantize.layers import stored
 from quantize.load import load_model
-from quantize.memory import MEMORY
 from quantize.precision import Precision
 from quantize.steps import Steps
 

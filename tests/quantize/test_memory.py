@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import safe_open, save_file
 
 from edge_runtime.errors import UserError
-from quantize.memory import MEMORY, Meter, _status, check_plan, in_child, parse_size, release_mapped
+from pulse.files.memory import MEMORY, Meter, _status, check_plan, in_child, parse_size, release_mapped
 
 BYTES = 200_000_000
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")

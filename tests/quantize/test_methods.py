@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from quantize.awq import clip_to_integers, input_factors
-from quantize.clip import clipped_parameters
 from quantize.gptq import gptq
 from quantize.integers import INT4, INT8, IntWeight, Scheme, dequantize, grouped, parameters, quantize
+from quantize.scale_search import clipped_parameters
 
 
 def layer() -> tuple[torch.Tensor, torch.Tensor]:

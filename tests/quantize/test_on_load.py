@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.source import NANO, checkpoint_folder
 from quantize import on_load
 from quantize.load import load_model
 from quantize.nf4 import Nf4Linear, stored
 from quantize.on_load import load_in_bits
-from quantize.source import NANO, checkpoint_folder
 from tests.golden import GOLDEN
 
 pytest.importorskip("bitsandbytes")

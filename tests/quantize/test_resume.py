@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.random_checkpoint import SHAPES, write_random_checkpoint
+from benchmarks.verbs.random_checkpoint import SHAPES, write_random_checkpoint
 from edge_runtime.errors import UserError
+from pulse.files.folder import OUT, work_folder
 from quantize import checkpoint as module
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main
-from quantize.folder import OUT, work_folder
 from quantize.precision import Precision
 from quantize.shards import ShardWriter
 

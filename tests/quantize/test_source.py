@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import UserError
-from quantize.source import checkpoint_folder
+from pulse.checkpoint.source import checkpoint_folder
 
 
 def test_a_hub_id_in_the_cache_is_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from phone import Phone
 from benchmarks.devices import open_device
 from benchmarks.devices.adb import Adb, battery, thermal_status
 from edge_runtime.errors import UserError
-from export.userland import Userland
+from export.certificate.userland import Userland
 
 BATTERY = """Current Battery Service state:
   AC powered: false
@@ -61,7 +61,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: Callable[[str, 
 
 @pytest.fixture
 def userland(tmp_path: Path) -> Userland:
-    """This machine's loader, Python and packages, laid out as export.userland lays out Debian's."""
+    """This machine's loader, Python and packages, laid out as export.certificate.userland lays out Debian's."""
     folder = tmp_path / "userland"
     (folder / "root/usr/bin").mkdir(parents=True)
     (folder / "root/usr/lib").mkdir()

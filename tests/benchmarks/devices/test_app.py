@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.devices import open_device
 from benchmarks.environment import bundle_digest
-from benchmarks.latency import measure
+from benchmarks.verbs.latency import measure
 from demo_app.benchmark import measure as measure_in_app
 from demo_app.benchmark import report
 from demo_app.reader import Reader

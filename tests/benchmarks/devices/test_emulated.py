@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import latency
 from benchmarks.devices import open_device
+from benchmarks.verbs import latency
 from edge_runtime.errors import UserError
-from export.userland import open_userland
+from export.certificate.userland import open_userland
 
 
 def test_answers_as_here_and_tells_no_times(bundle: Path, page: Path) -> None:

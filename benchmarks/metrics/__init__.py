@@ -1,0 +1,3 @@
+"""Figures with their intervals."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What answers are scored on: one file or package a task."""
+
+from __future__ import annotations

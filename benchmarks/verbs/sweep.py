@@ -1,0 +1,155 @@
+"""What each way to quantize costs: a ladder of schemes and methods, each against the float32 model on the same pages.
+
+A rung is SCHEME, SCHEME:METHOD or either with parts in other precisions, as in int4-g32:gptq+vision=8+head=8; "float16"
+is the first rung. All of them run in torch, so the figures are those of the weights alone and not of a format.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.subjects import torch_session
+from edge_runtime.errors import UserError
+from edge_runtime.preprocess import pixels
+from edge_runtime.session import Session
+from pulse.checkpoint.weights import iter_tensors
+from quantize.calibration import Calibration, calibration_pages
+from quantize.checkpoint import quantize_checkpoint
+from quantize.methods import METHODS
+from quantize.precision import Precision
+
+FLOAT16, RTN = "float16", "rtn"
+EIGHT = "+vision=8+embeddings=8+head=8"
+RUNGS = (
+    FLOAT16,
+    "int8",
+    *(f"int4-g{size}:{method}" for size in (32, 64, 128) for method in (RTN, *METHODS)),
+    "int4-g32-asym:rtn",
+    "int4-g32-asym:gptq",
+    "nf4",
+    "int4-g32:rtn+vision=8",
+    "int4-g32:rtn+embeddings=8",
+    "int4-g32:rtn+head=8",
+    "int4-g32:rtn+head=4",
+    f"int4-g32:gptq{EIGHT}",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rung's figures over all pages, against float32.
+
+    bytes: of weights. logits: relative L2 difference of the logits after the first turn, mean over pages. difference:
+    mean absolute difference of the findings' probabilities, with a 95 % interval that draws pages; largest: the
+    largest.
+    flips: probabilities on the other side of 0.5, of `labels`. same_answers: pages with the very same greedy answer.
+    """
+
+    rung: str
+    bytes: int
+    logits: float
+    difference: float
+    interval: tuple[float, float]
+    largest: float
+    flips: int
+    labels: int
+    same_answers: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class _Reading:
+    logits: np.ndarray
+    answer: tuple[int, ...]
+    probabilities: np.ndarray
+
+
+def parse_rung(rung: str) -> tuple[Precision, str]:
+    """Precision and method of a rung. Raises UserError for what does not exist."""
+    first, *parts = rung.split("+")
+    scheme, _, method = first.partition(":")
+    bits = {}
+    for part in parts:
+        name, _, number = part.partition("=")
+        if not number.isdecimal():
+            raise UserError(f"rung {rung}: {part} is not PART=BITS, as in vision=8")
+        bits[name] = int(number)
+    if (method or RTN) not in (RTN, *METHODS):
+        raise UserError(f"rung {rung}: method {method} is not known; use one of rtn, {', '.join(METHODS)}")
+    return Precision(scheme, bits), method or RTN
+
+
+def climb(source: Path, rungs: Sequence[str], pages: Sequence[np.ndarray], calibration: str) -> Iterator[Step]:
+    """One Step a rung, in order. source: a float checkpoint; pages: uint8 [H, W, 3]; calibration: a set by its name.
+
+    Raises UserError before any work for a rung that does not exist, and as quantize_checkpoint does.
+    """
+    plans = {rung: None if rung == FLOAT16 else parse_rung(rung) for rung in rungs}
+    looked_at = calibration_pages(calibration)
+    want = _read(source, "float32", pages)
+    for rung, plan in plans.items():
+        if plan is None:
+            size = sum(2 * tensor.numel() for _, tensor in iter_tensors(source))
+            yield _step(rung, size, _read(source, FLOAT16, pages), want)
+            continue
+        precision, method = plan
+        with tempfile.TemporaryDirectory() as folder:
+            how = None if method == RTN else Calibration(method, looked_at)
+            summary = quantize_checkpoint(source, Path(folder) / "q", precision, how)
+            yield _step(rung, summary.bytes_after, _read(Path(folder) / "q", None, pages), want)
+
+
+def _read(checkpoint: Path, weights: str | None, pages: Sequence[np.ndarray]) -> list[_Reading]:
+    session = torch_session(checkpoint, weights)
+    return [_reading(session, page) for page in pages]
+
+
+def _reading(session: Session, page: np.ndarray) -> _Reading:
+    reply = session.look(page).ask(temperature=0, findings=True, anyway=True, free=True).finish()
+    engine, prompt = session.engine, session.prompt
+    before, features = prompt.before_image(), engine.vision(pixels(page, session.manifest.preprocess))
+    embeds = np.concatenate([engine.embed(before), features]) if before else features
+    _, cache = engine.decode(embeds, engine.empty_cache())
+    logits, _ = engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)
+    return _Reading(logits, tuple(reply.token_ids), np.array([f.probability for f in reply.findings]))
+
+
+def _step(rung: str, size: int, got: Sequence[_Reading], want: Sequence[_Reading]) -> Step:
+    ours, theirs = (np.stack([reading.probabilities for reading in side]) for side in (got, want))
+    by_page = np.abs(ours - theirs).mean(1)
+    drawn = np.random.default_rng(0).integers(0, len(by_page), (1000, len(by_page)))
+    low, high = np.percentile(by_page[drawn].mean(1), [2.5, 97.5])
+    pairs = list(zip(got, want, strict=True))
+    off = [np.linalg.norm(a.logits - b.logits) / np.linalg.norm(b.logits) for a, b in pairs]
+    return Step(
+        rung,
+        size,
+        float(np.mean(off)),
+        float(by_page.mean()),
+        (float(low), float(high)),
+        float(np.abs(ours - theirs).max()),
+        int(((ours >= 0.5) != (theirs >= 0.5)).sum()),
+        ours.size,
+        sum(a.answer == b.answer for a, b in pairs),
+        len(want),
+    )
+
+
+def as_text(steps: Sequence[Step]) -> str:
+    """A Markdown table, one line a rung."""
+    lines = [
+        "| rung | MB | logits off by | mean abs dp (95 % interval) | largest | flips | same answers |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for s in steps:
+        low, high = s.interval
+        lines.append(
+            f"| {s.rung} | {s.bytes / 1e6:.2f} | {100 * s.logits:.2f} % | {s.difference:.4f} ({low:.4f} to {high:.4f}) "
+            f"| {s.largest:.3f} | {s.flips} of {s.labels} | {s.same_answers} of {s.pages} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,3 @@
+"""Target "coreml"."""
+
+from __future__ import annotations

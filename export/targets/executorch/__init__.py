@@ -1,0 +1,3 @@
+"""Target "executorch"."""
+
+from __future__ import annotations

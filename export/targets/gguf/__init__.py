@@ -1,0 +1,3 @@
+"""Target "gguf"."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Target "onnx"."""
+
+from __future__ import annotations

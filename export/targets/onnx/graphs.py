@@ -1,0 +1,151 @@
+"""Target "onnx": a model as three ONNX graphs, vision, embed and decoder, for ONNX Runtime on any CPU.
+
+4-bit layers become com.microsoft.MatMulNBits nodes with the checkpoint's integers, and attention writes into a bound
+cache; or, in style "qdq", all is standard operators that other execution providers compile. Everything else computes
+in float32, stored as float16 where that is exact and was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, Limits
+from export.certificate.certify import EXACT as FLOAT32
+from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph, forget, widen
+from export.targets.onnx.decoder import CachedDecoderGraph
+from export.targets.onnx.half import store_as_half
+from export.targets.onnx.nbits import EXACT, INT8, use_runtime_operators
+from export.targets.onnx.qdq import OPSET as QDQ_OPSET
+from export.targets.onnx.qdq import store_as_int4, use_standard_operators
+from pulse.files.memory import release_mapped
+from pulse.model.config import Config
+from pulse.model.llava import Llava
+
+OPSET = 20
+STYLES = ("nbits", "qdq")
+# Larger graphs keep their weights in NAME.onnx.data: a protobuf is held in memory as a whole, and ends at 2 GiB.
+_EXTERNAL_ABOVE = 1 << 27
+_LARGE = 1024  # hidden size from which speed is bound by the weights
+# Said with every certificate of such graphs.
+ROUNDED = (
+    "the decoder's activations are rounded to 8 bits, which adds up over many layers; pulse-export --exact multiplies "
+    "in float32, far slower"
+)
+# Of such a decoder; the features before it are float32's.
+_ROUNDED_DECODER = replace(
+    EIGHT_BIT_ACTIVATIONS,
+    thresholds={k: most for k, most in EIGHT_BIT_ACTIVATIONS.thresholds.items() if k != "vision_features"},
+)
+_ANY = torch.export.Dim.DYNAMIC
+
+
+def accuracy_level(config: Config, exact: bool = False) -> int:
+    """What the decoder's products of quantized weights accumulate in; exact: float32 whatever it costs.
+
+    Measured on 2 cores, batch 1: from 2048 to 1024 features EXACT is off by 1e-6 and takes 0.54 ms, INT8 by 0.5 % and
+    takes 0.18 ms; the layers of a 7B model take 31.7 ms for three, INT8 14.7. At pulse-nano's 192 both take the same,
+    so exactness is free. The vision tower is always exact: a page passes it once, 5 % of the prompt's work in a 7B, and
+    what it rounds every layer of the decoder reads.
+    """
+    return INT8 if config.text.hidden_size >= _LARGE and not exact else EXACT
+
+
+def limits(config: Config, weights: str) -> Limits:
+    """What a certificate allows: float32 rounding, or 8-bit activations in a decoder that has them."""
+    rounded = weights in ("int4", "int8") and accuracy_level(config) == INT8
+    return _ROUNDED_DECODER if rounded else FLOAT32
+
+
+def write_graphs(
+    model: Llava,
+    config: Config,
+    weights: str,
+    folder: Path,
+    style: str | None = None,
+    kv_scales: Sequence[torch.Tensor] = (),
+    exact: bool = False,
+) -> dict[str, str]:
+    """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
+
+    weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
+    kv_scales: of an int8 cache (export.graph.kv), for the first style only. exact: see accuracy_level; the second style
+    always is.
+    Uses `model` up. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
+    in style "qdq", its length. Raises UserError when the weights have no form in that style.
+    """
+    half, standard = weights != "float32", style == "qdq"
+    if standard:
+        use_standard_operators(model)
+    else:
+        use_runtime_operators(model.language_model, accuracy_level(config, exact))
+        use_runtime_operators(model)
+    write = partial(_write, half=half, opset=QDQ_OPSET if standard else OPSET)
+    vision, text = config.vision, config.text
+    widen(model.vision_tower, model.multi_modal_projector)
+    pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
+    write(VisionGraph(model), (pixels,), ["pixels"], ["features"], ({0: _ANY},), folder / "vision.onnx")
+    forget(model.vision_tower, model.multi_modal_projector)
+    # Traced with sizes that are not 0 or 1, which torch.export would take for constants.
+    embeds, last, total = torch.zeros(1, 5, text.hidden_size), torch.zeros(1).int(), torch.tensor(0).int()
+    kept = torch.int8 if kv_scales else torch.float32
+    shape = (1, text.num_key_value_heads, 7, text.head_dim)
+    past = [torch.zeros(shape, dtype=kept) for _ in range(2 * text.num_hidden_layers)]
+    names = [f"{kind}_{i}" for i in range(text.num_hidden_layers) for kind in ("key", "value")]
+    inputs, outputs = [f"past_{n}" for n in names], ["logits", *(f"present_{n}" for n in names)]
+    lengths = tuple({2: _ANY} for _ in past)
+    path = folder / "decoder.onnx"
+    widen(model.language_model.model.layers, model.language_model.model.norm, model.language_model.lm_head)
+    if standard:
+        graph: nn.Module = DecoderGraph(model)
+        write(graph, (embeds, *past), ["embeds", *inputs], outputs, ({1: _ANY}, lengths), path)
+    else:
+        graph = CachedDecoderGraph(model, text, kv_scales)
+        where = ["embeds", "last", "total"]
+        write(graph, (embeds, last, total, *past), [*where, *inputs], outputs, ({1: _ANY}, None, None, lengths), path)
+    forget(model.language_model.model.layers, model.language_model.lm_head)
+    embed = EmbedGraph(model)
+    if half:
+        embed.half()
+    ids = torch.zeros(2, 5, dtype=torch.long)
+    write(embed, (ids,), ["input_ids"], ["embeds"], ({0: _ANY, 1: _ANY},), folder / "embed.onnx", half=False)
+    return {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
+
+
+def _write(
+    graph: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    shapes: Any,
+    path: Path,
+    half: bool,
+    opset: int,
+) -> None:
+    program = torch.onnx.export(
+        graph.eval(),
+        example,
+        dynamo=True,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=shapes,
+        opset_version=opset,
+        verbose=False,
+    )
+    assert program is not None  # only the older exporter, which writes a file itself, returns None
+    if half:
+        store_as_half(program.model.graph)
+    store_as_int4(program.model.graph)
+    size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
+    if size <= _EXTERNAL_ABOVE:
+        program.save(str(path))
+        return
+    # What has been written need not stay in memory: see pulse.files.memory.
+    ir.save(program.model, path, external_data=f"{path.name}.data", callback=lambda tensor, info: release_mapped())

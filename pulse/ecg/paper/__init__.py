@@ -1,0 +1,3 @@
+"""Records drawn as pages of ECG paper."""
+
+from __future__ import annotations

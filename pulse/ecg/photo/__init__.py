@@ -1,0 +1,3 @@
+"""Pages as a camera or scanner sees them."""
+
+from __future__ import annotations

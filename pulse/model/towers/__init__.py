@@ -1,0 +1,3 @@
+"""Vision towers: one file a tower."""
+
+from __future__ import annotations
