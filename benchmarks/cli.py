@@ -20,7 +20,7 @@ from benchmarks.verbs import sweep as ladder
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.paper.render import LAYOUTS
 from pulse.ecg.record import RecordError
 from pulse.instruct.endpoint import Endpoint
@@ -110,7 +110,7 @@ def _pages(args: argparse.Namespace) -> tuple[dict[str, object], str]:
 def _ladder(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     seen = calibration_pages(args.pages, (9,), args.records)
     rungs = args.rungs.split(",")
-    steps = ladder.climb(checkpoint_folder(args.model), rungs, seen, args.calibration)
+    steps = ladder.climb(Checkpoint.open(args.model), rungs, seen, args.calibration)
     figures = list(tqdm(steps, "rungs", len(rungs), disable=None))
     about = {"pages": args.pages, "calibration": args.calibration, "steps": [asdict(step) for step in figures]}
     return about, ladder.as_text(figures)

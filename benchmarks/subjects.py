@@ -5,13 +5,16 @@ from __future__ import annotations
 import platform
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import bundle_digest
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from pulse.checkpoint.checkpoint import Checkpoint
 
 
 def open_subject(folder: Path, threads: int | None = None) -> Session:
@@ -21,7 +24,9 @@ def open_subject(folder: Path, threads: int | None = None) -> Session:
     folder is neither, or cannot be run.
     """
     if not (folder / MANIFEST).is_file() and (folder / "config.json").is_file():
-        return torch_session(folder)
+        from pulse.checkpoint.checkpoint import Checkpoint
+
+        return torch_session(Checkpoint.open(folder))
     if not interpreted(folder):
         return Session.open(folder, threads)
     from export.build import certifying_engine  # brings torch with it, which a bundle of another target does not need
@@ -53,7 +58,7 @@ def about_subject(folder: Path) -> dict[str, Any]:
     """Name, target ("torch" for a checkpoint), weights, bytes and digest. Raises UserError when it cannot be loaded."""
     if (folder / MANIFEST).is_file() or not (folder / "config.json").is_file():
         return about_bundle(folder)
-    from export.manifest import weights_digest
+    from pulse.checkpoint.checkpoint import Checkpoint
 
     files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
     return {
@@ -62,26 +67,26 @@ def about_subject(folder: Path) -> dict[str, Any]:
         "target": "torch",
         "weights": "float32",
         "bytes": sum(path.stat().st_size for path in files),
-        "sha256": weights_digest(folder),
+        "sha256": Checkpoint.open(folder).digest(),
     }
 
 
-def torch_session(checkpoint: Path, weights: str | None = "float32") -> Session:
+def torch_session(checkpoint: Checkpoint, weights: str | None = "float32") -> Session:
     """A checkpoint behind the runtime's session, computed by torch in float32; weights as in pulse-export.
 
     Raises UserError when it cannot be read.
     """
     from export.manifest import manifest_of
-    from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
+    from pulse.checkpoint.tokenizer import TOKENIZER
     from pulse.model.engine import TorchEngine
     from quantize.load import load_model
 
-    model, config = load_model(checkpoint, weights)
+    model = load_model(checkpoint, weights)
     with tempfile.TemporaryDirectory() as name:
         # A bundle without graphs: what the session needs to know is in its manifest.
         folder = Path(name)
         artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), TOKENIZER)
-        write_tokenizer(checkpoint, folder / TOKENIZER)
-        write_manifest(folder, manifest_of(config, checkpoint, "onnx", "float32", artifacts))
+        checkpoint.write_tokenizer(folder / TOKENIZER)
+        write_manifest(folder, manifest_of(checkpoint.config, checkpoint, "onnx", "float32", artifacts))
         bundle = Bundle.load(folder)
-        return Session(bundle, TorchEngine(model, config), Tokenizer(bundle.path("tokenizer")))
+        return Session(bundle, TorchEngine(model, checkpoint.config), Tokenizer(bundle.path("tokenizer")))

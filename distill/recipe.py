@@ -33,7 +33,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import ConvVision, Decoder, EfficientVision, GridVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
@@ -122,7 +122,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     _check_recipe(out / "recipe.json", settings)
     for name in (recipe.tower.start, *recipe.language):
         if name:
-            checkpoint_folder(name)  # refused now, not after the hours before it is read
+            Checkpoint.open(name)  # refused now, not after the hours before it is read
     student.check(recipe.text)
     try:
         with team.main_first():
@@ -191,7 +191,7 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     draw_curves(out)
     ship(student, tower.cpu(), recipe.vision, speaker.cpu(), text, path, whole)
     shutil.rmtree(small, ignore_errors=True)
-    quantize_checkpoint(whole, small, Precision(recipe.decoder.qat or SCHEME))
+    quantize_checkpoint(Checkpoint.open(whole), small, Precision(recipe.decoder.qat or SCHEME))
     for checkpoint in (whole, small):
         write_card(student, checkpoint, out, len(train), len(chosen_on))
     return small

@@ -23,7 +23,7 @@ from distill.score import multilabel
 from distill.targets import Targets, label_loss, softened
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision, GridVision
 from pulse.model.llava import grid_tower
@@ -110,7 +110,7 @@ def train_tower(
         begin_with(
             model.tower,
             model.vision,
-            checkpoint_folder(run.start),
+            Checkpoint.open(run.start),
             torch.stack([some[k][0] for k in range(len(some))]).to(device),
         )
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
@@ -175,19 +175,18 @@ def train_tower(
     return averaged(model, average)
 
 
-def begin_with(tower: GridTower, vision: GridVision, checkpoint: Path, pixels: Tensor) -> None:
+def begin_with(tower: GridTower, vision: GridVision, checkpoint: Checkpoint, pixels: Tensor) -> None:
     """Give the tower a checkpoint's weights; pixels [N, C, H, W] are pages to measure its norms' statistics on.
 
     Blocks that the checkpoint lacks start as the identity (Chen et al. 2015, arXiv 1511.05641).
     """
-    model, config = load_model(checkpoint)
-    theirs = config.vision
+    model, theirs = load_model(checkpoint), checkpoint.config.vision
     if not isinstance(tower, ConvTower) or not isinstance(vision, ConvVision):
         raise UserError("--start is for the student nano; leave it out")
     if not isinstance(theirs, ConvVision) or replace(theirs, blocks=vision.blocks) != replace(vision, batch_norm=False):
-        raise UserError(f"{checkpoint}: its vision tower has other sizes than the student's; leave out --start")
+        raise UserError(f"{checkpoint.folder}: its vision tower has other sizes than the student's; leave out --start")
     if any(old > new for old, new in zip(theirs.blocks, vision.blocks, strict=True)):
-        raise UserError(f"{checkpoint}: its vision tower is deeper than the student's; leave out --start")
+        raise UserError(f"{checkpoint.folder}: its vision tower is deeper than the student's; leave out --start")
     begun = ConvTower(replace(vision, blocks=theirs.blocks)).to(pixels.device)
     unfold_norms(begun, model.vision_tower.state_dict(), pixels)
     deepen(tower, vision.blocks, begun.state_dict(), theirs.blocks)

@@ -28,14 +28,14 @@ from export.targets.coreml import packages as coreml
 from export.targets.executorch import program as executorch
 from export.targets.gguf import files as gguf
 from export.targets.onnx import graphs as onnx
-from pulse.checkpoint.store import read_source
-from pulse.checkpoint.tokenizer import TOKENIZER, check_tokenizer, write_tokenizer
-from pulse.files.folder import OUT, source_recipe, work_folder
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.tokenizer import TOKENIZER
+from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import Meter, check_plan
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
-from quantize.checkpoint import CONFIG, quantize_checkpoint
+from quantize.checkpoint import quantize_checkpoint
 from quantize.load import WEIGHTS, load_model, weights_of
 from quantize.quantization_config import kind_of
 
@@ -57,7 +57,7 @@ WARNINGS: dict[str, Callable[[Config], list[str]]] = {"coreml": coreml_lint.warn
 
 
 def build_bundle(
-    source: Path,
+    source: Checkpoint,
     target: str,
     weights: str | None,
     out: Path,
@@ -70,7 +70,7 @@ def build_bundle(
     max_memory: int | None = None,
     meter: Meter | None = None,
 ) -> tuple[Certificate, Path]:
-    """Export the checkpoint folder `source` to the new bundle folder `out`; returns the certificate and `out`.
+    """Export the checkpoint `source` to the new bundle folder `out`; returns the certificate and `out`.
 
     weights: None for a quantized checkpoint's own, and otherwise "int4" (a float checkpoint is quantized on the way, in
     groups of 32); "float16" (stored so, computed in float32) or "float32", for which a quantized one is dequantized.
@@ -113,29 +113,30 @@ def build_bundle(
         raise UserError(f"weights {weights} are not available; this version writes {', '.join(WEIGHTS)}")
     if userland is not None:
         check_emulated(target)
-    check_tokenizer(source)
+    source.check_tokenizer()
     weights, meter = weights or weights_of(source), meter or Meter()
     sign = None if key is None else signer(key)
-    config = with_options(read_source(source)[0], options)
-    quantized = weights == "int4" and kind_of(config.extra, source / CONFIG) is None
+    config = with_options(source.config, options)
+    quantized = weights == "int4" and kind_of(source) is None
     check_plan({"graphs": graphs_bytes(source, weights, target)}, max_memory)
     about = {"target": target, "weights": weights, "style": style, "delegate": delegate, "options": asdict(options)}
-    with work_folder(out, {"source": source_recipe(source), **about}) as work:
+    with work_folder(out, {"source": source.identity(), **about}) as work:
         part, checkpoint = work / OUT, source
         # Only the quantized checkpoint of a run that was cut off is taken up; graphs are written anew.
         shutil.rmtree(part)
         part.mkdir()
         if quantized:
-            checkpoint = work / "checkpoint"
-            if not checkpoint.is_dir():
-                quantize_checkpoint(source, checkpoint, meter=meter, max_memory=max_memory)
-        write_tokenizer(source, part / TOKENIZER)
+            folder = work / "checkpoint"
+            if not folder.is_dir():
+                quantize_checkpoint(source, folder, meter=meter, max_memory=max_memory)
+            checkpoint = Checkpoint.open(folder)
+        source.write_tokenizer(part / TOKENIZER)
         if options.kv == "int8":
             with meter.stage("kv scales"):
-                model = load_model(checkpoint, weights, halves=True)[0]
+                model = load_model(checkpoint, weights, halves=True)
                 how["kv_scales"] = kv_scales(model, config, Tokenizer(part / TOKENIZER), pages)
         with meter.stage("graphs"):
-            model, _ = load_model(checkpoint, weights, halves=True)
+            model = load_model(checkpoint, weights, halves=True)
             artifacts = TARGETS[target](model, config, weights, part, **how)
             del model
         manifest = manifest_of(config, source, target, weights, {**artifacts, "tokenizer": TOKENIZER}, options)
@@ -152,9 +153,9 @@ def build_bundle(
 
 
 def certificate_of(
-    bundle: Bundle, source: Path, pages: Sequence[Path], userland: Userland | None = None, most: int | None = None
+    bundle: Bundle, source: Checkpoint, pages: Sequence[Path], userland: Userland | None = None, most: int | None = None
 ) -> Certificate:
-    """Certify a bundle against the checkpoint folder `source` it was made from, within its target's limits.
+    """Certify a bundle against the checkpoint `source` it was made from, within its target's limits.
 
     userland: the emulated machine that the pages go through as well. The model is loaded anew: exporting used up the
     exporter's. A model that would take more than `most` bytes beside its bundle is read after it, layer by layer, where
@@ -163,7 +164,7 @@ def certificate_of(
     """
     target, weights = bundle.manifest.target, bundle.manifest.weights
     options = options_of(bundle)
-    config = with_options(read_source(source)[0], options)
+    config = with_options(source.config, options)
     limits = EXACT if options.exact else LIMITS[target](config, weights)
     warnings = WARNINGS[target](config) if target in WARNINGS else []
     if target == "onnx" and limits is not EXACT:
@@ -178,7 +179,7 @@ def certificate_of(
         elif (needed := _streamed_bytes(bundle, source, config) or together) <= most:
 
             def open_model() -> tuple[Llava, Config]:
-                return load_model(source, weights, halves=True)[0], config
+                return load_model(source, weights, halves=True), config
 
             certificate = certify_streamed(
                 bundle, partial(certifying_engine, bundle), open_model, pages, limits, warnings
@@ -196,17 +197,17 @@ def certificate_of(
     return replace(certificate, emulated=emulate(bundle, userland, pages, limits))
 
 
-def _streamed_bytes(bundle: Bundle, source: Path, config: Config) -> int | None:
+def _streamed_bytes(bundle: Bundle, source: Checkpoint, config: Config) -> int | None:
     """None where the reference cannot be read layer by layer: its weights are not those of the checkpoint's file."""
     weights = bundle.manifest.weights
-    streams = kind_of(config.extra, source / CONFIG) == weights
+    streams = kind_of(source) == weights
     return streamed_bytes(bundle, source, config, weights) if streams else None
 
 
-def reference_of(bundle: Bundle, source: Path) -> TorchEngine:
+def reference_of(bundle: Bundle, source: Checkpoint) -> TorchEngine:
     """The checkpoint in float32 torch with the bundle's weights, and a config that has the bundle's options."""
-    model, config = load_model(source, bundle.manifest.weights)
-    return TorchEngine(model, with_options(config, options_of(bundle)))
+    model = load_model(source, bundle.manifest.weights)
+    return TorchEngine(model, with_options(source.config, options_of(bundle)))
 
 
 def certifying_engine(bundle: Bundle) -> Engine:

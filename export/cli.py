@@ -19,7 +19,7 @@ from export.certificate.userland import open_userland
 from export.options import KV, Options
 from export.targets.executorch.program import DELEGATES, DELEGATION, read_shares
 from export.targets.onnx.graphs import STYLES
-from pulse.checkpoint.source import NANO, checkpoint_folder
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.files.memory import Meter, parse_size
 from quantize.load import WEIGHTS
 
@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
-    source = checkpoint_folder(args.model)
+    source = Checkpoint.open(args.model)
     out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{args.target}")
     _quiet()
     if not args.json:
-        print(f"exporting {source} to {out} ({args.target}) ...", file=sys.stderr)
+        print(f"exporting {source.folder} to {out} ({args.target}) ...", file=sys.stderr)
     meter = Meter()
     certificate, _ = build_bundle(
         source,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import platform
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import MANIFEST, parse
 from export.options import Options
+from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
 from pulse.model.config import Config
 
 # What the device needs and only the checkpoint knows; config.json's section "runtime" holds them as the manifest does.
@@ -28,7 +27,12 @@ TOOLS = {
 
 
 def manifest_of(
-    config: Config, source: Path, target: str, weights: str, artifacts: dict[str, str], options: Options | None = None
+    config: Config,
+    source: Checkpoint,
+    target: str,
+    weights: str,
+    artifacts: dict[str, str],
+    options: Options | None = None,
 ) -> dict[str, Any]:
     """The manifest's fields but `files` and `format_version`, which edge_runtime.bundle.write_manifest adds.
 
@@ -39,14 +43,14 @@ def manifest_of(
     runtime = config.runtime
     for key in (*RUNTIME_KEYS, "eos_token_ids", "bos_token_id"):
         if key not in runtime:
-            raise UserError(f"{source / 'config.json'}: its section runtime has no {key}; add it")
+            raise UserError(f"{source.folder / CONFIG}: its section runtime has no {key}; add it")
     tools = ("pulse-edge", "torch", *TOOLS[target])
     return {
         "name": config.name or source.name,
         "target": target,
         "weights": weights,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "source": {"checkpoint": config.name or source.name, "sha256": weights_digest(source)},
+        "source": {"checkpoint": config.name or source.name, "sha256": source.digest()},
         "tools": {**{name: metadata.version(name) for name in tools}, "python": platform.python_version()},
         **_of_the_model(config),
         "artifacts": artifacts,
@@ -77,13 +81,3 @@ def as_the_checkpoint_says(bundle: Bundle, config: Config) -> Bundle:
     """
     written = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
     return replace(bundle, manifest=parse({**written, **_of_the_model(config)}))
-
-
-def weights_digest(source: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint's weight files: which weights a bundle was made from."""
-    digest = hashlib.sha256()
-    for path in sorted(source.glob("*.safetensors")):
-        digest.update(path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

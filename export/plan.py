@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from edge_runtime.bundle import Bundle
 from export.options import options_of
 from export.targets.coreml import packages as coreml
 from export.targets.executorch import program as executorch
-from pulse.checkpoint.store import read_source
-from pulse.checkpoint.weights import iter_tensors
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import BASE, available
 from pulse.model.config import ClipVision, Config
 from pulse.model.llava import Llava
@@ -27,7 +24,7 @@ _WORDS = 256  # positions of a question and its answer
 _CONVERTING = {"executorch": (6, executorch.PROGRAM_BYTES), "coreml": (4, coreml.PACKAGE_BYTES)}
 
 
-def graphs_bytes(source: Path, weights: str, target: str) -> int:
+def graphs_bytes(source: Checkpoint, weights: str, target: str) -> int:
     """Peak while graphs are written, on the safe side of what was measured on checkpoints of PULSE-7B's width.
 
     What is not integers is widened to float32 and copied while it is stored; integers stay in the mapped file, but for
@@ -39,14 +36,14 @@ def graphs_bytes(source: Path, weights: str, target: str) -> int:
     return max(parts, BASE + times * min(most, whole - floats))
 
 
-def certificate_bytes(source: Path, config: Config, weights: str) -> int:
+def certificate_bytes(source: Checkpoint, config: Config, weights: str) -> int:
     """Peak of a certificate: both sides hold all weights, and the reference copies its keys and values at each step."""
     text = config.text
     cache = 8 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * text.max_position_embeddings
     return BASE + 2 * _sizes(source, weights)[0] + 3 * cache
 
 
-def streamed_bytes(bundle: Bundle, source: Path, config: Config, weights: str) -> int:
+def streamed_bytes(bundle: Bundle, source: Checkpoint, config: Config, weights: str) -> int:
     """Peak of a certificate whose sides are in memory one after the other: see export.certificate.streamed.
 
     What a bundle takes to run was measured on PULSE-7B's shape; ExecuTorch keeps keys and values of the whole context.
@@ -80,22 +77,20 @@ def room(limit: int | None) -> int | None:
     return limit if limit is not None else None if free is None else int(_MARGIN * free)
 
 
-def _sizes(source: Path, weights: str) -> tuple[int, int, int]:
+def _sizes(source: Checkpoint, weights: str) -> tuple[int, int, int]:
     """Bytes of the loaded model, of what is float32 in it, and of the largest tensor of that."""
-    config, published = read_source(source)
-    kind = kind_of(config.extra, source / "config.json")
-    if kind == weights:
+    if kind_of(source) == weights:
         floats = [
             4 * tensor.numel()
-            for name, tensor in iter_tensors(source, published)
+            for name, tensor in source.tensors()
             if tensor.is_floating_point() and not name.endswith(SCALE)
         ]
     else:
         with torch.device("meta"):
-            state = Llava(config).state_dict()
+            state = Llava(source.config).state_dict()
         precision = None if weights in ("float16", "float32") else Precision()
         floats = [4 * t.numel() for name, t in state.items() if precision is None or precision.of(name, t) is None]
     with torch.device("meta"):
-        elements = sum(parameter.numel() for parameter in Llava(config).parameters())
+        elements = sum(parameter.numel() for parameter in Llava(source.config).parameters())
     rest = int((elements - sum(floats) // 4) * _BYTES.get(weights, 0) * 1.125)
     return sum(floats) + rest, sum(floats), max(floats)

@@ -18,9 +18,9 @@ from export.certificate.across import Agreement, agreement, as_table, read_pages
 from export.certificate.certify import Certificate
 from export.certificate.emulated import PROCESSORS
 from export.certificate.userland import open_userland
-from export.manifest import as_the_checkpoint_says, weights_digest
+from export.manifest import as_the_checkpoint_says
 from export.plan import room
-from pulse.checkpoint.source import NANO, checkpoint_folder
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.files.memory import parse_size
 
 _PICTURES = (".png", ".jpg", ".jpeg")
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
-    source = checkpoint_folder(args.model)
+    source = Checkpoint.open(args.model)
     pages = example_pages() if args.pages is None else _pictures(args.pages)
     bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
     userland = open_userland() if args.emulated else None
@@ -63,14 +63,16 @@ def _pictures(folder: Path) -> list[Path]:
     return pages
 
 
-def _made_from(bundle: Bundle, source: Path) -> Bundle:
+def _made_from(bundle: Bundle, source: Checkpoint) -> Bundle:
     recorded = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))["source"].get("sha256")
-    if recorded != weights_digest(source):
-        raise UserError(f"{bundle.folder}: was not made from the weights in {source}; give its checkpoint with --model")
+    if recorded != source.digest():
+        raise UserError(
+            f"{bundle.folder}: was not made from the weights in {source.folder}; give its checkpoint with --model"
+        )
     return bundle
 
 
-def _rows(bundles: Sequence[Bundle], source: Path, pages: Sequence[Path]) -> list[Agreement]:
+def _rows(bundles: Sequence[Bundle], source: Checkpoint, pages: Sequence[Path]) -> list[Agreement]:
     """The formats side by side; a bundle that cannot run here has no row, and its certificate says why."""
     rows = []
     for bundle in bundles:

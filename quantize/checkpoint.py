@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from edge_runtime.errors import UserError
-from pulse.checkpoint.published import ORIGINAL, Published
-from pulse.checkpoint.store import read_source
-from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
-from pulse.checkpoint.weights import iter_tensors
-from pulse.files.folder import OUT, source_recipe, work_folder
+from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
+from pulse.checkpoint.published import ORIGINAL
+from pulse.checkpoint.tokenizer import TOKENIZER
+from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
 from quantize import layers, methods, nf4
 from quantize.calibration import Calibration
@@ -32,7 +31,6 @@ from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
 from quantize.shards import SHARD_BYTES, ShardWriter
 
-CONFIG = "config.json"
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 
@@ -49,7 +47,7 @@ class Summary:
 
 
 def quantize_checkpoint(
-    source: Path,
+    source: Checkpoint,
     out: Path,
     precision: Precision | None = None,
     calibration: Calibration | None = None,
@@ -67,25 +65,21 @@ def quantize_checkpoint(
     Raises UserError for a source that is no float checkpoint, and before any work when it would take more memory.
     """
     precision, meter = precision or Precision(), meter or Meter()
-    config = read_config(source)
-    published = None
-    if config.get("model_type") == ORIGINAL:  # transformers' layouts stay, so that it can read the result
-        ours, published = read_source(source)
-        config = {**ours.to_json(), "name": source.name}
-    if kind_of(config, source / CONFIG) is not None:
-        raise UserError(f"{source}: is quantized already; give the float checkpoint it was made from")
-    stages = {"quantize": plan(source, published)}
-    layout = None
+    if kind_of(source) is not None:
+        raise UserError(f"{source.folder}: is quantized already; give the float checkpoint it was made from")
+    # The names of tensors in transformers' layouts stay, so that it can read the result; what was found has ours.
+    stays = source.published if stays_as_published(source) else None
+    stored = replace(source, published=None) if stays else source
+    stages = {"quantize": plan(stored)}
     if calibration is not None:
         methods.check_method(calibration.method, precision)
-        ours, layout = read_source(source)
-        stages["calibrate"] = methods.plan(ours, precision, calibration.method)
+        stages["calibrate"] = methods.plan(source.config, precision, calibration.method)
     check_plan(stages, max_memory)
     with work_folder(out, _recipe(source, precision, calibration)) as work:
         part = work / OUT
-        copy_side_files(source, part)
-        if layout is not None or published is not None:
-            write_tokenizer(source, part / TOKENIZER)
+        copy_side_files(source.folder, part)
+        if source.published is not None and (calibration is not None or not stays):
+            source.write_tokenizer(part / TOKENIZER)
         found: Mapping[str, dict[str, Tensor]] = {}
         if calibration is not None:
             with meter.stage("calibrate"):
@@ -95,7 +89,7 @@ def quantize_checkpoint(
         with meter.stage("quantize"):
             writer = ShardWriter(part)
             quantized, kept, before = [], [], 0
-            for name, tensor in iter_tensors(source, published):
+            for name, tensor in stored.tensors():
                 progress(name)
                 before += tensor.nbytes
                 scheme, layer = precision.of(name, tensor), name.removesuffix(".weight")
@@ -105,42 +99,45 @@ def quantize_checkpoint(
                 elif part_name is not None and precision.of_part(part_name) is not None:
                     kept.append(layer)
                 if name not in writer.done and f"{layer}.{layers.PACKED}" not in writer.done:
-                    # Names of transformers' layouts stay in the checkpoint; what was found has ours.
-                    pieces = found.get(name if layout is None or published else layout.name_of(name) or name)
+                    pieces = found.get((stays and stays.name_of(name)) or name)
                     if pieces is None:
-                        writer.add(_stored(name, tensor, scheme, source))
+                        writer.add(_stored(name, tensor, scheme, source.folder))
                     else:
                         writer.add({f"{layer}.{last}": piece for last, piece in pieces.items()})
             if not quantized:
-                raise UserError(f"{source}: no Linear weight of a language model fits; give a LLaVA checkpoint of ours")
+                raise UserError(
+                    f"{source.folder}: no Linear weight of a language model fits; give a LLaVA checkpoint of ours"
+                )
             writer.close()
-            config["quantization_config"] = section_of(precision, kept)
-            config["torch_dtype"] = "float16"
-            (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            section = section_of(precision, kept)
+            write_config(part, {**config_as_stored(source), "quantization_config": section, "torch_dtype": "float16"})
         meter.write(part)
     return Summary(tuple(quantized), tuple(kept), before, writer.total_bytes, meter)
 
 
-def plan(source: Path, published: Published | None) -> int:
+def plan(source: Checkpoint) -> int:
     """Bytes that quantize_checkpoint takes at its peak: the libraries, a shard, and the largest tensor four times (in
     the file, what becomes of it, and on the way)."""
-    largest = max(tensor.nbytes for _, tensor in iter_tensors(source, published))
+    largest = max(tensor.nbytes for _, tensor in source.tensors())
     return BASE + SHARD_BYTES + 4 * largest
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a checkpoint folder. Raises UserError when the folder or the file is not there or not JSON."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give a checkpoint folder, or pulse-nano")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder}: no {CONFIG}, so this is no checkpoint; give a checkpoint folder") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / CONFIG}: cannot be read as JSON ({error}); download it again") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{folder / CONFIG}: is not a JSON object; download it again")
-    return config
+def stays_as_published(checkpoint: Checkpoint) -> bool:
+    """Whether what is made of the checkpoint keeps its layout: transformers' do, the original LLaVA code's does not."""
+    published = checkpoint.published
+    return published is not None and published.data["model_type"] != ORIGINAL
+
+
+def config_as_stored(source: Checkpoint) -> dict[str, Any]:
+    """config.json's content for a checkpoint made of `source`, in the layout that it is written in."""
+    if source.published is not None and stays_as_published(source):
+        return dict(source.published.data)
+    return source.config.to_json()
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write config.json into a checkpoint folder."""
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def copy_side_files(source: Path, out: Path) -> None:
@@ -151,9 +148,9 @@ def copy_side_files(source: Path, out: Path) -> None:
                 shutil.copyfile(path, out / path.name)
 
 
-def _recipe(source: Path, precision: Precision, calibration: Calibration | None) -> dict[str, Any]:
+def _recipe(source: Checkpoint, precision: Precision, calibration: Calibration | None) -> dict[str, Any]:
     looked_at = calibration and [calibration.method, calibration.pages.said]
-    return {"source": source_recipe(source), "precision": asdict(precision), "calibration": looked_at}
+    return {"source": source.identity(), "precision": asdict(precision), "calibration": looked_at}
 
 
 def _stored(name: str, tensor: Tensor, scheme: Scheme | nf4.Nf4 | None, source: Path) -> dict[str, Tensor]:

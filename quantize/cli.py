@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import parse_size
 from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import Summary, quantize_checkpoint
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
-    source = checkpoint_folder(args.model)
-    out = Path(args.out or f"{source.name}-{args.scheme}")
+    source = Checkpoint.open(args.model)
+    out = Path(args.out or f"{source.folder.name}-{args.scheme}")
     if args.scheme == FLOAT16:
         size = dequantize_checkpoint(source, out)
         print(json.dumps({"out": str(out), "bytes": size}) if args.json else f"{out}: {size / 1e6:.1f} MB of float16")

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.folder import new_folder
-from quantize.checkpoint import CONFIG, copy_side_files, read_config
+from quantize.checkpoint import config_as_stored, copy_side_files, write_config
 from quantize.load import load_model
 from quantize.quantization_config import kind_of
 from quantize.shards import ShardWriter
 
 
-def dequantize_checkpoint(source: Path, out: Path) -> int:
+def dequantize_checkpoint(source: Checkpoint, out: Path) -> int:
     """Write `source` to the new folder `out`, which appears whole or not at all; returns the bytes of its weights.
 
     A 4-bit integer times its float16 scale is rounded to float16 (by at most 2^-11 of it). Raises UserError for a
     source that is no quantized checkpoint.
     """
-    config = read_config(source)
-    if kind_of(config, source / CONFIG) is None:
-        raise UserError(f"{source}: is a float checkpoint already; give a quantized one")
-    model, _ = load_model(source, "float16")
+    if kind_of(source) is None:
+        raise UserError(f"{source.folder}: is a float checkpoint already; give a quantized one")
+    model = load_model(source, "float16")
     with new_folder(out) as part:
-        copy_side_files(source, part)
+        copy_side_files(source.folder, part)
         writer = ShardWriter(part)
         for name, tensor in model.state_dict().items():
             writer.add({name: tensor.half() if tensor.is_floating_point() else tensor})
         writer.close()
+        config = config_as_stored(source)
         del config["quantization_config"]
-        (part / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_config(part, config)
     return writer.total_bytes

@@ -1,4 +1,4 @@
-"""A checkpoint folder, float or quantized, as a torch model with the kind of weights that was asked for."""
+"""A checkpoint, float or quantized, as a torch model with the kind of weights that was asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from pulse.checkpoint.store import load_state, read_source
-from pulse.checkpoint.weights import iter_tensors
-from pulse.model.config import Config
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.store import load_state
 from pulse.model.llava import Llava
 from quantize import nf4
 from quantize.integers import GROUP_SIZES, Scheme
@@ -23,8 +22,8 @@ from quantize.quantization_config import kind_of
 WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
 
 
-def load_model(folder: Path, weights: str | None = None, halves: bool = False) -> tuple[Llava, Config]:
-    """The model in eval mode, computing in float32, and its config.
+def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool = False) -> Llava:
+    """The model in eval mode, computing in float32.
 
     halves: float16 weights of a quantized checkpoint stay so, in the mapped file; export.graph.parts.widen makes them
     float32 when their part's turn comes.
@@ -32,19 +31,18 @@ def load_model(folder: Path, weights: str | None = None, halves: bool = False) -
     weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same
     integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
     float16 has. "float32" dequantizes. Integers, and what is float32 in the file, stay in the mapped file, which must
-    not change. Raises UserError for a folder that is no checkpoint of ours, whose tensors do not match its config, or
-    that does not have the weights that were asked for.
+    not change. Raises UserError for a checkpoint whose tensors do not match its config, or that does not have the
+    weights that were asked for.
     """
-    config, published = read_source(folder)
-    kind = kind_of(config.extra, folder / "config.json")
+    kind, folder = kind_of(checkpoint), checkpoint.folder
     check_weights(kind, weights, folder)
     with torch.device("meta"):
-        model = Llava(config)
+        model = Llava(checkpoint.config)
     # Scales stay what they are on disk; everything else that is float computes in float32.
     halves = halves and kind is not None and weights in (None, kind)
     state = {
         name: tensor if halves or not tensor.is_floating_point() or name.endswith(f".{SCALE}") else tensor.float()
-        for name, tensor in iter_tensors(folder, published)
+        for name, tensor in checkpoint.tensors()
     }
     if kind is not None:
         state = _insert_quantized(model, state, folder)
@@ -55,12 +53,12 @@ def load_model(folder: Path, weights: str | None = None, halves: bool = False) -
         dequantize_model(model)
     if weights == "float16" or (weights == "int4" and kind is None):
         _round_to_half(model, folder)
-    return model.eval().requires_grad_(False), config
+    return model.eval().requires_grad_(False)
 
 
-def weights_of(folder: Path) -> str:
+def weights_of(checkpoint: Checkpoint) -> str:
     """The weights a bundle gets unless it is asked for others: a quantized checkpoint's own, otherwise "int4"."""
-    return kind_of(read_source(folder)[0].extra, folder / "config.json") or "int4"
+    return kind_of(checkpoint) or "int4"
 
 
 def check_weights(kind: str | None, weights: str | None, folder: Path) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.store import load_state, read_source
-from pulse.checkpoint.weights import iter_tensors
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.store import load_state
 from pulse.files.memory import BASE, give_back
 from pulse.model.config import Config
 from pulse.model.llama import Layer, rotary
@@ -43,7 +43,7 @@ def check_method(method: str, precision: Precision) -> None:
 
 @torch.no_grad()
 def calibrate(
-    source: Path,
+    source: Checkpoint,
     precision: Precision,
     calibration: Calibration,
     tokenizer: Path,
@@ -58,10 +58,9 @@ def calibrate(
     check_method, and for a source whose tensors do not match its config.
     """
     check_method(calibration.method, precision)
-    config, published = read_source(source)
     with torch.device("meta"):
-        model = Llava(config)
-    load_state(model, dict(iter_tensors(source, published)), str(source))
+        model = Llava(source.config)
+    load_state(model, dict(source.tensors()), str(source.folder))
     steps = Steps(work)
     _Calibration(model.eval().requires_grad_(False), precision, calibration.method, progress).run(
         steps, Tokenizer(tokenizer), calibration.pages

@@ -7,15 +7,13 @@ weight is held in float at a time, so a 7B model takes about 5 or 8 GB and not t
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError, shorten
-from pulse.checkpoint.store import load_state, read_source
-from pulse.checkpoint.weights import iter_tensors
-from pulse.model.config import Config
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.store import load_state
 from pulse.model.llava import Llava
 from quantize.nf4 import NF4, Nf4Linear, stored
 from quantize.precision import part_of
@@ -24,20 +22,20 @@ from quantize.quantization_config import kind_of
 BITS = (4, 8)
 
 
-def load_in_bits(folder: Path, bits: int, device: torch.device) -> tuple[Llava, Config]:
-    """The model in eval mode on `device` and its config; the decoder's layers in 4 or 8 bits, everything else float32.
+def load_in_bits(checkpoint: Checkpoint, bits: int, device: torch.device) -> Llava:
+    """The model in eval mode on `device`; the decoder's layers in 4 or 8 bits, everything else float32.
 
     A layer whose rows do not divide into NF4's blocks stays float32. Raises UserError for a checkpoint that is
-    quantized already or no checkpoint of ours, and where bitsandbytes is missing or cannot do it on this device.
+    quantized already, and where bitsandbytes is missing or cannot do it on this device.
     """
-    config, published = read_source(folder)
-    if kind := kind_of(config.extra, folder / "config.json"):
+    folder = checkpoint.folder
+    if kind := kind_of(checkpoint):
         raise UserError(f"{folder}: its weights are {kind} already; leave out --teacher-bits")
     make = {4: _four_bits, 8: _eight_bits}[bits]
     with torch.device("meta"):
-        model = Llava(config)
+        model = Llava(checkpoint.config)
     state, layers = {}, {}
-    for name, tensor in iter_tensors(folder, published):
+    for name, tensor in checkpoint.tensors():
         if part_of(name) == "decoder" and (bits == 8 or NF4.fits(tensor)):
             state[name] = torch.empty_like(tensor, device="meta")  # its shape is checked as that of the others
             layers[name.removesuffix(".weight")] = _made(make, tensor, device)
@@ -46,7 +44,7 @@ def load_in_bits(folder: Path, bits: int, device: torch.device) -> tuple[Llava, 
     load_state(model, state, str(folder))
     for name, layer in layers.items():
         model.set_submodule(name, layer)
-    return model.eval().requires_grad_(False), config
+    return model.eval().requires_grad_(False)
 
 
 def _made(make: Callable[[Tensor, torch.device], nn.Module], weight: Tensor, device: torch.device) -> nn.Module:

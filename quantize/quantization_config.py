@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
 from quantize.integers import GROUP_SIZES, Scheme
 from quantize.nf4 import Nf4
 from quantize.precision import PARTS, Precision, part_of
@@ -84,12 +84,12 @@ def _tail(name: str) -> str:
     return name.removeprefix("language_model.").removeprefix("model.")
 
 
-def kind_of(config: dict[str, Any], where: Path) -> str | None:
+def kind_of(checkpoint: Checkpoint) -> str | None:
     """What the decoder's weights are: "int4", "int8" or "nf4"; None for a float checkpoint.
 
-    where: the config's path, for the message. Raises UserError for a quantization that is not ours to read.
+    Raises UserError for a quantization that is not ours to read.
     """
-    section = config.get("quantization_config")
+    section = checkpoint.config.extra.get("quantization_config")
     if section is None:
         return None
     try:
@@ -104,7 +104,8 @@ def kind_of(config: dict[str, Any], where: Path) -> str | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         pass  # said below, in the same words as any other unknown quantization
     raise UserError(
-        f"{where}: quantization_config is neither int4 or int8 of compressed-tensors (pack-quantized, by channel or in "
+        f"{checkpoint.folder / CONFIG}: "
+        "quantization_config is neither int4 or int8 of compressed-tensors (pack-quantized, by channel or in "
         "groups of 32, 64 or 128) nor plain nf4 of bitsandbytes; quantize the float checkpoint with pulse-quantize"
     )
 

@@ -26,9 +26,8 @@ from edge_runtime.errors import UserError
 from export.manifest import manifest_of
 from export.targets.executorch import program as executorch
 from export.targets.onnx import graphs as onnx
-from pulse.checkpoint.source import NANO, checkpoint_folder
-from pulse.checkpoint.store import read_source
-from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
+from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llama import RMSNorm
 from pulse.model.llava import Llava
@@ -71,7 +70,7 @@ def decoder_of_7b(layers: int) -> tuple[Llava, Config]:
     )
     # The picture's side is not measured here, so the smallest there is, and pulse-nano's way of using it.
     vision = ConvVision(height=32, width=32, channels=(8, 16), blocks=(0, 1), pool=1)
-    runtime = read_source(checkpoint_folder(NANO))[0].runtime
+    runtime = Checkpoint.open(NANO).config.runtime
     config = Config(vision=vision, text=text, runtime=runtime, name=f"7B-{layers}-layers")
     with torch.device("meta"):
         model = Llava(config)
@@ -162,8 +161,8 @@ def _bundle(target: str, layers: int, folder: Path) -> Bundle:
     model, config = decoder_of_7b(layers)
     folder.mkdir()
     artifacts = TARGETS[target](model, config, "int4", folder)
-    nano = checkpoint_folder(NANO)
-    write_tokenizer(nano, folder / TOKENIZER)
+    nano = Checkpoint.open(NANO)
+    nano.write_tokenizer(folder / TOKENIZER)
     write_manifest(folder, manifest_of(config, nano, target, "int4", {**artifacts, "tokenizer": TOKENIZER}))
     return Bundle.load(folder)
 

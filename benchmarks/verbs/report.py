@@ -21,7 +21,7 @@ from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from export.build import example_pages
 from export.certificate.emulated import PROCESSORS
-from pulse.checkpoint.source import NANO, checkpoint_folder
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
 
 
 def add_verb(verbs: argparse._SubParsersAction[Any]) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str, int]:
     reference = Path(args.reference)
     plan = Plan(
         bundles,
-        reference if reference.is_dir() else checkpoint_folder(args.reference),
+        reference if reference.is_dir() else Checkpoint.open(args.reference).folder,
         example_pages()[0],
         tuple(args.device or ("local",)),
         args.data,

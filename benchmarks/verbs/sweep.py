@@ -17,7 +17,7 @@ from benchmarks.subjects import torch_session
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
-from pulse.checkpoint.weights import iter_tensors
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import quantize_checkpoint
 from quantize.methods import METHODS
@@ -84,7 +84,7 @@ def parse_rung(rung: str) -> tuple[Precision, str]:
     return Precision(scheme, bits), method or RTN
 
 
-def climb(source: Path, rungs: Sequence[str], pages: Sequence[np.ndarray], calibration: str) -> Iterator[Step]:
+def climb(source: Checkpoint, rungs: Sequence[str], pages: Sequence[np.ndarray], calibration: str) -> Iterator[Step]:
     """One Step a rung, in order. source: a float checkpoint; pages: uint8 [H, W, 3]; calibration: a set by its name.
 
     Raises UserError before any work for a rung that does not exist, and as quantize_checkpoint does.
@@ -94,17 +94,17 @@ def climb(source: Path, rungs: Sequence[str], pages: Sequence[np.ndarray], calib
     want = _read(source, "float32", pages)
     for rung, plan in plans.items():
         if plan is None:
-            size = sum(2 * tensor.numel() for _, tensor in iter_tensors(source))
+            size = sum(2 * tensor.numel() for _, tensor in source.tensors())
             yield _step(rung, size, _read(source, FLOAT16, pages), want)
             continue
         precision, method = plan
         with tempfile.TemporaryDirectory() as folder:
             how = None if method == RTN else Calibration(method, looked_at)
             summary = quantize_checkpoint(source, Path(folder) / "q", precision, how)
-            yield _step(rung, summary.bytes_after, _read(Path(folder) / "q", None, pages), want)
+            yield _step(rung, summary.bytes_after, _read(Checkpoint.open(Path(folder) / "q"), None, pages), want)
 
 
-def _read(checkpoint: Path, weights: str | None, pages: Sequence[np.ndarray]) -> list[_Reading]:
+def _read(checkpoint: Checkpoint, weights: str | None, pages: Sequence[np.ndarray]) -> list[_Reading]:
     session = torch_session(checkpoint, weights)
     return [_reading(session, page) for page in pages]
 

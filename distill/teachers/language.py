@@ -29,11 +29,10 @@ from edge_runtime.manifest import FindingSpec, PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.source import checkpoint_folder
-from pulse.checkpoint.tokenizer import TOKENIZER, write_tokenizer
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.files.folder import source_recipe
 from pulse.model.config import Config
 from pulse.model.engine import TorchCache, TorchEngine
 from pulse.model.llava import Llava
@@ -46,7 +45,7 @@ _KEPT_EVERY = 50  # records; a 7B takes seconds for one
 
 
 class LanguageTeacher:
-    """name: as `pulse.checkpoint.source.checkpoint_folder` takes it. Its own files lie in `folder`. bits: 4 or 8
+    """name: as `Checkpoint.open` takes it. Its own files lie in `folder`. bits: 4 or 8
     to hold a float checkpoint's decoder in, by bitsandbytes; None as the checkpoint has it.
 
     Raises UserError when it is no checkpoint, or `folder` holds what another one said.
@@ -54,11 +53,11 @@ class LanguageTeacher:
 
     def __init__(self, name: str, folder: Path, device: torch.device, bits: int | None = None) -> None:
         self.name, self.folder, self.device, self.bits = name, folder, device, bits
-        source = checkpoint_folder(name)
-        about = {"checkpoint": name, "files": source_recipe(source), **({} if bits is None else {"bits": bits})}
+        source = Checkpoint.open(name)
+        about = {"checkpoint": name, "files": source.identity(), **({} if bits is None else {"bits": bits})}
         _check_same(folder / "teacher.json", about)
         if not (folder / TOKENIZER).exists():
-            write_tokenizer(source, folder / TOKENIZER)
+            source.write_tokenizer(folder / TOKENIZER)
         self._source = source
         self._opened: tuple[Llava, Config] | None = None
 
@@ -67,10 +66,10 @@ class LanguageTeacher:
         """Computing in float32 and on the device, and its config; loaded when it is first wanted."""
         if self._opened is None:
             if self.bits is not None:
-                self._opened = load_in_bits(self._source, self.bits, self.device)
+                model = load_in_bits(self._source, self.bits, self.device)
             else:
-                model, config = load_model(self._source)
-                self._opened = model.to(self.device), config
+                model = load_model(self._source).to(self.device)
+            self._opened = model, self._source.config
         return self._opened
 
     def speaks_like(self, tokenizer: Path, spec: PreprocessSpec) -> bool:

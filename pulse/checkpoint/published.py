@@ -48,9 +48,11 @@ NEWLINE, TABLE = "image_newline", "language_model.model.embed_tokens.weight"
 
 @dataclass(frozen=True)
 class Published:
-    """A config in our terms; vision: the folder that holds the tower's weights, None where the checkpoint does."""
+    """A config in our terms, and config.json's own content; vision: the folder that holds the tower's weights, None
+    where the checkpoint does."""
 
     config: Config
+    data: Mapping[str, Any]
     vision: Path | None = None
 
     def name_of(self, tensor: str) -> str | None:
@@ -95,7 +97,7 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     runtime = _runtime(vision, pinpoints, merge, data, _generation(folder))
     config = Config(vision, _llama(data, merge == "spatial_unpad"), runtime, folder.name)
     # The original reads the tower from its own folder unless it was trained along.
-    return Published(config, None if data.get("unfreeze_mm_vision_tower") else tower)
+    return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
 
 def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
@@ -112,7 +114,7 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
         vision, pinpoints, "spatial_unpad" if following else "flat", {**text, **data}, _generation(folder)
     )
     kept = {key: data[key] for key in ("quantization_config",) if key in data}
-    return Published(Config(vision, _llama(text, following), runtime, folder.name, kept))
+    return Published(Config(vision, _llama(text, following), runtime, folder.name, kept), data)
 
 
 def _only(path: Path, data: Mapping[str, Any], key: str, value: str) -> None:

@@ -75,12 +75,6 @@ def work_folder(target: str | os.PathLike[str], recipe: dict[str, Any]) -> Itera
         shutil.rmtree(work, ignore_errors=True)
 
 
-def source_recipe(source: Path) -> dict[str, Any]:
-    """What tells a checkpoint from another, or from itself after a change, without reading gigabytes."""
-    files = sorted(path for path in source.iterdir() if path.is_file())
-    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
-
-
 def _check_new(target: Path) -> None:
     if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UserError(f"{target}: already exists; remove it or give another --out")

@@ -12,7 +12,7 @@ from benchmarks.cli import main
 from benchmarks.output import write_json
 from benchmarks.tasks import ptbxl_super
 from benchmarks.verbs import pages
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.dequantize import dequantize_checkpoint
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
@@ -60,7 +60,7 @@ def test_pages_draws_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
 def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped student as a float checkpoint: a ladder has to begin above the 4 bits."""
     folder = tmp_path_factory.mktemp("floats") / "float16"
-    dequantize_checkpoint(checkpoint_folder("pulse-nano"), folder)
+    dequantize_checkpoint(Checkpoint.open("pulse-nano"), folder)
     return folder
 
 

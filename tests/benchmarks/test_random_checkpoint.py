@@ -12,10 +12,10 @@ import torch
 
 from benchmarks.verbs.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.store import load_checkpoint, read_source
-from pulse.checkpoint.tokenizer import write_tokenizer
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config
 from pulse.model.llava import Llava
+from quantize.load import load_model
 from tests.golden import GOLDEN
 
 VISION, TEXT = SHAPES["tiny"]
@@ -23,11 +23,12 @@ VISION, TEXT = SHAPES["tiny"]
 
 def test_it_reads_as_a_published_checkpoint(tmp_path: Path) -> None:
     written = write_random_checkpoint(tmp_path / "r", VISION, replace(TEXT, num_hidden_layers=3))
-    config, published = read_source(tmp_path / "r")
+    checkpoint = Checkpoint.open(tmp_path / "r")
+    config, published = checkpoint.config, checkpoint.published
     assert published is not None
     assert published.vision is None  # the tower's weights are in it
     assert (config.vision, config.text) == (VISION, replace(TEXT, num_hidden_layers=3))
-    model = load_checkpoint(tmp_path / "r")
+    model = load_model(checkpoint)
     linear = model.language_model.model.layers[2].mlp.down_proj.weight
     assert float(linear.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert written == pytest.approx(sum(p.numel() for p in model.parameters()) * 2, rel=0.02)  # CLIP's last layer
@@ -55,7 +56,7 @@ def test_the_default_shape_is_that_of_pulse_7b() -> None:
 
 def test_its_tokenizer_has_a_piece_for_every_row(tmp_path: Path) -> None:
     assert main([str(tmp_path / "r"), "--shape", "tiny", "--layers", "1"]) == 0
-    write_tokenizer(tmp_path / "r", tmp_path / "tokenizer.json")
+    Checkpoint.open(tmp_path / "r").write_tokenizer(tmp_path / "tokenizer.json")
     tokenizer = Tokenizer(tmp_path / "tokenizer.json")
     assert tokenizer.vocab_size == TEXT.vocab_size
     assert tokenizer.decode(tokenizer.encode("Is this a normal ECG? 12")) == "Is this a normal ECG? 12"

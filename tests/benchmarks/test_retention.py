@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from benchmarks.cli import main
 from benchmarks.verbs.retention import compare, verdict
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
 
 GOLD = {k: ("MI",) if k % 2 else ("NORM",) for k in range(40)}
@@ -77,7 +77,7 @@ def test_verdict() -> None:
 def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """float32 torch against the bundle, on records that come with the project, photographed."""
     out = tmp_path / "kept.json"
-    argv = ["retention", str(checkpoint_folder("pulse-nano")), str(bundle), "--limit", "4", "--photo", "1"]
+    argv = ["retention", str(Checkpoint.open("pulse-nano")), str(bundle), "--limit", "4", "--photo", "1"]
     assert main([*argv, "--out", str(out)]) == 0
     result = json.loads(out.read_text())
     (model,) = result["models"]

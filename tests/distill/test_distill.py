@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from distill import cli, decoder, recipe, tower
 from distill.recipe import Recipe, distill
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ def _run(data: Path, out: Path, recipe: Recipe) -> Path:
 
 def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole: Path, tiny: Recipe) -> None:
     small = _run(data, whole, tiny)
-    model, config = load_model(small, "int4")
+    model, config = load_model(Checkpoint.open(small), "int4"), Checkpoint.open(small).config
     assert config.name == "pulse-nano"
     assert model.vision_tower(torch.zeros(1, 1, 384, 544)).shape[2] == 16
     card = " ".join((small / "README.md").read_text().split())

@@ -29,6 +29,7 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import SUPERCLASSES
 from quantize.checkpoint import quantize_checkpoint
@@ -98,7 +99,7 @@ def test_in_nf4_it_thinks_nearly_the_same(pack: Pack, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     rows = np.arange(2)
     targets = build_targets(pack, rows)
-    quantize_checkpoint(PULSE, tmp_path / "nf4", Precision("nf4"))
+    quantize_checkpoint(Checkpoint.open(PULSE), tmp_path / "nf4", Precision("nf4"))
     whole, small = (
         LanguageTeacher(str(source), tmp_path / name, CPU).told(pack, targets, rows)
         for name, source in (("a", PULSE), ("b", tmp_path / "nf4"))
@@ -188,7 +189,10 @@ def test_a_teacher_of_the_same_words_advises_on_the_very_tokens(
     )
     lessons = Lessons(pack, views, None, packer)
     advice = advise(teacher, lessons, [pages], run, 0)(0, np.array([4, 1]))
-    model, config = load_model(student / "pulse-nano-float16")
+    model, config = (
+        load_model(Checkpoint.open(student / "pulse-nano-float16")),
+        Checkpoint.open(student / "pulse-nano-float16").config,
+    )
     speaker = Speaker(config.vision.hidden_size, config.text)
     speaker.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("vision_tower")})
     batch = collate([packer.pack(lessons.dialogues(run.seed, 0, item)) for item in (4, 1)])
@@ -231,4 +235,4 @@ def test_several_teach_one_student(
 def _session(source: Path, folder: Path) -> Session:
     from benchmarks.subjects import torch_session
 
-    return torch_session(source, "float32")
+    return torch_session(Checkpoint.open(source), "float32")

@@ -17,6 +17,7 @@ from distill.teachers import signal
 from distill.teachers.signal import SignalRun, changed, teach
 from distill.tower import TowerRun
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import ConvVision
 from quantize.load import load_model
 
@@ -107,8 +108,9 @@ def test_training_goes_on_from_a_checkpoints_tower(data: Path, tiny: Recipe, tmp
     second = distill(data, tmp_path / "second", replace(labels_alone, tower=slow), CPU)
     # Hardly trained, it sees what the first tower saw; its norms' statistics move a little all the same.
     pixels = torch.rand(2, 1, 384, 544)
-    a, b = (load_model(path)[0].vision_tower(pixels) for path in (first, second))
-    random = load_model(distill(data, tmp_path / "third", replace(labels_alone, tower=replace(slow, start=None)), CPU))
+    a, b = (load_model(Checkpoint.open(path)).vision_tower(pixels) for path in (first, second))
+    third = distill(data, tmp_path / "third", replace(labels_alone, tower=replace(slow, start=None)), CPU)
+    random = load_model(Checkpoint.open(third))
     gap, usual = (a - b).norm(), (a - random[0].vision_tower(pixels)).norm()
     assert gap < 0.2 * usual
     wide = replace(

@@ -20,12 +20,12 @@ from distill.students import SMALL
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
 from export import cli as export_cli
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.gguf import GgufLlama
 from pulse.model.config import Decoder, EfficientVision
 from pulse.model.llama import LanguageModel
 from pulse.model.towers.conv import ConvNorm
 from pulse.model.towers.efficientnet import EfficientTower, imagenet_state
-from quantize.load import load_model
 
 CPU = torch.device("cpu")
 TINY = Decoder(
@@ -253,7 +253,7 @@ def test_the_recipe_ends_in_a_bundle_that_answers(
     recipe = tiny_recipe(tiny, batch_norm=trained)
     out = distill(data, tmp_path / "run", recipe, CPU)
     assert out == tmp_path / "run" / "pulse-small"
-    _, config = load_model(out, "int4")
+    config = Checkpoint.open(out).config, Checkpoint.open(out).config
     assert config.name == "pulse-small"
     assert config.runtime["eos_token_ids"] == [2]
     card = (out / "README.md").read_text()

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tokenizers import decoders, models, pre_tokenizers
 
 from export.build import build_bundle
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llava import Llava
 
@@ -69,8 +70,8 @@ def relative(got: np.ndarray, want: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A float checkpoint folder. Weights are large enough that logits differ from token to token."""
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A float checkpoint. Weights are large enough that logits differ from token to token."""
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
     folder.mkdir()
     torch.manual_seed(0)
@@ -88,7 +89,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<s>", "</s>"])
     tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return Checkpoint.open(folder)
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +106,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint as ONNX with 4 bits, certified; never changed; files about other targets have their own."""
     out = tmp_path_factory.mktemp("bundles") / "tiny-int4"
     certificate, _ = build_bundle(checkpoint, "onnx", "int4", out, pages)

@@ -18,6 +18,7 @@ from edge_runtime.engines import open_engine
 from export.build import build_bundle, certificate_of
 from export.certificate.certify import certify
 from export.options import Options
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from quantize.load import load_model
 
@@ -36,7 +37,7 @@ def _double_a_scale(path: Path) -> None:
     ("graph", "stage"), [("vision", "vision_features"), ("decoder", "first_logits")], ids=["vision", "decoder"]
 )
 def test_one_doubled_scale_fails_at_its_stage(
-    graph: str, stage: str, bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+    graph: str, stage: str, bundle: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "bad"
     shutil.copytree(bundle, folder)
@@ -71,7 +72,7 @@ def test_changed_weights_fail_at_their_stage(
     change: Callable[[np.ndarray], np.ndarray],
     stage: str,
     bundle: Path,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     pages: list[Path],
     tmp_path: Path,
 ) -> None:
@@ -87,7 +88,7 @@ def test_changed_weights_fail_at_their_stage(
 
 
 def test_a_shifted_normalization_fails_at_the_pixels(
-    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+    bundle: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "bad"
     shutil.copytree(bundle, folder)
@@ -98,7 +99,7 @@ def test_a_shifted_normalization_fails_at_the_pixels(
 
 
 def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)  # the test's own width
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
@@ -117,7 +118,7 @@ def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken
 
 @pytest.mark.parametrize("style", ["nbits", "qdq"])
 def test_exact_products_keep_the_limits_of_float32_in_large_models(
-    style: str, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    style: str, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)
     options = Options(exact=style == "nbits")  # the other style always is
@@ -136,14 +137,14 @@ def _accuracy_levels(folder: Path, graph: str) -> set[int]:
 
 
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
-    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
     assert _certify(bundle, checkpoint, pages) == ("fail", "pixels")
 
 
 def test_infinite_weights_fail_and_are_written_as_json(
-    bundle: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+    bundle: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "bad"
     shutil.copytree(bundle, folder)
@@ -154,9 +155,11 @@ def test_infinite_weights_fail_and_are_written_as_json(
     assert _certify(folder, checkpoint, pages) == ("fail", "first_logits")
 
 
-def _certify(folder: Path, checkpoint: Path, pages: list[Path]) -> tuple[str, str | None]:
+def _certify(folder: Path, checkpoint: Checkpoint, pages: list[Path]) -> tuple[str, str | None]:
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     loaded = Bundle.load(folder)
-    certificate = certify(loaded, open_engine(loaded), TorchEngine(*load_model(checkpoint, "int4")), pages)
+    certificate = certify(
+        loaded, open_engine(loaded), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config), pages
+    )
     json.dumps(certificate.as_json(), allow_nan=False)
     return certificate.status, certificate.first_diverging_stage

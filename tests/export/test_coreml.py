@@ -25,6 +25,7 @@ from export.certificate.certify import certify
 from export.mil import MilModel
 from export.mil.package import read_package
 from export.targets.coreml.packages import LIMITS, write_graphs
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.checkpoint import quantize_checkpoint
@@ -35,7 +36,7 @@ from .conftest import relative
 
 
 @pytest.fixture(scope="module")
-def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundles") / "tiny-coreml"
     certificate, _ = build_bundle(checkpoint, "coreml", "int4", out, pages)
     assert certificate.status == "pass"
@@ -43,8 +44,8 @@ def bundle(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def reference(checkpoint: Path) -> TorchEngine:
-    return TorchEngine(*load_model(checkpoint, "int4"))
+def reference(checkpoint: Checkpoint) -> TorchEngine:
+    return TorchEngine(load_model(checkpoint, "int4"), checkpoint.config)
 
 
 def test_bundle_carries_its_certificate_and_what_a_device_needs_to_know(bundle: Path) -> None:
@@ -65,7 +66,7 @@ def test_bundle_carries_its_certificate_and_what_a_device_needs_to_know(bundle: 
 
 
 def test_integers_and_scales_in_the_packages_are_those_of_the_checkpoint(
-    bundle: Path, checkpoint: Path, tmp_path: Path
+    bundle: Path, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q")
     stored = load_file(tmp_path / "q" / "model.safetensors")
@@ -133,10 +134,10 @@ def test_engine_answers_like_torch_in_pieces_and_from_any_cache(bundle: Path, re
 @pytest.mark.parametrize(
     ("weights", "close"), [pytest.param("float16", 1e-2, marks=pytest.mark.slow), ("float32", 2e-3)]
 )
-def test_float_weights(weights: str, close: float, checkpoint: Path, tmp_path: Path) -> None:
+def test_float_weights(weights: str, close: float, checkpoint: Checkpoint, tmp_path: Path) -> None:
     """float32 packages are off by what their float16 states round."""
-    write_graphs(*load_model(checkpoint, weights), weights, tmp_path)
-    reference = TorchEngine(*load_model(checkpoint, weights))
+    write_graphs(load_model(checkpoint, weights), checkpoint.config, weights, tmp_path)
+    reference = TorchEngine(load_model(checkpoint, weights), checkpoint.config)
     model = MilModel(tmp_path / "decoder.mlpackage")
     assert "constexpr_blockwise_shift_scale" not in {op.type for op in model.program.operations}
     embeds = reference.embed([3, 1, 4, 1, 5, 9])

@@ -13,6 +13,7 @@ from edge_runtime.errors import UserError
 from export.targets.coreml import lint as coreml_lint
 from export.targets.coreml.decoder import StatefulDecoder, heads
 from export.targets.coreml.packages import write_graphs
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import ClipVision, Config, Decoder
 from quantize.load import load_model
 
@@ -44,8 +45,8 @@ def test_lint_refuses_a_state_written_from_a_transposed_view(in_between: Callabl
         coreml_lint.check_program(program(by_view=True))
 
 
-def test_heads_and_attention_of_the_decoder_pass_the_lint(checkpoint: Path) -> None:
-    model, config = load_model(checkpoint, "float32")
+def test_heads_and_attention_of_the_decoder_pass_the_lint(checkpoint: Checkpoint) -> None:
+    model, config = load_model(checkpoint, "float32"), checkpoint.config
     module = StatefulDecoder(model, range(config.text.num_hidden_layers)).eval()
     example = (torch.zeros(1, 5, config.text.hidden_size), torch.zeros(1, 1, 5, 9))
     program = torch.export.export(module, example, strict=False).run_decompositions({})
@@ -70,8 +71,8 @@ def test_lint_warns_of_states_that_some_processors_cannot_hold(head_dim: int, co
     assert all(part in warning for part, warning in zip(found, warnings, strict=True))
 
 
-def test_lint_refuses_4_bit_look_up_tables(checkpoint: Path, tmp_path: Path) -> None:
-    model, config = load_model(checkpoint, "float32")
+def test_lint_refuses_4_bit_look_up_tables(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model, config = load_model(checkpoint, "float32"), checkpoint.config
     with pytest.raises(UserError, match=r"nf4 .*coremltools#2716.* use --weights int4"):
         write_graphs(model, config, "nf4", tmp_path)
     assert not any(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from export.certificate.emulated import emulate
 from export.certificate.stages import STAGES, key, results
 from export.certificate.userland import Userland, open_userland, runtime_versions, set_up
 from export.verify_cli import main
+from pulse.checkpoint.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,9 @@ def test_it_is_another_processor(userland: Userland) -> None:
 
 
 def test_arm_kernels_enter_the_certificate(
-    userland: Userland, bundle: Path, checkpoint: Path, pages: list[Path], capsys: pytest.CaptureFixture[str]
+    userland: Userland, bundle: Path, checkpoint: Checkpoint, pages: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(bundle), "--model", str(checkpoint), "--pages", str(pages[0].parent), "--emulated", "aarch64"]
+    argv = [str(bundle), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent), "--emulated", "aarch64"]
     assert main([*argv, "--json"]) == 0
     certificate = json.loads(capsys.readouterr().out)["certificates"][str(bundle)]
     emulated = certificate["emulated"]
@@ -90,7 +91,9 @@ def test_a_bundle_that_fails_there_is_a_failure_with_its_reason(
     assert "vision.onnx: ONNX Runtime" in found.stages[0].reason
 
 
-def test_what_cannot_be_emulated_is_said(tmp_path: Path, bundle: Path, pages: list[Path], checkpoint: Path) -> None:
+def test_what_cannot_be_emulated_is_said(
+    tmp_path: Path, bundle: Path, pages: list[Path], checkpoint: Checkpoint
+) -> None:
     with pytest.raises(UserError, match=r"holds no aarch64 userland; make it with: python -m export\.userland"):
         open_userland(tmp_path)
     (tmp_path / "userland.json").write_text(json.dumps({"wheels": {"numpy": "1"}}))

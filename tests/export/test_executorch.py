@@ -25,6 +25,7 @@ from export.build import build_bundle
 from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
 from export.cli import main
 from export.targets.executorch.program import DELEGATES, check_delegate, limits, read_shares, write_graphs
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
@@ -32,7 +33,9 @@ from quantize.load import load_model
 
 
 @pytest.fixture(scope="module")
-def int4(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Certificate]:
+def int4(
+    checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Certificate]:
     certificate, out = build_bundle(
         checkpoint, "executorch", "int4", tmp_path_factory.mktemp("executorch") / "tiny", pages
     )
@@ -56,8 +59,10 @@ def stored(program: Path) -> list[bytes]:
     return [bytes(buffer) for buffer in named.buffers]
 
 
-def test_integers_in_the_program_are_those_of_the_checkpoint(int4: tuple[Path, Certificate], checkpoint: Path) -> None:
-    model, _ = load_model(checkpoint, "int4")
+def test_integers_in_the_program_are_those_of_the_checkpoint(
+    int4: tuple[Path, Certificate], checkpoint: Checkpoint
+) -> None:
+    model = load_model(checkpoint, "int4")
     layers = [module for module in model.modules() if isinstance(module, IntLinear)]
     assert len(layers) == 2 * 7 + 2  # q k v o gate up down in two layers, and the projector's two
     constants = set(stored(int4[0] / "model.pte"))
@@ -98,20 +103,21 @@ def test_metadata_for_the_stock_runners(int4: tuple[Path, Certificate]) -> None:
 
 
 @pytest.fixture(scope="module")
-def float32(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def float32(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Exact but for summation order, so that layouts and positions show without quantization's noise."""
     certificate, out = build_bundle(
         checkpoint, "executorch", "float32", tmp_path_factory.mktemp("float32") / "tiny", pages
     )
     assert certificate.status == "pass"
-    assert (
-        limits(load_model(checkpoint, "float32")[1], "float32") == EXACT
-    )  # so it passed with the thresholds of exact targets
+    assert limits(checkpoint.config, "float32") == EXACT  # so it passed with the thresholds of exact targets
     return out
 
 
-def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Path) -> None:
-    engine, torch_engine = open_engine(Bundle.load(float32), threads=1), TorchEngine(*load_model(checkpoint, "float32"))
+def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Checkpoint) -> None:
+    engine, torch_engine = (
+        open_engine(Bundle.load(float32), threads=1),
+        TorchEngine(load_model(checkpoint, "float32"), checkpoint.config),
+    )
     draw = np.random.default_rng(0)
     histories = [(engine.empty_cache(), torch_engine.empty_cache())]
     for _ in range(25):
@@ -123,10 +129,10 @@ def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Path) -> No
         histories.append((ours, theirs))
 
 
-def recertify(folder: Path, checkpoint: Path, pages: list[Path], weights: str) -> tuple[str, str | None]:
+def recertify(folder: Path, checkpoint: Checkpoint, pages: list[Path], weights: str) -> tuple[str, str | None]:
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     bundle = Bundle.load(folder)
-    model, config = load_model(checkpoint, weights)
+    model, config = load_model(checkpoint, weights), checkpoint.config
     certificate = certify(bundle, open_engine(bundle), TorchEngine(model, config), pages, limits(config, weights))
     return certificate.status, certificate.first_diverging_stage
 
@@ -149,9 +155,9 @@ def patched(source: Path, target: Path, old: bytes, new: bytes) -> Path:
     ],
 )
 def test_a_layers_doubled_scale_fails_at_its_stage(
-    layer: str, stage: str, int4: tuple[Path, Certificate], checkpoint: Path, pages: list[Path], tmp_path: Path
+    layer: str, stage: str, int4: tuple[Path, Certificate], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    module = load_model(checkpoint, "int4")[0].get_submodule(layer)
+    module = load_model(checkpoint, "int4").get_submodule(layer)
     assert isinstance(module, IntLinear)
     old, new = (
         (factor * module.weight_scale.float()).bfloat16().view(torch.int16).numpy().tobytes() for factor in (1, 2)
@@ -161,7 +167,7 @@ def test_a_layers_doubled_scale_fails_at_its_stage(
 
 
 def test_another_rope_base_fails_at_the_first_logits(
-    float32: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+    float32: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     right, wrong = (rotary(torch.arange(256), 16, base)[1].numpy().tobytes() for base in (1e4, 1e6))
     folder = patched(float32, tmp_path / "bad", right, wrong)
@@ -169,28 +175,30 @@ def test_another_rope_base_fails_at_the_first_logits(
 
 
 def test_swapped_channels_fail_at_the_vision_features(
-    float32: Path, checkpoint: Path, pages: list[Path], tmp_path: Path
+    float32: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    stem = load_model(checkpoint, "float32")[0].vision_tower.layers[0].conv.bias.detach().numpy()
+    stem = load_model(checkpoint, "float32").vision_tower.layers[0].conv.bias.detach().numpy()
     folder = patched(float32, tmp_path / "bad", stem.tobytes(), stem[::-1].tobytes())
     assert recertify(folder, checkpoint, pages, "float32") == ("fail", "vision_features")
 
 
 def test_shifted_normalization_fails_at_the_pixels(
-    int4: tuple[Path, Certificate], checkpoint: Path, pages: list[Path], monkeypatch: pytest.MonkeyPatch
+    int4: tuple[Path, Certificate], checkpoint: Checkpoint, pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "export.certificate.stages.to_pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02)
     )
     bundle = Bundle.load(int4[0])
-    certificate = certify(bundle, open_engine(bundle), TorchEngine(*load_model(checkpoint, "int4")), pages)
+    certificate = certify(
+        bundle, open_engine(bundle), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config), pages
+    )
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", "pixels")
 
 
 def test_tokens_that_differ_count_unless_the_reference_hardly_prefers_its_own(
-    int4: tuple[Path, Certificate], checkpoint: Path, pages: list[Path], monkeypatch: pytest.MonkeyPatch
+    int4: tuple[Path, Certificate], checkpoint: Checkpoint, pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle, reference = Bundle.load(int4[0]), TorchEngine(*load_model(checkpoint, "int4"))
+    bundle, reference = Bundle.load(int4[0]), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config)
     engine = open_engine(bundle)
     decode = engine.decode
 
@@ -211,7 +219,11 @@ def test_tokens_that_differ_count_unless_the_reference_hardly_prefers_its_own(
 
 
 def test_a_delegate_of_other_machines_gets_a_certificate_of_stages_not_run(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, int4: tuple[Path, Certificate], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint,
+    pages: list[Path],
+    tmp_path: Path,
+    int4: tuple[Path, Certificate],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def write(model: object, config: object, weights: str, folder: Path, delegate: str) -> dict[str, str]:
         assert delegate == "vulkan"
@@ -229,10 +241,10 @@ def test_a_delegate_of_other_machines_gets_a_certificate_of_stages_not_run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delegate", ["coreml", "vulkan"])
-def test_delegates_for_other_machines_take_the_decoder(delegate: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_delegates_for_other_machines_take_the_decoder(delegate: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
     if delegate == "coreml":
         pytest.importorskip("coremltools")
-    write_graphs(*load_model(checkpoint, "int4"), "int4", tmp_path, delegate)
+    write_graphs(load_model(checkpoint, "int4"), checkpoint.config, "int4", tmp_path, delegate)
     shares = {method: share for _, method, share in read_shares(tmp_path)}
     for method in ("vision_encoder", "text_decoder"):
         assert shares[method].delegated_macs > 0.9 * shares[method].macs > 0
@@ -252,7 +264,7 @@ def test_delegates_for_other_machines_take_the_decoder(delegate: str, checkpoint
 def test_what_cannot_be_lowered_is_said_before_any_work(
     arguments: list[str],
     reason: str,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -262,7 +274,7 @@ def test_what_cannot_be_lowered_is_said_before_any_work(
     absent = {"openvino", "ethosu.vela"} if "--delegate" in arguments else {"executorch"}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in absent else here(name))
     monkeypatch.setattr("export.build.load_model", lambda *_: pytest.fail("work was done"))
-    assert main([str(checkpoint), *arguments, "--out", str(tmp_path / "out")]) == 2
+    assert main([str(checkpoint.folder), *arguments, "--out", str(tmp_path / "out")]) == 2
     (line,) = [t for t in capsys.readouterr().err.splitlines() if not t.startswith("exporting ")]
     assert reason in line
     assert not (tmp_path / "out").exists()
@@ -275,13 +287,13 @@ def test_unknown_delegates_are_named() -> None:
 
 @pytest.mark.slow
 def test_a_large_decoder_lies_in_several_programs_and_answers_the_same(
-    int4: tuple[Path, Certificate], checkpoint: Path, tmp_path: Path
+    int4: tuple[Path, Certificate], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     whole = Bundle.load(int4[0])
     manifest = json.loads((int4[0] / "manifest.json").read_text())
     folder = tmp_path / "split"
     folder.mkdir()
-    model, config = load_model(checkpoint, "int4")
+    model, config = load_model(checkpoint, "int4"), checkpoint.config
     artifacts = write_graphs(model, config, "int4", folder, program_bytes=1)
     assert list(artifacts) == ["program", "decoder_0", "decoder_1", "delegation"]
     assert "text_decoder of decoder_1.pte" in [method for _, method, _ in read_shares(folder)]

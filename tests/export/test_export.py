@@ -18,6 +18,7 @@ from edge_runtime.session import Session
 from export.build import TARGETS, build_bundle, certificate_of
 from export.certificate.certify import not_run
 from export.cli import main
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import MEMORY
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main as quantize
@@ -55,55 +56,63 @@ def instant(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("weights", ["int4", "float16"])
-def test_weights_from_a_4_bit_checkpoint(weights: str, checkpoint: Path, pages: list[Path], tmp_path: Path) -> None:
+def test_weights_from_a_4_bit_checkpoint(
+    weights: str, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
+) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int4-g64"))
-    certificate, out = build_bundle(tmp_path / "q", "onnx", weights, tmp_path / "out", pages)
+    certificate, out = build_bundle(Checkpoint.open(tmp_path / "q"), "onnx", weights, tmp_path / "out", pages)
     assert certificate.status == "pass"
     nodes = {node.op_type for node in onnx.load(out / "decoder.onnx").graph.node}
     assert ("MatMulNBits" in nodes) == (weights == "int4")
 
 
 @pytest.mark.usefixtures("instant")
-def test_a_model_without_findings_is_not_passed_for_them(checkpoint: Path, pages: list[Path], tmp_path: Path) -> None:
+def test_a_model_without_findings_is_not_passed_for_them(
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "checkpoint"
-    shutil.copytree(checkpoint, folder)
+    shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
     config["runtime"] |= {"findings": [], "is_ecg": None}
     (folder / "config.json").write_text(json.dumps(config))
-    certificate, _ = build_bundle(folder, "onnx", "int4", tmp_path / "out", pages)
+    certificate, _ = build_bundle(Checkpoint.open(folder), "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "incomplete"
     assert certificate.stages[-1].status == "not_run"
 
 
 @pytest.mark.usefixtures("instant")
 def test_command_exits_1_when_the_certificate_fails(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    checkpoint: Checkpoint,
+    pages: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.setattr(export.build, "example_pages", lambda: pages)
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
+    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["certificate"]["status"] == "pass"
     monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
+    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
     assert "first differs from the model at: pixels" in capsys.readouterr().out
     assert (tmp_path / "bad" / "certificate.json").is_file()
 
 
 @pytest.mark.usefixtures("instant")
 def test_an_interrupted_export_leaves_no_bundle_but_its_work(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(export.build, "certify", stop)  # the last step: every file is written by then
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 130
+    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".bundle.work"]
     monkeypatch.undo()
     # What it had quantized is not quantized again.
     monkeypatch.setattr(export.build, "quantize_checkpoint", stop)
     monkeypatch.setattr(export.build, "certificate_of", lambda *arguments: not_run(pages, "not now"))
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 0
+    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
 
 
@@ -122,11 +131,11 @@ def test_an_interrupted_export_leaves_no_bundle_but_its_work(
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(
-    arguments: list[str], reason: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], reason: str, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "EMPTY").mkdir()
-    shutil.copytree(checkpoint, tmp_path / "BROKEN")
-    config = json.loads((checkpoint / "config.json").read_text())
+    shutil.copytree(checkpoint.folder, tmp_path / "BROKEN")
+    config = json.loads((checkpoint.folder / "config.json").read_text())
     config["text_config"]["intermediate_size"] = 64
     (tmp_path / "BROKEN" / "config.json").write_text(json.dumps(config))
     places = {"CHECKPOINT": checkpoint, "EMPTY": tmp_path / "EMPTY", "BROKEN": tmp_path / "BROKEN"}
@@ -141,14 +150,14 @@ def test_wrong_use_is_one_line_and_exit_2(
 
 
 @pytest.mark.usefixtures("instant")
-def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
-    shutil.copytree(checkpoint, folder)
+    shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
     del config["runtime"]["prompt"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="runtime has no prompt"):
-        build_bundle(folder, "onnx", "float32", tmp_path / "out", [])
+        build_bundle(Checkpoint.open(folder), "onnx", "float32", tmp_path / "out", [])
     assert not (tmp_path / "out").exists()
 
 
@@ -161,7 +170,7 @@ def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: P
     ],
 )
 def test_weights_that_a_format_has_no_operator_for(
-    scheme: str, target: str, reason: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scheme: str, target: str, reason: str, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q", Precision(scheme))
     assert main([str(tmp_path / "q"), "--target", target, "--out", str(tmp_path / "out")]) == 2
@@ -172,7 +181,7 @@ def test_weights_that_a_format_has_no_operator_for(
 
 
 def test_a_bundle_of_standard_operators_is_certified_as_exact(
-    checkpoint: Path, pages: list[Path], tmp_path: Path
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "qdq", pages, style="qdq")
     assert certificate.status == "pass"
@@ -182,19 +191,19 @@ def test_a_bundle_of_standard_operators_is_certified_as_exact(
     assert Session.open(folder).look(pages[0]).ask(anyway=True).finish().token_ids
 
 
-def test_weights_that_a_checkpoint_does_not_have(checkpoint: Path, tmp_path: Path) -> None:
+def test_weights_that_a_checkpoint_does_not_have(checkpoint: Checkpoint, tmp_path: Path) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int8"))
     with pytest.raises(UserError, match="its weights are int8, not int4"):
-        build_bundle(tmp_path / "q", "onnx", "int4", tmp_path / "out")
+        build_bundle(Checkpoint.open(tmp_path / "q"), "onnx", "int4", tmp_path / "out")
     with pytest.raises(UserError, match="--scheme int8 makes it int8"):
         build_bundle(checkpoint, "onnx", "int8", tmp_path / "out")
 
 
 def test_a_calibrated_checkpoint_with_8_bits_around_it(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, around = tmp_path / "q", ["--vision-bits", "8", "--embeddings-bits", "8", "--head-bits", "8"]
-    arguments = [str(checkpoint), "--scheme", "int4-g32-asym", "--out", str(out), *around]
+    arguments = [str(checkpoint.folder), "--scheme", "int4-g32-asym", "--out", str(out), *around]
     assert quantize([*arguments, "--method", "gptq"]) == 2
     assert "give --calibration" in capsys.readouterr().err
     assert quantize([*arguments, "--calibration", "examples"]) == 2
@@ -203,7 +212,7 @@ def test_a_calibrated_checkpoint_with_8_bits_around_it(
         assert quantize([*arguments, "--method", "awq", "--calibration", pages_name]) == 2
     assert "holds no PNG or JPEG page" in capsys.readouterr().err
     assert quantize([*arguments, "--method", "gptq", "--calibration", str(pages[0].parent)]) == 0
-    certificate, bundle = build_bundle(out, "onnx", None, tmp_path / "bundle", pages)
+    certificate, bundle = build_bundle(Checkpoint.open(out), "onnx", None, tmp_path / "bundle", pages)
     assert certificate.status == "pass"
     assert json.loads((bundle / "manifest.json").read_text())["weights"] == "int4"
 
@@ -216,7 +225,7 @@ def test_memory_by_stage_is_in_the_bundle(bundle: Path) -> None:
     assert all(stage["peak_resident"] > 1e8 for stage in stages.values())
 
 
-def test_a_certificate_that_does_not_fit_is_not_run(bundle: Path, checkpoint: Path, pages: list[Path]) -> None:
+def test_a_certificate_that_does_not_fit_is_not_run(bundle: Path, checkpoint: Checkpoint, pages: list[Path]) -> None:
     certificate = certificate_of(Bundle.load(bundle), checkpoint, pages, most=1_000_000)
     assert certificate.status == "incomplete"
     assert {stage.status for stage in certificate.stages} == {"not_run"}
@@ -224,16 +233,18 @@ def test_a_certificate_that_does_not_fit_is_not_run(bundle: Path, checkpoint: Pa
 
 
 def test_too_low_a_limit_is_refused_before_any_work(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "b"), "--max-memory", "100MB"]) == 2
+    assert (
+        main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "b"), "--max-memory", "100MB"]) == 2
+    )
     error = capsys.readouterr().err
     assert "the stage graphs takes about" in error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_beside_the_graph_give_the_same_bundle(
-    checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export.targets.onnx.graphs, "_EXTERNAL_ABOVE", 0)
     certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "b", pages)

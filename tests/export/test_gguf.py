@@ -25,7 +25,7 @@ from export.targets.gguf.decoder import write_decoder
 from export.targets.gguf.engine import LlamaEngine
 from export.targets.gguf.files import warnings, write_graphs
 from export.targets.gguf.tensors import paired, q4_0
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
@@ -43,7 +43,7 @@ PAGE = GOLDEN / "images" / "small_400x300.png"
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Llava, Config, Path]:
-    model, config = load_model(checkpoint_folder("pulse-nano"), "int4")
+    model, config = load_model(Checkpoint.open("pulse-nano"), "int4"), Checkpoint.open("pulse-nano").config
     path = tmp_path_factory.mktemp("gguf") / "decoder.gguf"
     write_decoder(model, config, path)
     return model, config, path
@@ -108,7 +108,7 @@ def test_llama_cpp_gives_our_logits(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Bundle]:
     out = tmp_path_factory.mktemp("gguf") / "b"
-    certificate, _ = build_bundle(GOLDEN / "a" / "checkpoint", "gguf", "float32", out, [PAGE])
+    certificate, _ = build_bundle(Checkpoint.open(GOLDEN / "a" / "checkpoint"), "gguf", "float32", out, [PAGE])
     return certificate, Bundle.load(out)
 
 
@@ -142,7 +142,7 @@ def test_the_pictures_side_is_described(bundle: tuple[Certificate, Bundle]) -> N
     assert fields["general.architecture"].contents() == "clip"
     assert fields["clip.vision.feature_layer"].contents() == [2]
     assert fields["clip.vision.image_grid_pinpoints"].contents()[:4] == [336, 672, 672, 336]
-    model = load_model(GOLDEN / "a" / "checkpoint", "float32")[0]
+    model = load_model(Checkpoint.open(GOLDEN / "a" / "checkpoint"), "float32")
     assert np.array_equal(tensors["mm.2.weight"].data, model.multi_modal_projector.linear_2.weight.numpy())
     assert "v.blk.1.ffn_down.bias" in tensors
     assert "v.blk.2.ln1.weight" not in tensors
@@ -162,9 +162,10 @@ def test_a_gguf_bundle_names_the_program_that_runs_it(bundle: tuple[Certificate,
     ],
 )
 def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    model, config = load_model(GOLDEN / "a" / "checkpoint", "float32")
+    golden = Checkpoint.open(GOLDEN / "a" / "checkpoint")
+    model, config = load_model(golden, "float32"), golden.config
     config.runtime["preprocess"]["pool"] = change.get("pool", 1)
-    source = change.get("source", GOLDEN / "a" / "checkpoint")
+    source = change.get("source", golden)
     with pytest.raises(UserError, match=said):
         write_graphs(model, config, change.get("weights", "float32"), tmp_path, source)
     assert not list(tmp_path.iterdir())
@@ -172,7 +173,7 @@ def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_
 
 @pytest.mark.parametrize(("model", "notes"), [("a", 2), ("unpad", 3)])
 def test_what_llama_cpp_does_otherwise_is_noted(model: str, notes: int) -> None:
-    config = load_model(GOLDEN / model / "checkpoint", "float32")[1]
+    config = Checkpoint.open(GOLDEN / model / "checkpoint").config
     found = warnings(config)
     assert len(found) == notes
     assert "issue 25814" in found[0]
@@ -187,7 +188,7 @@ def test_a_tower_of_convolutions_is_refused(capsys: pytest.CaptureFixture[str], 
 def test_llama_cpp_reads_the_picture_and_writes_the_golden_answer(bundle: tuple[Certificate, Bundle]) -> None:
     """Its decoder, given the model's own image tokens; and its tower, but for where the class token stands."""
     pytest.importorskip("llama_cpp", reason="the extra `peers` is not installed: it compiles llama.cpp")
-    engine, reference = LlamaEngine(bundle[1]), reference_of(bundle[1], GOLDEN / "a" / "checkpoint")
+    engine, reference = LlamaEngine(bundle[1]), reference_of(bundle[1], Checkpoint.open(GOLDEN / "a" / "checkpoint"))
     tiles = pixels(image.load(PAGE), bundle[1].manifest.preprocess)
     right = reference.vision(tiles)
     got, last = engine.vision(tiles[:1]), class_token_last(reference, torch.from_numpy(tiles[:1]))

@@ -9,6 +9,7 @@ import pytest
 
 from edge_runtime.session import Session
 from export.build import build_bundle
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
 from tests.golden import GOLDEN, MODELS, case
@@ -18,7 +19,9 @@ PAGE = GOLDEN / "images" / "small_400x300.png"
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_bundle_answers_as_the_original(model: str, tmp_path: Path) -> None:
-    certificate, folder = build_bundle(GOLDEN / model / "checkpoint", "onnx", "float32", tmp_path / "b", [PAGE])
+    certificate, folder = build_bundle(
+        Checkpoint.open(GOLDEN / model / "checkpoint"), "onnx", "float32", tmp_path / "b", [PAGE]
+    )
     assert certificate.status == "pass"
     golden = case(model, "small_one")
     answer = Session.open(folder, threads=1).look(PAGE).ask(max_new_tokens=24, findings=False).finish()
@@ -27,12 +30,12 @@ def test_the_bundle_answers_as_the_original(model: str, tmp_path: Path) -> None:
 
 
 def test_a_4_bit_checkpoint_of_it_keeps_what_the_device_needs(tmp_path: Path) -> None:
-    quantize_checkpoint(GOLDEN / "unpad" / "checkpoint", tmp_path / "small")
-    model, config = load_model(tmp_path / "small")
+    quantize_checkpoint(Checkpoint.open(GOLDEN / "unpad" / "checkpoint"), tmp_path / "small")
+    model, config = load_model(Checkpoint.open(tmp_path / "small")), Checkpoint.open(tmp_path / "small").config
     assert config.name == "checkpoint"
     assert config.runtime["preprocess"]["merge"] == "spatial_unpad"
     assert (tmp_path / "small" / "tokenizer.json").is_file()
     newline = model.language_model.model.embed_tokens.weight[config.text.vocab_size]
-    before = load_model(GOLDEN / "unpad" / "checkpoint")[0].language_model.model.embed_tokens.weight
+    before = load_model(Checkpoint.open(GOLDEN / "unpad" / "checkpoint")).language_model.model.embed_tokens.weight
     assert np.array_equal(newline, before[-1])
     assert before[-1].abs().sum() > 0

@@ -20,6 +20,7 @@ from edge_runtime.manifest import ModelSpec
 from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
 from export.manifest import manifest_of
 from export.targets.onnx.graphs import write_graphs
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Decoder
 from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint
@@ -32,10 +33,10 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 @pytest.fixture(scope="module", params=["int4", "float32"])
 def graphs(
-    request: pytest.FixtureRequest, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp(request.param)
-    artifacts = write_graphs(*load_model(checkpoint, request.param), request.param, folder)
+    artifacts = write_graphs(load_model(checkpoint, request.param), checkpoint.config, request.param, folder)
     for name in artifacts.values():
         onnx.checker.check_model(folder / name)
     return request.param, folder
@@ -46,8 +47,8 @@ def session(folder: Path, name: str) -> ort.InferenceSession:
 
 
 @pytest.mark.parametrize("tiles", [1, 2, 3])
-def test_vision(graphs: tuple[str, Path], checkpoint: Path, tiles: int) -> None:
-    model, config = load_model(checkpoint, graphs[0])
+def test_vision(graphs: tuple[str, Path], checkpoint: Checkpoint, tiles: int) -> None:
+    model, config = load_model(checkpoint, graphs[0]), checkpoint.config
     pixels = torch.randn(tiles, config.vision.in_channels, config.vision.height, config.vision.width)
     (features,) = session(graphs[1], "vision").run(None, {"pixels": pixels.numpy()})
     np.testing.assert_allclose(features, VisionGraph(model)(pixels).numpy(), **CLOSE)
@@ -55,15 +56,15 @@ def test_vision(graphs: tuple[str, Path], checkpoint: Path, tiles: int) -> None:
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 6), (3, 2)])
-def test_embed(graphs: tuple[str, Path], checkpoint: Path, batch: int, length: int) -> None:
-    model, config = load_model(checkpoint, graphs[0])
+def test_embed(graphs: tuple[str, Path], checkpoint: Checkpoint, batch: int, length: int) -> None:
+    model, config = load_model(checkpoint, graphs[0]), checkpoint.config
     ids = torch.randint(config.text.vocab_size, (batch, length))
     (embeds,) = session(graphs[1], "embed").run(None, {"input_ids": ids.numpy()})
     assert np.array_equal(embeds, EmbedGraph(model)(ids).numpy())
 
 
-def decoder(graphs: tuple[str, Path], checkpoint: Path) -> tuple[Llava, Decoder, BoundDecoder]:
-    model, config = load_model(checkpoint, graphs[0])
+def decoder(graphs: tuple[str, Path], checkpoint: Checkpoint) -> tuple[Llava, Decoder, BoundDecoder]:
+    model, config = load_model(checkpoint, graphs[0]), checkpoint.config
     text, runtime = config.text, session(graphs[1], "decoder")
     spec = manifest_of(config, checkpoint, "onnx", graphs[0], {})["model"]
     assert decoder_kind(runtime) is BoundDecoder
@@ -77,7 +78,7 @@ def want(model: Llava, text: Decoder, embeds: torch.Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("cuts", [[12], [1] * 4, [5, 1, 1, 4, 1], [1, 11]])
 def test_steps_through_the_cache_equal_one_reading_of_the_whole(
-    graphs: tuple[str, Path], checkpoint: Path, cuts: list[int]
+    graphs: tuple[str, Path], checkpoint: Checkpoint, cuts: list[int]
 ) -> None:
     model, text, runtime = decoder(graphs, checkpoint)
     embeds, end, cache = torch.randn(12, text.hidden_size), 0, runtime.empty_cache()
@@ -89,7 +90,7 @@ def test_steps_through_the_cache_equal_one_reading_of_the_whole(
 
 
 def test_a_full_cache_grows_and_keeps_what_it_holds(
-    graphs: tuple[str, Path], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    graphs: tuple[str, Path], checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stateful, "_SLACK", 1)
     monkeypatch.setattr(onnx_decoders, "CHUNK", 7)
@@ -100,7 +101,7 @@ def test_a_full_cache_grows_and_keeps_what_it_holds(
         np.testing.assert_allclose(logits, want(model, text, embeds[:end]), **CLOSE)
 
 
-def test_branches_of_one_cache_do_not_mix(graphs: tuple[str, Path], checkpoint: Path) -> None:
+def test_branches_of_one_cache_do_not_mix(graphs: tuple[str, Path], checkpoint: Checkpoint) -> None:
     model, text, runtime = decoder(graphs, checkpoint)
     stem, left, right = (torch.randn(n, text.hidden_size) for n in (5, 3, 2))
     _, cache = runtime.decode(stem.numpy(), runtime.empty_cache())
@@ -112,7 +113,7 @@ def test_branches_of_one_cache_do_not_mix(graphs: tuple[str, Path], checkpoint: 
     np.testing.assert_allclose(logits, want(model, text, torch.cat([stem, left, right])), **CLOSE)
 
 
-def test_positions_past_the_context_are_refused(graphs: tuple[str, Path], checkpoint: Path) -> None:
+def test_positions_past_the_context_are_refused(graphs: tuple[str, Path], checkpoint: Checkpoint) -> None:
     _, text, runtime = decoder(graphs, checkpoint)
     most = text.max_position_embeddings
     _, cache = runtime.decode(np.zeros((most, text.hidden_size), np.float32), runtime.empty_cache())
@@ -121,7 +122,7 @@ def test_positions_past_the_context_are_refused(graphs: tuple[str, Path], checkp
 
 
 def test_integers_in_the_graphs_are_those_of_the_checkpoint(
-    graphs: tuple[str, Path], checkpoint: Path, tmp_path: Path
+    graphs: tuple[str, Path], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     if graphs[0] != "int4":
         nodes = [
@@ -146,10 +147,13 @@ def test_integers_in_the_graphs_are_those_of_the_checkpoint(
 
 
 @pytest.mark.parametrize("scheme", ["int4-g32", "int4-g32-asym", "int8"])
-def test_qdq_is_standard_operators_with_the_checkpoints_integers(scheme: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_qdq_is_standard_operators_with_the_checkpoints_integers(
+    scheme: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "small", Precision(scheme, {"vision": 8}))
     stored = load_file(tmp_path / "small" / "model.safetensors")
-    artifacts = write_graphs(*load_model(tmp_path / "small"), "int4", tmp_path, style="qdq")
+    small = Checkpoint.open(tmp_path / "small")
+    artifacts = write_graphs(load_model(small), small.config, "int4", tmp_path, style="qdq")
     found, types = set(), set()
     for name in artifacts.values():
         graph = onnx.load(tmp_path / name)
@@ -166,7 +170,7 @@ def test_qdq_is_standard_operators_with_the_checkpoints_integers(scheme: str, ch
     assert types == {onnx.TensorProto.INT4 if b == 4 else onnx.TensorProto.INT8 for b in bits.values()}
     assert found == {unpack(t, bits[n]).numpy().tobytes() for n, t in packed.items()}
 
-    model, config = load_model(tmp_path / "small")
+    model, config = load_model(small), small.config
     pixels = torch.randn(2, config.vision.in_channels, config.vision.height, config.vision.width)
     see = ort.InferenceSession(tmp_path / "vision.onnx", session_options(1))
     (features,) = see.run(None, {"pixels": pixels.numpy()})
@@ -182,16 +186,17 @@ def test_qdq_is_standard_operators_with_the_checkpoints_integers(scheme: str, ch
         np.testing.assert_allclose(logits, want(model, config.text, embeds[:end]), **CLOSE)
 
 
-def test_nf4_has_no_standard_operators(checkpoint: Path, tmp_path: Path) -> None:
+def test_nf4_has_no_standard_operators(checkpoint: Checkpoint, tmp_path: Path) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "nf4", Precision("nf4"))
+    nf4 = Checkpoint.open(tmp_path / "nf4")
     with pytest.raises(UserError, match="nf4 weights have no DequantizeLinear; leave out --onnx-style qdq"):
-        write_graphs(*load_model(tmp_path / "nf4"), "nf4", tmp_path, style="qdq")
+        write_graphs(load_model(nf4), nf4.config, "nf4", tmp_path, style="qdq")
 
 
-def test_quantizing_on_the_way_gives_the_integers_of_pulse_quantize(checkpoint: Path, tmp_path: Path) -> None:
+def test_quantizing_on_the_way_gives_the_integers_of_pulse_quantize(checkpoint: Checkpoint, tmp_path: Path) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "int4")
-    before, _ = load_model(tmp_path / "int4")
-    on_the_way, _ = load_model(checkpoint, "int4")
+    before = load_model(Checkpoint.open(tmp_path / "int4"))
+    on_the_way = load_model(checkpoint, "int4")
     want, got = before.state_dict(), on_the_way.state_dict()
     assert want.keys() == got.keys()
     assert all(torch.equal(want[name], got[name]) for name in want)

@@ -18,7 +18,7 @@ from edge_runtime.engines.onnx_decoders import BoundDecoder
 from edge_runtime.manifest import ModelSpec
 from export.manifest import manifest_of
 from export.targets.onnx.graphs import write_graphs
-from pulse.checkpoint.source import checkpoint_folder
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
 
 transformers = pytest.importorskip("transformers")
@@ -29,7 +29,7 @@ pytest.importorskip("optimum.exporters.onnx")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> ort.InferenceSession:
     """The shipped decoder, its 4-bit weights widened, through optimum-cli and its validation."""
     folder = tmp_path_factory.mktemp("optimum")
-    model, config = load_model(checkpoint_folder("pulse-nano"), "float32")
+    model, config = load_model(Checkpoint.open("pulse-nano"), "float32"), Checkpoint.open("pulse-nano").config
     text = config.text
     llama = transformers.LlamaConfig(
         vocab_size=text.vocab_size,
@@ -55,8 +55,8 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> ort.InferenceSession:
 
 
 def test_optimums_decoder_gives_our_int4_decoders_logits(theirs: ort.InferenceSession, tmp_path: Path) -> None:
-    source = checkpoint_folder("pulse-nano")
-    model, config = load_model(source, "int4")
+    source = Checkpoint.open("pulse-nano")
+    model, config = load_model(source, "int4"), source.config
     artifacts = write_graphs(model, config, "int4", tmp_path)
     spec = ModelSpec(**{**manifest_of(config, source, "onnx", "int4", artifacts)["model"], "eos_token_ids": ()})
     embed = ort.InferenceSession(tmp_path / artifacts["embed"])

@@ -28,7 +28,7 @@ from export.certificate.certify import Certificate
 from export.cli import main
 from export.graph.kv import kv_scales
 from export.options import Options, with_options
-from pulse.checkpoint.store import read_source
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config
 from quantize.load import load_model
 from tests.golden import CASES, GOLDEN, case
@@ -46,7 +46,7 @@ TILES = {
 
 
 def golden_config(model: str = "a") -> Config:
-    return read_source(GOLDEN / model / "checkpoint")[0]
+    return Checkpoint.open(GOLDEN / model / "checkpoint").config
 
 
 @pytest.mark.parametrize("merge", [1, 2, 3])
@@ -86,7 +86,7 @@ def test_the_defaults_change_nothing() -> None:
 def test_a_bundle_with_fewer_and_merged_tokens_is_certified_and_verified(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, options = GOLDEN / "a" / "checkpoint", Options(1, 2)
+    source, options = Checkpoint.open(GOLDEN / "a" / "checkpoint"), Options(1, 2)
     certificate, folder = build_bundle(source, "onnx", "float32", tmp_path / "b", [PAGE], options=options)
     assert certificate.status == "pass"
     assert json.loads((folder / "manifest.json").read_text())["options"] == {"tiles": 1, "merge_tokens": 2}
@@ -133,9 +133,9 @@ def test_numbers_the_tiles_do_not_allow(options: Mapping[str, int], said: str) -
     ],
 )
 def test_options_that_do_not_fit_are_one_line(
-    argv: list[str], said: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], said: str, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(checkpoint), *argv, "--out", str(tmp_path / "b")]) == 2
+    assert main([str(checkpoint.folder), *argv, "--out", str(tmp_path / "b")]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 2  # after the line that says what is exported
@@ -149,7 +149,9 @@ def test_a_page_whose_tokens_do_not_divide_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def int8(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Path]:
+def int8(
+    checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Certificate, Path]:
     out = tmp_path_factory.mktemp("int8") / "b"
     return build_bundle(checkpoint, "onnx", "float32", out, pages, options=Options(kv="int8"))
 
@@ -170,7 +172,7 @@ def test_an_int8_cache_is_a_quarter_and_as_long_as_the_request(int8: tuple[Certi
 
 
 def test_a_wrong_scale_of_the_cache_fails(
-    int8: tuple[Certificate, Path], checkpoint: Path, pages: list[Path], tmp_path: Path
+    int8: tuple[Certificate, Path], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "b"
     shutil.copytree(int8[1], folder)
@@ -182,10 +184,10 @@ def test_a_wrong_scale_of_the_cache_fails(
     assert certificate_of(Bundle.load(folder), checkpoint, pages).first_diverging_stage == "first_logits"
 
 
-def test_scales_bound_keys_at_every_position(checkpoint: Path, pages: list[Path]) -> None:
-    model, config = load_model(checkpoint, "float32")
+def test_scales_bound_keys_at_every_position(checkpoint: Checkpoint, pages: list[Path]) -> None:
+    model, config = load_model(checkpoint, "float32"), checkpoint.config
     assert dataclasses.replace(config, runtime={}) == dataclasses.replace(tiny(), runtime={})
-    scales = kv_scales(model, config, Tokenizer(checkpoint / "tokenizer.json"), pages)
+    scales = kv_scales(model, config, Tokenizer(checkpoint.folder / "tokenizer.json"), pages)
     assert [tuple(s.shape) for s in scales] == [(1, 2, 1, 16)] * 4
     for key in scales[0::2]:  # the two channels that a position turns into each other share their scale
         assert torch.equal(key[..., :8], key[..., 8:])

@@ -12,6 +12,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.signature import SIGNATURE
 from export.cli import main
 from export.verify_cli import main as verify
+from pulse.checkpoint.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_exported_signed_and_verified(
-    keys: tuple[Path, Path], checkpoint: Path, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keys: tuple[Path, Path], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.build.example_pages", lambda: pages)
     out = tmp_path / "out"
-    assert main([str(checkpoint), "--target", "onnx", "--out", str(out), "--sign", str(keys[0])]) == 0
+    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(out), "--sign", str(keys[0])]) == 0
     assert Bundle.load(out, keys[1]).folder == out
-    arguments = [str(out), "--model", str(checkpoint), "--pages", str(pages[0].parent)]
+    arguments = [str(out), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]
     assert verify([*arguments, "--require-signature", str(keys[1])]) == 0
     (out / SIGNATURE).write_bytes(bytes(64))
     assert verify([*arguments, "--require-signature", str(keys[1])]) == 2
@@ -41,7 +42,7 @@ def test_exported_signed_and_verified(
 
 def test_keys_that_cannot_sign_are_refused_before_any_work(
     keys: tuple[Path, Path],
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -55,6 +56,8 @@ def test_keys_that_cannot_sign_are_refused_before_any_work(
         tmp_path / "absent": "cannot be read",
     }
     for key, reason in cases.items():
-        assert main([str(checkpoint), "--target", "onnx", "--out", str(tmp_path / "out"), "--sign", str(key)]) == 2
+        assert (
+            main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out"), "--sign", str(key)]) == 2
+        )
         assert reason in capsys.readouterr().err
         assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from export.certificate import stages
 from export.certificate.certify import EXACT, Certificate, certify
 from export.certificate.streamed import Script, certify_streamed
 from export.options import Options, options_of, with_options
-from pulse.checkpoint.store import read_source
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import BASE
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
@@ -47,20 +47,23 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         source, pages = request.getfixturevalue("checkpoint"), request.getfixturevalue("pages")
         options = Options()
     else:
-        source, pages = GOLDEN / "unpad" / "checkpoint", [IMAGES / "small_400x300.png", IMAGES / "page_1241x704.png"]
+        source, pages = (
+            Checkpoint.open(GOLDEN / "unpad" / "checkpoint"),
+            [IMAGES / "small_400x300.png", IMAGES / "page_1241x704.png"],
+        )
         options = Options(tiles=3)
     quantize_checkpoint(source, folder / small)
-    _, out = build_bundle(folder / small, "onnx", None, folder / "bundle", pages, options=options)
+    _, out = build_bundle(Checkpoint.open(folder / small), "onnx", None, folder / "bundle", pages, options=options)
     return folder / small, Bundle.load(out), pages
 
 
 def streamed(exported: tuple[Path, Bundle, list], engine: Engine | None = None, near_tie: float = 0.0) -> Certificate:
     source, bundle, pages = exported
-    config = with_options(read_source(source)[0], options_of(bundle))
+    config = with_options(source.config, options_of(bundle))
     return certify_streamed(
         bundle,
         lambda: engine or certifying_engine(bundle),
-        lambda: (load_model(source, bundle.manifest.weights, halves=True)[0], config),
+        lambda: (load_model(source, bundle.manifest.weights, halves=True), config),
         pages,
         replace(EXACT, near_tie=near_tie),
     )
@@ -133,7 +136,7 @@ def test_a_cache_of_integers_is_planned_as_a_quarter(
     _, out = build_bundle(
         source, "onnx", None, tmp_path / "small", pages, options=replace(options_of(bundle), kv="int8")
     )
-    config = read_source(source)[0]
+    config = source.config
     config = replace(config, text=replace(config.text, intermediate_size=0))
     monkeypatch.setattr(plan, "_sizes", lambda *_: (0, 0, 0))  # leaves what the bundle takes to run
     caches = []

@@ -14,18 +14,19 @@ from edge_runtime.errors import CannotRunHere
 from export.build import build_bundle
 from export.certificate.across import Reading, agreement
 from export.verify_cli import main
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
 
 
 @pytest.fixture(scope="module")
-def exact(checkpoint: Path, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exact(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(checkpoint, "onnx", "float32", tmp_path_factory.mktemp("verify") / "float32", pages)[1]
 
 
 def test_two_sound_bundles_stand_side_by_side(
-    bundle: Path, exact: Path, checkpoint: Path, pages: list[Path], capsys: pytest.CaptureFixture[str]
+    bundle: Path, exact: Path, checkpoint: Checkpoint, pages: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [str(bundle), str(exact), "--model", str(checkpoint), "--pages", str(pages[0].parent)]
+    arguments = [str(bundle), str(exact), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]
     assert main(arguments) == 0
     text = capsys.readouterr().out
     assert text.count("certificate: pass") == 2
@@ -40,25 +41,30 @@ def test_two_sound_bundles_stand_side_by_side(
 
 
 def test_a_bundle_with_other_weights_inside_fails_though_its_digests_are_right(
-    bundle: Path, exact: Path, checkpoint: Path, pages: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path,
+    exact: Path,
+    checkpoint: Checkpoint,
+    pages: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(bundle, broken)
     # The stem's bias, wherever it lies in the folder.
-    bias = load_model(checkpoint, "int4")[0].vision_tower.layers[0].conv.bias.detach().numpy()
+    bias = load_model(checkpoint, "int4").vision_tower.layers[0].conv.bias.detach().numpy()
     files = [p for p in broken.iterdir() if bias.tobytes() in p.read_bytes()]
     assert files
     for path in files:
         path.write_bytes(path.read_bytes().replace(bias.tobytes(), (bias + 1).astype(np.float32).tobytes()))
     write_manifest(broken, json.loads((broken / "manifest.json").read_text()))
-    assert main([str(broken), "--model", str(checkpoint), "--pages", str(pages[0].parent)]) == 1
+    assert main([str(broken), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]) == 1
     assert "first differs from the model at: vision_features" in capsys.readouterr().out
 
 
 def test_a_bundle_of_another_machine_is_incomplete_and_has_no_row(
     bundle: Path,
     exact: Path,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     pages: list[Path],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -68,7 +74,7 @@ def test_a_bundle_of_another_machine_is_incomplete_and_has_no_row(
 
     monkeypatch.setattr("export.build.certifying_engine", elsewhere)
     monkeypatch.setattr("export.verify_cli.certifying_engine", elsewhere)
-    assert main([str(bundle), str(exact), "--model", str(checkpoint), "--pages", str(pages[0].parent)]) == 1
+    assert main([str(bundle), str(exact), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]) == 1
     text = capsys.readouterr().out
     assert text.count("not_run  its delegate runs on phones") == 10
     assert "same answers" not in text
@@ -87,7 +93,7 @@ def test_wrong_use_is_one_line(
     arguments: list[str],
     reason: str,
     bundle: Path,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -16,9 +16,10 @@ from edge_runtime.manifest import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec, arranged, canvas, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
-from pulse.checkpoint.store import load_checkpoint
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import write_tokenizer
 from pulse.model.engine import TorchEngine
+from quantize.load import load_model
 from tests.golden import CASES, GOLDEN, MODELS, case
 
 NEW = 24  # tokens of each golden answer
@@ -26,14 +27,14 @@ NEW = 24  # tokens of each golden answer
 
 @pytest.fixture(scope="module", params=MODELS)
 def engine(request: pytest.FixtureRequest) -> TorchEngine:
-    model = load_checkpoint(GOLDEN / request.param / "checkpoint").requires_grad_(False)
+    model = load_model(Checkpoint.open(GOLDEN / request.param / "checkpoint"))
     return TorchEngine(model, model.config)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    write_tokenizer(GOLDEN / "a" / "checkpoint", path)
+    Checkpoint.open(GOLDEN / "a" / "checkpoint").write_tokenizer(path)
     return Tokenizer(path)
 
 
@@ -72,7 +73,7 @@ def test_every_stage(engine: TorchEngine, tokenizer: Tokenizer, name: str) -> No
 
 
 def test_the_runtime_prompt_gives_the_originals_ids_turn_by_turn(tokenizer: Tokenizer) -> None:
-    config = load_checkpoint(GOLDEN / "a" / "checkpoint").config
+    config = Checkpoint.open(GOLDEN / "a" / "checkpoint").config
     prompt = Prompt(PromptSpec(**config.runtime["prompt"]), tokenizer, 1, 2)
     golden = case("a", "page_two")
     asked = str(golden["prompt"])

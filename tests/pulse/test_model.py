@@ -7,12 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from edge_runtime.errors import UserError
-from pulse.checkpoint.store import load_checkpoint, read_source, save_checkpoint
+from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.store import save_checkpoint
 from pulse.model.config import ClipVision, Config, ConvVision, Decoder
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
 from pulse.model.towers.clip import ClipTower
 from pulse.model.towers.conv import ConvTower, deepen, fold_norms, unfold_norms
+from quantize.load import load_model
 
 TEXT = Decoder(
     vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=8,
@@ -138,7 +140,7 @@ def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
     model = Llava(Config(VISION, TEXT, runtime={"default_question": "?"}, name="tiny"))
     (tmp_path / "tokenizer.json").write_text("{}")
     save_checkpoint(tmp_path / "model", model.config, model.state_dict(), tmp_path / "tokenizer.json")
-    again = load_checkpoint(tmp_path / "model")
+    again = load_model(Checkpoint.open(tmp_path / "model"))
     assert again.config == model.config
     torch.testing.assert_close(
         again.features(torch.ones(1, 1, 64, 96)), model.features(torch.ones(1, 1, 64, 96)), atol=2e-2, rtol=2e-2
@@ -148,10 +150,10 @@ def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
     state["stray"] = torch.zeros(1)
     save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / "model" / "model.safetensors")
     with pytest.raises(UserError, match=r"missing: language_model\.lm_head\.weight; unknown: stray"):
-        load_checkpoint(tmp_path / "model")
+        load_model(Checkpoint.open(tmp_path / "model"))
 
 
 def test_config_of_another_model_is_refused(tmp_path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="'bert'"):
-        read_source(tmp_path)
+        Checkpoint.open(tmp_path)

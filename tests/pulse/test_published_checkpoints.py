@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
-from pulse.checkpoint.store import load_checkpoint, read_source
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
@@ -51,7 +51,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 
 def test_pickled_shards_hold_the_same_model(original: Path) -> None:
-    whole = load_checkpoint(original)
+    whole = load_model(Checkpoint.open(original))
     tensors = stored(original)
     for path in original.glob("model*"):
         path.unlink()
@@ -61,7 +61,7 @@ def test_pickled_shards_hold_the_same_model(original: Path) -> None:
         torch.save({name: tensors[name] for name in held}, original / shard)
     index = {"weight_map": {name: shard for shard, held in shards.items() for name in held}}
     (original / "pytorch_model.bin.index.json").write_text(json.dumps(index))
-    assert same(load_checkpoint(original), whole)
+    assert same(load_model(Checkpoint.open(original)), whole)
 
 
 class _Surprise:
@@ -74,22 +74,22 @@ def test_a_pickle_of_more_than_tensors_is_not_run(original: Path, capsys: pytest
         path.unlink()
     torch.save({"x": _Surprise()}, original / "pytorch_model.bin")
     with pytest.raises(UserError, match="pickle of more than tensors, which could run anything; convert it"):
-        load_checkpoint(original)
+        load_model(Checkpoint.open(original))
     assert "run" not in capsys.readouterr().out
 
 
 def test_the_tower_is_read_from_its_folder_unless_it_was_trained_along(original: Path) -> None:
-    whole = load_checkpoint(original)
+    whole = load_model(Checkpoint.open(original))
     rewrite(original, {name: t for name, t in stored(original).items() if "vision_tower" not in name})
     with pytest.raises(UserError, match=r"missing: vision_tower\.vision_model\.embeddings\.class_embedding, .*fc2"):
-        load_checkpoint(original)
+        load_model(Checkpoint.open(original))
     change(original, unfreeze_mm_vision_tower=False)
-    assert same(load_checkpoint(original), whole)
+    assert same(load_model(Checkpoint.open(original)), whole)
     shutil.rmtree(original.parent / "vision_tower")
     with pytest.raises(UserError, match=r"vision tower './vision_tower' is not here; put that folder beside"):
-        load_checkpoint(original)
+        load_model(Checkpoint.open(original))
     change(original, mm_vision_tower="openai/clip-vit-large-patch14-336")
-    assert read_source(original)[0].vision.hidden_size == 1024  # a name that everybody knows needs no folder
+    assert Checkpoint.open(original).config.vision.hidden_size == 1024  # a name that everybody knows needs no folder
 
 
 def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> None:
@@ -99,7 +99,7 @@ def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> 
     tensors["model.resampler.weight"] = torch.zeros(1)
     rewrite(original, tensors)
     with pytest.raises(UserError) as caught:
-        load_checkpoint(original)
+        load_model(Checkpoint.open(original))
     said = str(caught.value)
     assert "missing: language_model.model.layers.1.mlp.up_proj.weight, language_model.model.norm.weight" in said
     assert "unknown: language_model.model.resampler.weight" in said
@@ -126,7 +126,7 @@ def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> 
 def test_what_this_version_cannot_read_is_named(original: Path, fields: dict, said: str) -> None:
     change(original, **fields)
     with pytest.raises(UserError, match=said):
-        load_checkpoint(original)
+        load_model(Checkpoint.open(original))
 
 
 @pytest.mark.parametrize("kind", ["llava_next", "llava"])
@@ -162,7 +162,7 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
             torch.nn.init.normal_(parameter, std=0.2)
     theirs.save_pretrained(tmp_path / "model")
 
-    model = load_checkpoint(tmp_path / "model").requires_grad_(False)
+    model = load_model(Checkpoint.open(tmp_path / "model")).requires_grad_(False)
     engine = TorchEngine(model, model.config)
     spec = PreprocessSpec.from_dict(model.config.runtime["preprocess"])
     page = Image.effect_noise((190, 75), 90).convert("RGB")
@@ -179,8 +179,10 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
     assert want.std() > 0.1
     np.testing.assert_allclose(logits, want.numpy(), atol=1e-3)
 
-    quantize_checkpoint(tmp_path / "model", tmp_path / "small")  # in the layout that it has, and read as such again
-    small, config = load_model(tmp_path / "small")
+    quantize_checkpoint(
+        Checkpoint.open(tmp_path / "model"), tmp_path / "small"
+    )  # in the layout that it has, and read as such again
+    small, config = load_model(Checkpoint.open(tmp_path / "small")), Checkpoint.open(tmp_path / "small").config
     assert json.loads((tmp_path / "small" / "config.json").read_text())["model_type"] == kind
     assert config.runtime == model.config.runtime
     before, after = (m.language_model.model.layers[0].mlp.up_proj for m in (model, small))

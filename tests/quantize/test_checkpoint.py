@@ -12,8 +12,10 @@ from compressed_tensors.quantization import QuantizationConfig
 from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.weights import iter_tensors
-from quantize.checkpoint import quantize_checkpoint, read_config
+from pulse.model.config import Config, ConvVision, Decoder
+from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main
 from quantize.integers import Scheme, dequantize, quantize
 from quantize.precision import Precision
@@ -46,7 +48,7 @@ def source(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> Path:
     folder = tmp_path / "float"
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"model_type": "pulse_llava", "name": "tiny"}))
+    (folder / "config.json").write_text(json.dumps(Config(ConvVision(), Decoder(), name="tiny").to_json()))
     (folder / "tokenizer.json").write_text("{}")
     return folder
 
@@ -55,7 +57,7 @@ def test_linears_become_words_and_scales_and_the_rest_float16(
     source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]
 ) -> None:
     out = tmp_path / "int4"
-    summary = quantize_checkpoint(source, out)
+    summary = quantize_checkpoint(Checkpoint.open(source), out)
     stored = load_file(out / "model.safetensors")
     assert set(summary.quantized) == {"multi_modal_projector.linear_1", Q_PROJ}
     assert set(summary.kept) == {f"{LAYER}.mlp.down_proj"}  # 80 inputs: no multiple of 32
@@ -77,8 +79,8 @@ def test_compressed_tensors_reads_config_and_weights(
     source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]
 ) -> None:
     out = tmp_path / "int4"
-    quantize_checkpoint(source, out, Precision("int4-g64"))
-    section = read_config(out)["quantization_config"]
+    quantize_checkpoint(Checkpoint.open(source), out, Precision("int4-g64"))
+    section = Checkpoint.open(out).config.extra["quantization_config"]
     theirs = QuantizationConfig.model_validate(section)
     # What they would write back holds nothing that we left out or named differently.
     written = theirs.model_dump(mode="json")
@@ -98,7 +100,7 @@ def test_compressed_tensors_reads_config_and_weights(
 
 
 def test_lm_head_is_quantized_when_asked(source: Path, tmp_path: Path) -> None:
-    summary = quantize_checkpoint(source, tmp_path / "int4", Precision(bits={"head": 4}))
+    summary = quantize_checkpoint(Checkpoint.open(source), tmp_path / "int4", Precision(bits={"head": 4}))
     assert "language_model.lm_head" in summary.quantized
 
 
@@ -116,26 +118,27 @@ def test_shards_hold_the_same_tensors_and_are_indexed(tmp_path: Path, tensors: d
 
 @pytest.mark.parametrize("scheme", ["int4-g64", "int4-g32-asym", "int8", "nf4"])
 def test_kind_is_read_back_and_foreign_schemes_are_refused(scheme: str, source: Path, tmp_path: Path) -> None:
-    assert kind_of(read_config(source), source) is None
-    quantize_checkpoint(source, tmp_path / "q", Precision(scheme))
-    config = read_config(tmp_path / "q")
-    assert kind_of(config, tmp_path) == scheme.split("-")[0]
-    section = config["quantization_config"]
+    assert kind_of(Checkpoint.open(source)) is None
+    quantize_checkpoint(Checkpoint.open(source), tmp_path / "q", Precision(scheme))
+    checkpoint = Checkpoint.open(tmp_path / "q")
+    assert kind_of(checkpoint) == scheme.split("-")[0]
+    section = checkpoint.config.extra["quantization_config"]
     if scheme == "nf4":
         section["bnb_4bit_use_double_quant"] = True
     else:
         section["config_groups"]["group_0"]["weights"]["type"] = "float"
     with pytest.raises(UserError, match="quantization_config is neither int4"):
-        kind_of(config, tmp_path)
+        kind_of(checkpoint)
+    checkpoint.config.extra["quantization_config"] = {"quant_method": "gptq"}
     with pytest.raises(UserError, match="quantization_config is neither int4"):
-        kind_of({"quantization_config": {"quant_method": "gptq"}}, tmp_path)
+        kind_of(checkpoint)
 
 
 def test_a_failure_leaves_no_folder(source: Path, tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
     tensors["language_model.lm_head.weight"][0, 0] = float("nan")
     save_file(tensors, source / "model.safetensors")
     with pytest.raises(UserError, match="lm_head"):
-        quantize_checkpoint(source, tmp_path / "int4")
+        quantize_checkpoint(Checkpoint.open(source), tmp_path / "int4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["float"]
 
 
@@ -144,7 +147,7 @@ def test_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([str(source), "--scheme", "int4-g64", "--method", "rtn", "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["out"] == str(out)
-    weights = read_config(out)["quantization_config"]["config_groups"]["group_0"]["weights"]
+    weights = Checkpoint.open(out).config.extra["quantization_config"]["config_groups"]["group_0"]["weights"]
     assert (weights["group_size"], weights["num_bits"]) == (64, 4)
 
 
@@ -177,7 +180,7 @@ def test_wrong_use_is_one_line_and_exit_2(
         case "damaged":
             (source / "model.safetensors").write_bytes(b"\xff" * 100)
         case "quantized":
-            quantize_checkpoint(source, tmp_path / "once")
+            quantize_checkpoint(Checkpoint.open(source), tmp_path / "once")
             model = str(tmp_path / "once")
         case "out exists":
             (out / "something").mkdir(parents=True)

@@ -21,7 +21,7 @@ from torch import nn
 from benchmarks.verbs.random_checkpoint import SHAPES, write_random_checkpoint
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.store import load_checkpoint, read_source
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.files.memory import MEMORY
 from pulse.model.llava import Llava
@@ -44,11 +44,12 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_layerwise import LATE, small_pages
 from quantize.calibration import Calibration
 from quantize.checkpoint import quantize_checkpoint
+from pulse.checkpoint.checkpoint import Checkpoint
 def die(name):
     if name == LATE:
         os.kill(os.getpid(), signal.SIGKILL)
 how = Calibration(sys.argv[3], small_pages())
-quantize_checkpoint(Path(sys.argv[1]), Path(sys.argv[2]), calibration=how, progress=die)
+quantize_checkpoint(Checkpoint.open(sys.argv[1]), Path(sys.argv[2]), calibration=how, progress=die)
 """
 LATE = "language_model.model.layers.1.mlp.gate_proj.weight"
 
@@ -74,7 +75,7 @@ def results(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     """The quantized checkpoint of each method."""
     folder = tmp_path_factory.mktemp("results")
     for method in methods.METHODS:
-        quantize_checkpoint(source, folder / method, calibration=Calibration(method, small_pages()))
+        quantize_checkpoint(Checkpoint.open(source), folder / method, calibration=Calibration(method, small_pages()))
     return {method: folder / method for method in methods.METHODS}
 
 
@@ -85,7 +86,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @torch.no_grad()
 def test_gptq_gives_the_integers_of_a_whole_model_in_memory(source: Path, results: dict[str, Path]) -> None:
     """What reaches a layer depends on the layers before it alone, so all of them can be run as they were quantized."""
-    model, quantized = load_checkpoint(source), load_model(results["gptq"], "float32")[0]
+    model, quantized = load_model(Checkpoint.open(source)), load_model(Checkpoint.open(results["gptq"]), "float32")
     features = list(page_features(model.vision_tower, model.config, small_pages()))
     texts = list(dialogues(model, model.config, Tokenizer(results["gptq"] / TOKENIZER), features))
     assert len(texts) == 4
@@ -121,7 +122,7 @@ def test_a_killed_run_goes_on_with_its_layer(
     settled: list[str] = []
     monkeypatch.setattr(methods, "page_features", None)  # pages are not looked at again
     calibration = Calibration(method, small_pages())
-    quantize_checkpoint(source, out, calibration=calibration, progress=settled.append)
+    quantize_checkpoint(Checkpoint.open(source), out, calibration=calibration, progress=settled.append)
     calibrated = settled[: settled.index("language_model.model.layers.1.mlp.down_proj.weight") + 1]
     assert [name.split(".")[3] for name in calibrated] == ["1"] * 4
     assert contents(out) == contents(results[method])
@@ -173,7 +174,7 @@ def test_a_limit_is_refused_before_a_page_is_looked_at(
 
 def test_the_plan_of_the_7b_fits_a_small_machine(source: Path) -> None:
     vision, text = SHAPES["7b"]
-    config = replace(read_source(source)[0], vision=vision, text=text)
+    config = replace(Checkpoint.open(source).config, vision=vision, text=text)
     for method in methods.METHODS:
         assert 3e9 < methods.plan(config, Precision(), method) <= 6e9
 

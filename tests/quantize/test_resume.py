@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.verbs.random_checkpoint import SHAPES, write_random_checkpoint
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.folder import OUT, work_folder
 from quantize import checkpoint as module
 from quantize.checkpoint import quantize_checkpoint
@@ -31,11 +32,12 @@ from functools import partial
 from pathlib import Path
 from quantize import checkpoint as module
 from quantize.shards import ShardWriter
+from pulse.checkpoint.checkpoint import Checkpoint
 module.ShardWriter = partial(ShardWriter, shard_bytes={SHARD})
 def die(name):
     if name == {LATE!r}:
         os.kill(os.getpid(), signal.SIGKILL)
-module.quantize_checkpoint(Path(sys.argv[1]), Path(sys.argv[2]), progress=die)
+module.quantize_checkpoint(Checkpoint.open(sys.argv[1]), Path(sys.argv[2]), progress=die)
 """
 
 
@@ -77,12 +79,12 @@ def test_a_killed_run_goes_on_with_its_whole_shards(
     stored: list[str] = []
     original = module._stored
     monkeypatch.setattr(module, "_stored", lambda name, *rest: stored.append(name) or original(name, *rest))
-    summary = quantize_checkpoint(source, out)
+    summary = quantize_checkpoint(Checkpoint.open(source), out)
     assert len(held) > 10
     assert not held & set(stored)
     assert LATE in stored
     assert (out / f"model-00001-of-{len(list(out.glob('model-*'))):05d}.safetensors").stat().st_ino == inode
-    fresh = quantize_checkpoint(source, tmp_path / "fresh")
+    fresh = quantize_checkpoint(Checkpoint.open(source), tmp_path / "fresh")
     assert contents(out) == contents(tmp_path / "fresh")
     assert (summary.quantized, summary.bytes_before, summary.bytes_after) == (
         fresh.quantized,
@@ -98,15 +100,15 @@ def test_a_damaged_shard_is_made_again(killed: tuple[Path, Path], source: Path, 
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    quantize_checkpoint(source, out)
-    quantize_checkpoint(source, tmp_path / "fresh")
+    quantize_checkpoint(Checkpoint.open(source), out)
+    quantize_checkpoint(Checkpoint.open(source), tmp_path / "fresh")
     assert contents(out) == contents(tmp_path / "fresh")
 
 
 def test_work_of_another_recipe_is_thrown_away(killed: tuple[Path, Path], source: Path, tmp_path: Path) -> None:
     out, _ = killed
-    quantize_checkpoint(source, out, Precision("int4-g64"))
-    quantize_checkpoint(source, tmp_path / "fresh", Precision("int4-g64"))
+    quantize_checkpoint(Checkpoint.open(source), out, Precision("int4-g64"))
+    quantize_checkpoint(Checkpoint.open(source), tmp_path / "fresh", Precision("int4-g64"))
     assert contents(out) == contents(tmp_path / "fresh")
 
 
@@ -115,7 +117,7 @@ def test_two_runs_do_not_share_their_work(source: Path, tmp_path: Path) -> None:
         work_folder(tmp_path / "out", {}) as work,
         pytest.raises(UserError, match="another run is writing there"),
     ):
-        quantize_checkpoint(source, tmp_path / "out")
+        quantize_checkpoint(Checkpoint.open(source), tmp_path / "out")
     assert not work.exists()
     assert (tmp_path / "out").is_dir()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import quantize_model
 from quantize.precision import Precision
@@ -58,7 +59,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_compressed_tensors_gives_our_logits(precision: Precision, source: Path, tmp_path: Path) -> None:
     pytest.importorskip("compressed_tensors")
-    summary = quantize_checkpoint(source, tmp_path / "q", precision)
+    summary = quantize_checkpoint(Checkpoint.open(source), tmp_path / "q", precision)
     assert len(summary.quantized) >= 2 * 7
     ours = transformers.LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32).eval()
     theirs = transformers.LlavaForConditionalGeneration.from_pretrained(tmp_path / "q", dtype=torch.float32).eval()

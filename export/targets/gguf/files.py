@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UserError
 from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, Limits
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import SENTENCEPIECE
 from pulse.model.config import ClipVision, Config
 from pulse.model.llava import Llava
@@ -36,16 +37,16 @@ def warnings(config: Config) -> list[str]:
     return notes
 
 
-def write_graphs(model: Llava, config: Config, weights: str, folder: Path, source: Path) -> dict[str, str]:
+def write_graphs(model: Llava, config: Config, weights: str, folder: Path, source: Checkpoint) -> dict[str, str]:
     """Write decoder.gguf and mmproj.gguf into `folder`; returns the manifest's artifacts.
 
-    source: the checkpoint folder, whose tokenizer.model goes in. Raises UserError when something has no place in
+    source: the checkpoint, whose tokenizer.model goes in. Raises UserError when something has no place in
     llama.cpp: a tower other than CLIP, another tokenizer, weights other than WEIGHTS, merged image tokens.
     """
     check_gguf()
     if not isinstance(config.vision, ClipVision):
         raise UserError(
-            f"target gguf: llama.cpp reads CLIP towers, and that of {config.name or source} is a convolution; "
+            f"target gguf: llama.cpp reads CLIP towers, and that of {config.name or source.name} is a convolution; "
             "use --target onnx, executorch or coreml"
         )
     if weights not in WEIGHTS:
@@ -53,13 +54,15 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, sourc
     preprocess = config.runtime["preprocess"]
     if preprocess.get("pool", 1) != 1:
         raise UserError("target gguf: llama.cpp does not merge image tokens; leave --merge-tokens out")
-    if not (source / SENTENCEPIECE).is_file():
-        raise UserError(f"{source}: target gguf takes its tokens from {SENTENCEPIECE}, which is not there; copy it in")
+    if not (source.folder / SENTENCEPIECE).is_file():
+        raise UserError(
+            f"{source.folder}: target gguf takes its tokens from {SENTENCEPIECE}, which is not there; copy it in"
+        )
     from export.targets.gguf.decoder import write_decoder
     from export.targets.gguf.vision import write_vision
 
     half = weights != "float32"
-    write_decoder(model, config, folder / DECODER, source / SENTENCEPIECE, half)
+    write_decoder(model, config, folder / DECODER, source.folder / SENTENCEPIECE, half)
     write_vision(model, config, folder / VISION, half)
     return {"decoder": DECODER, "vision": VISION}
 

@@ -1,0 +1,130 @@
+"""The noun Checkpoint: a model on disk, opened once and passed on. What MODEL on a command line means is decided here
+and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import UserError, shorten
+from pulse.checkpoint.published import KINDS, Published, read_published
+from pulse.model.config import MODEL_TYPE, Config, parse_config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NANO = "pulse-nano"
+CONFIG = "config.json"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder and its config; published: how it was published where it is not in our own layout."""
+
+    folder: Path
+    config: Config
+    published: Published | None = None
+
+    @classmethod
+    def open(cls, model: str | os.PathLike[str]) -> Checkpoint:
+        """The shipped checkpoint for "pulse-nano", otherwise the one in the folder of that name.
+
+        An id such as PULSE-ECG/PULSE-7B, where there is no folder of that name, is fetched from the Hugging Face hub
+        into its own cache. Raises UserError when there is no such folder, the hub cannot be reached or does not have
+        it, or config.json is missing, no JSON or another model's.
+        """
+        folder = _folder(os.fspath(model))
+        path = folder / CONFIG
+        data = _json(path)
+        kind = data.get("model_type") if isinstance(data, dict) else None
+        if kind in KINDS:
+            published = read_published(folder, data)
+            return cls(folder, published.config, published)
+        if kind != MODEL_TYPE:
+            known = ", ".join((MODEL_TYPE, *KINDS))
+            raise UserError(f"{path} describes a model of type {kind!r}; this version reads {known} checkpoints")
+        return cls(folder, parse_config(data, path))
+
+    @property
+    def name(self) -> str:
+        """What the checkpoint calls itself, or its folder's name."""
+        return self.config.name or self.folder.name
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(our name, tensor) of every tensor, one in memory at a time. Raises UserError as iter_tensors does."""
+        from pulse.checkpoint.weights import iter_tensors  # brings torch, which opening a checkpoint does not need
+
+        return iter_tensors(self.folder, self.published)
+
+    def digest(self) -> str:
+        """SHA-256 over the names and contents of the weight files: which weights a bundle was made from."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.glob("*.safetensors")):
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this checkpoint from another, or from itself after a change, without reading gigabytes."""
+        files = sorted(path for path in self.folder.iterdir() if path.is_file())
+        return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+    def check_tokenizer(self) -> None:
+        """Raises UserError when the checkpoint has no tokenizer."""
+        from pulse.checkpoint.tokenizer import check_tokenizer
+
+        check_tokenizer(self.folder)
+
+    def write_tokenizer(self, out: Path) -> None:
+        """Write the checkpoint's tokenizer.json to `out`. Raises UserError as pulse.checkpoint.tokenizer does."""
+        from pulse.checkpoint.tokenizer import write_tokenizer
+
+        write_tokenizer(self.folder, out)
+
+
+def _folder(model: str) -> Path:
+    if model == NANO:
+        return Path(str(resources.files("pulse"))) / "nano"
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise UserError(f"{folder}: is a file; give a checkpoint folder, or {NANO}")
+    if _HUB_ID.fullmatch(model) and not model.startswith("."):
+        return _from_hub(model)
+    raise UserError(f"{shorten(model)}: no such folder; give a checkpoint folder, or {NANO}")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} holds no {CONFIG}; give a checkpoint folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
+
+
+def _from_hub(model: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise UserError(
+            f"{model}: no such folder, and hub ids need huggingface_hub; pip install huggingface_hub"
+        ) from None
+    try:
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.bin", "tokenizer.model"]))
+    # Its own errors, and those of whatever HTTP library its version uses.
+    except Exception as error:
+        reason = shorten(" ".join(str(error).split()), 120)
+        raise UserError(
+            f"{model}: no such folder, and the hub does not give it ({reason}); download it and give its folder"
+        ) from None
