@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from distill.students import Student
+from distill.teaching import TEACHERS
+from distill.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from distill.recipe import Recipe
 
 TEXT = """# {name}
 
@@ -23,8 +27,8 @@ medical device: never decide on a patient by its answers.**
 
 ## What the training measured
 
-Fold 9, on which choices are made, {chosen_on:,} records as plain 3x4 + rhythm pages; the five diagnostic superclasses;
-float32, probabilities at 0.5. Chance is an AUC of 0.5.
+Fold 9, the validation fold, on which choices are made: {validation:,} records as plain 3x4 + rhythm pages; the five
+diagnostic superclasses; float32, probabilities at 0.5. Chance is an AUC of 0.5.
 
 | what | AUC of probabilities | F1 | hard AUC | Hamming loss |
 |---|---|---|---|---|
@@ -42,48 +46,54 @@ TRAINING = (
     "curves.png draws them."
 )
 TEACHER = (
-    " What teachers think likely is {share:.0f} % of every target: {teachers}. The classes that answers name are the "
+    " Teachers' probabilities are {share:.0f} % of every target: {teachers}. The classes that answers name are the "
     "tower's, each from its own operating point on (operating_points.json), chosen on fold 9 for F1 less twice the "
     'Hamming loss; "Yes" and "No" keep natural likelihoods.'
 )
 START = " The tower began as that of `{start}`; its new blocks, where it has any, as the identity."
-ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from what it said before (rounded.csv)."
-SIGNAL = "`signal`, 1-D networks that read the leads themselves ({parts}, each asked about the folds it never saw)"
+ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from its own float logits (rounded.csv)."
 LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
-MORE_LOGS = ("signal.csv", "teachers.csv", "rounded.csv", "operating_points.json")
+MORE_LOGS = (TEACHERS, "rounded.csv", "operating_points.json")
+TEACHERS_LOGS = "teacher-*/*.csv"
 
 
-def write_card(student: Student, checkpoint: Path, run: Path, train: int, chosen_on: int) -> None:
+def write_card(recipe: Recipe, checkpoint: Path, run: Path, data: TrainingSet) -> None:
     """Write README.md into `checkpoint` from the logs of the folder `run`, and copy the logs beside it."""
-    figures = {stage: _last_row(run / f"{stage}.csv") for stage in ("tower", "decoder")}
+    rows = {stage: _last_row(run / f"{stage}.csv") for stage in ("tower", "decoder")}
     cells = {
-        stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in figures.items()
+        stage: " | ".join(f"{float(row[key]):.{places}f}" for key, places in _COLUMNS) for stage, row in rows.items()
     }
-    origin = f" {student.origin}" if student.origin else ""
-    about = {"name": student.name, "origin": origin, "training": _training(run)}
-    text = TEXT.format(train=train, chosen_on=chosen_on, **about, **cells)
+    student = recipe.student
+    about = {
+        "name": student.name,
+        "origin": f" {student.origin}" if student.origin else "",
+        "training": _training(recipe, run),
+    }
+    text = TEXT.format(train=len(data.train), validation=len(data.validation), **about, **cells)
     (checkpoint / "README.md").write_text(text, encoding="utf-8")
-    for name in (*LOGS, *(log for log in MORE_LOGS if (run / log).exists())):
-        (checkpoint / name).write_bytes((run / name).read_bytes())
+    logs = [run / name for name in LOGS]
+    logs += [run / name for name in MORE_LOGS if (run / name).exists()]
+    for log in (*logs, *sorted(run.glob(TEACHERS_LOGS))):
+        (checkpoint / log.name).write_bytes(log.read_bytes())
 
 
 _COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))
 
 
-def _training(run: Path) -> str:
-    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    text = TRAINING
-    if (run / "teachers.csv").exists():
-        found = []
-        for row in _rows(run / "teachers.csv"):
-            name = row["teacher"]
-            who = SIGNAL.format(parts=recipe["signal"]["parts"]) if name == "signal" else f"`{name}`"
-            found.append(f"{who}, by itself AUC {float(row['auc']):.3f} and F1 {float(row['f1']):.1f} on fold 9")
-        text += TEACHER.format(share=100 * recipe["tower"]["teacher_share"], teachers="; ".join(found))
-    if start := recipe["tower"]["start"]:
-        text += START.format(start=start)
-    if scheme := recipe["decoder"]["qat"]:
-        text += ROUNDED.format(scheme=scheme)
+def _training(recipe: Recipe, run: Path) -> str:
+    student, text = recipe.student, TRAINING
+    if recipe.teachers:
+        figures = {row["teacher"]: row for row in _rows(run / TEACHERS)}
+        found = [
+            f"{teacher.description()}, by itself AUC {float(figures[teacher.name]['auc']):.3f} and F1 "
+            f"{float(figures[teacher.name]['f1']):.1f} on fold 9"
+            for teacher in recipe.teachers
+        ]
+        text += TEACHER.format(share=100 * student.tower.teacher_share, teachers="; ".join(found))
+    if student.tower.start:
+        text += START.format(start=student.tower.start)
+    if student.decoder.qat:
+        text += ROUNDED.format(scheme=student.decoder.qat)
     return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 

@@ -9,19 +9,19 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-STAGES = ("signal", "tower", "decoder", "rounded")
+STAGES = ("tower", "decoder", "rounded")
 # figure -> its title, and the value that is drawn as 1
 _FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
 _LINES = ("-", "--", "-.", ":")
 
 
 def draw_curves(out: Path) -> Path:
-    """Write out/curves.png, one row a stage that has a CSV file: its loss, and its figures on the chosen-on fold."""
+    """Write out/curves.png, one row a stage that has a CSV file: its loss, and its figures on the validation fold."""
     logs = {stage: _rows(out / f"{stage}.csv") for stage in STAGES if (out / f"{stage}.csv").exists()}
     figure = Figure(figsize=(10, 2.8 * len(logs)), layout="constrained")
     grid = figure.subplots(len(logs), 2, squeeze=False)
     for (stage, rows), (left, right) in zip(logs.items(), grid, strict=True):
-        networks = _networks(stage, rows)
+        networks = _networks(rows)
         for part, line in zip(networks, cycle(_LINES), strict=False):
             epochs = [row["epoch"] for row in part]
             left.plot(epochs, [row["loss"] for row in part], f"C0{line}", marker="o", markersize=3)
@@ -31,7 +31,7 @@ def draw_curves(out: Path) -> Path:
                 right.plot(epochs, values, f"C{k}{line}", marker="o", markersize=3, label=label)
         several = f" of {len(networks)} networks" if len(networks) > 1 else ""
         left.set(title=f"{stage}: loss{several}", xlabel="epoch")
-        right.set(title=f"{stage}: figures on the fold chosen on", xlabel="epoch", ylim=(0, 1))
+        right.set(title=f"{stage}: figures on the validation fold", xlabel="epoch", ylim=(0, 1))
         right.legend(fontsize="x-small")
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -41,12 +41,10 @@ def draw_curves(out: Path) -> Path:
     return out / "curves.png"
 
 
-def _networks(stage: str, rows: list[dict[str, float]]) -> list[list[dict[str, float]]]:
-    """The signal teacher is several networks, and its last row (part -1) is no epoch; the other stages are one."""
-    if stage != "signal":
-        return [rows]
-    parts = sorted({int(row["part"]) for row in rows} - {-1})
-    return [[row for row in rows if row["part"] == part] for part in parts]
+def _networks(rows: list[dict[str, float]]) -> list[list[dict[str, float]]]:
+    """Several when the log numbers them in a column "part", where -1 is no epoch."""
+    parts = sorted({int(row.get("part", 0)) for row in rows} - {-1})
+    return [[row for row in rows if row.get("part", 0) == part] for part in parts]
 
 
 def _rows(path: Path) -> list[dict[str, float]]:

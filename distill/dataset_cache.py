@@ -1,6 +1,6 @@
-"""PTB-XL packed once for training: all samples in one memory-mapped array, all labels in one JSON-lines table.
+"""PTB-XL read once for training: all samples in one memory-mapped array, all labels in one JSON-lines table.
 
-Reading 19,000 small files each epoch costs more than drawing their pages; the pack also keeps the heart rate, which
+Reading 19,000 small files each epoch costs more than drawing their pages; the cache also keeps the heart rate, which
 PTB-XL does not list and which takes a QRS detector to measure.
 """
 
@@ -28,7 +28,7 @@ FS = 100.0
 
 
 @dataclass(frozen=True)
-class Pack:
+class DatasetCache:
     """signals: int16 microvolts [n, 12, 1000], memory-mapped; labels: one dict a record."""
 
     signals: np.ndarray
@@ -43,9 +43,11 @@ class Pack:
 
     @cached_property
     def patients(self) -> np.ndarray:
+        """The patient's number of each record, [n]."""
         return np.array([label["patient_id"] for label in self.labels])
 
     def record(self, row: int) -> Record:
+        """The record at that index."""
         label = self.labels[row]
         return Record(
             signal=self.signals[row].astype(np.float32) / 1000,
@@ -60,23 +62,23 @@ class Pack:
         )
 
 
-def open_pack(folder: Path) -> Pack:
-    """Raises UserError when the folder holds no pack."""
+def open_dataset_cache(folder: Path) -> DatasetCache:
+    """Raises UserError when the folder holds none."""
     try:
         lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
         signals = np.load(folder / "signals.npy", mmap_mode="r")
     except OSError as error:
-        raise UserError(f"{folder} holds no packed records ({error}); build it with pulse-distill --data") from None
-    return Pack(signals, [json.loads(line) for line in lines])
+        raise UserError(f"{folder} holds no dataset cache ({error}); build it with pulse-distill --data") from None
+    return DatasetCache(signals, [json.loads(line) for line in lines])
 
 
-def build_pack(data: Path, folder: Path) -> Pack:
-    """Pack a PTB-XL folder (100 Hz records). The pack appears whole or not at all; one that exists is opened.
+def build_dataset_cache(data: Path, folder: Path) -> DatasetCache:
+    """Read a PTB-XL folder (100 Hz records) into `folder`, which appears whole or not at all; open one that is there.
 
     Raises UserError when `data` is no PTB-XL folder.
     """
     if (folder / "records.jsonl").exists():
-        return open_pack(folder)
+        return open_dataset_cache(folder)
     try:
         database = PtbXl(data)
     except RecordError as error:
@@ -92,7 +94,7 @@ def build_pack(data: Path, folder: Path) -> Pack:
         open(partial / "records.jsonl", "w", encoding="utf-8") as table,
     ):
         measured = pool.map(_measured, ids, chunksize=16)
-        bar = tqdm(zip(ids, measured, strict=True), "packing", len(ids), unit="record")
+        bar = tqdm(zip(ids, measured, strict=True), "dataset cache", len(ids), unit="record")
         for row, (ecg_id, (record, rate)) in enumerate(bar):
             signals[row] = np.round(record.signal * 1000)
             label = {
@@ -109,7 +111,7 @@ def build_pack(data: Path, folder: Path) -> Pack:
             table.write(json.dumps(label) + "\n")
     signals.flush()
     partial.rename(folder)
-    return open_pack(folder)
+    return open_dataset_cache(folder)
 
 
 _database: PtbXl  # of a worker process, which reads for itself: records are larger than their numbers

@@ -88,6 +88,10 @@ class Batch:
     weights: Tensor
     mask: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on that device."""
+        return Batch(*(value.to(device) for value in vars(self).values()))
+
 
 def collate(sequences: Sequence[Packed]) -> Batch:
     length = max(len(s.ids) for s in sequences)

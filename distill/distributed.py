@@ -1,8 +1,8 @@
-"""The processes that train one student together, as `accelerate launch` or torchrun started them; alone, a team of one.
+"""The processes that train one student together, as `accelerate launch` or torchrun started them; one when alone.
 
-A batch is the whole team's: each process takes its share of the same pages, so a recipe means the same on one CPU and
-on many GPUs. Only the main process writes. Gradients are averaged here and not by DistributedDataParallel, whose hooks
-do not see the rounded weights that quantization-aware training differentiates through (quantize.qat).
+A batch belongs to all processes: each takes its share of the same pages, so a recipe means the same on one CPU and on
+many GPUs. Only the main process writes. Gradients are averaged here and not by DistributedDataParallel, whose hooks do
+not see the rounded weights that quantization-aware training differentiates through (quantize.qat).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 from edge_runtime.errors import UserError
 
 
-class Team:
+class Distributed:
     """accumulate: each process takes its share of a batch in so many parts, where it does not fit into memory at once.
 
     device: where this process computes; the given one when it is alone.
@@ -46,7 +46,7 @@ class Team:
             )
         return batch // parts
 
-    def mine(self, order: np.ndarray, batch: int) -> np.ndarray:
+    def share(self, order: np.ndarray, batch: int) -> np.ndarray:
         """Of an epoch's order [n] those that this process takes, batch by batch; a last part of a batch is left out."""
         share = self.part(batch) * self.accumulate
         whole = order[: len(order) // batch * batch].reshape(-1, batch)

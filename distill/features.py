@@ -16,7 +16,7 @@ from distill.pages import Pages
 
 @dataclass(frozen=True)
 class Features:
-    """tokens float16 [n, T, C], memory-mapped; rows int64 [n] of the pack, -1 where the page is no ECG."""
+    """tokens float16 [n, T, C], memory-mapped; rows int64 [n] of the cache, -1 where the page is no ECG."""
 
     tokens: np.ndarray
     rows: np.ndarray

@@ -1,65 +1,66 @@
-"""A language teacher of the student's own vocabulary reads the student's pages and dialogues, once: what it would say
-at every token is cached beside it, and the decoder stage learns from that."""
+"""A teacher's token logits on disk: it is asked about each page of an epoch once, and a cut-off run resumes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from distill.decoder import DecoderRun, Lessons, Speaker
-from distill.dialogues import Batch, Packer, collate
-from distill.features import Features, cache_features
-from distill.pages import Pages
-from distill.teachers.language import LanguageTeacher
-from distill.teachers.logits import Advice, AdviceCache, advice_of, cache_advice
-from pulse.model.llava import Llava
+from distill.token_logits import TokenLogits
 
 
-def advise(
-    teacher: LanguageTeacher, lessons: Lessons, drawn: Sequence[Pages], run: DecoderRun, workers: int = 1
-) -> Callable[[int, np.ndarray], Advice]:
-    """The teacher's advice on an epoch's pages, for Lessons.advice.
+class LogitCache:
+    """A teacher's token logits for every page of an epoch, in `folder`, memory-mapped.
 
-    drawn: the pages of each of the lessons' views, which it looks at with its own tower. What it saw and said lies in
-    its folder; what is there is not computed again.
+    starts int64 [pages + 1]: where each page's positions begin.
     """
-    model, _ = teacher.model
-    tower = model.vision_tower
-    views = [
-        cache_features(tower, pages, teacher.folder / f"features-{k}", teacher.device, workers)
-        for k, pages in enumerate(drawn)
-    ]
-    ours, tokens = lessons.packer, views[0].tokens.shape[1]
-    # Its image may take more tokens or fewer: the dialogues that fit are the same all the same.
-    length = run.max_length - ours.image_tokens + tokens
-    packer = Packer(ours.prompt, ours.tokenizer, tokens, ours.end, length)
-    speaker = _speaker(model)
 
-    @torch.no_grad()
-    def ask(epoch: int, view: Features, items: range) -> list[Advice]:
-        packed = [packer.pack(lessons.dialogues(run.seed, epoch, item)) for item in items]
-        seen = torch.from_numpy(view.tokens[items.start : items.stop].astype(np.float32)).to(teacher.device)
-        batch = Batch(*(value.to(teacher.device) for value in vars(collate(packed)).values()))
-        said = advice_of(speaker.logits(seen, batch, packer.image_start))
-        counts = [int((page.weights > 0).sum()) for page in packed]
-        return [Advice(*pair) for pair in zip(said.ids.split(counts), said.logs.split(counts), strict=True)]
+    def __init__(self, folder: Path) -> None:
+        self._starts = np.load(folder / "starts.npy")
+        width = int((folder / "width").read_text())
+        self._ids = np.memmap(folder / "ids", np.int32, "r").reshape(-1, width)
+        self._logs = np.memmap(folder / "logs", np.float16, "r").reshape(-1, width)
 
-    caches: list[AdviceCache] = []
-    for epoch in range(run.epochs):
-        view = views[epoch % len(views)]
-
-        def of_epoch(items: range, epoch: int = epoch, view: Features = view) -> list[Advice]:
-            return ask(epoch, view, items)
-
-        caches.append(cache_advice(teacher.folder / f"epoch-{epoch}", len(view.rows), of_epoch, run.batch))
-    return lambda epoch, items: caches[epoch].of(items)
+    def of(self, items: Iterable[int]) -> TokenLogits:
+        """Of these pages, one after the other."""
+        rows = np.concatenate([np.arange(self._starts[k], self._starts[k + 1]) for k in items])
+        return TokenLogits(
+            torch.from_numpy(self._ids[rows].astype(np.int64)), torch.from_numpy(self._logs[rows].astype(np.float32))
+        )
 
 
-def _speaker(model: Llava) -> Speaker:
-    """The model's projector and decoder."""
-    with torch.device("meta"):
-        speaker = Speaker(model.config.vision.hidden_size, model.config.text)
-    speaker.multi_modal_projector, speaker.language_model = model.multi_modal_projector, model.language_model
-    return speaker.eval()
+def cache_logits(folder: Path, pages: int, ask: Callable[[range], list[TokenLogits]], batch: int = 16) -> LogitCache:
+    """Ask about every page once, `batch` at a time; a run that was cut off goes on where it stopped.
+
+    ask: a range of pages -> each page's token logits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done_path, starts_path = folder / "done", folder / "starts.npy"
+    if starts_path.exists():
+        return LogitCache(folder)
+    counts: list[int] = [int(n) for n in done_path.read_text().split()] if done_path.exists() else []
+    width = int((folder / "width").read_text()) if counts else 0
+    with open(folder / "ids", "ab") as ids, open(folder / "logs", "ab") as logs:
+        # What was written after the last note of what is done is written again.
+        ids.truncate(4 * width * sum(counts))
+        logs.truncate(2 * width * sum(counts))
+        bar = tqdm(total=pages, initial=len(counts), desc=f"token logits {folder.name}")
+        while len(counts) < pages:
+            found = ask(range(len(counts), min(len(counts) + batch, pages)))
+            for one in found:
+                ids.write(one.ids.cpu().numpy().astype(np.int32).tobytes())
+                logs.write(one.logs.cpu().numpy().astype(np.float16).tobytes())
+                counts.append(len(one.ids))
+            (folder / "width").write_text(str(found[0].ids.shape[1]))
+            ids.flush()
+            logs.flush()
+            done_path.write_text(" ".join(map(str, counts)))
+            bar.update(len(found))
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    partial = starts_path.with_suffix(".partial.npy")
+    np.save(partial, starts)
+    partial.replace(starts_path)
+    return LogitCache(folder)

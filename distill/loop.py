@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,51 @@ def save(path: Path, **parts: Any) -> None:
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     """The saved parts, or None when there is nothing to resume."""
     return torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+
+
+class Resumable:
+    """A model in training with its optimizer and its average; `path` holds what an exact resume needs.
+
+    writes: whether this process is the one that saves. step: how many have been taken.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: Average,
+        every_s: float,
+        writes: bool,
+    ):
+        self.path, self.model, self.optimizer, self.average = path, model, optimizer, average
+        self.every_s, self.writes, self.step, self.saved = every_s, writes, 0, time.monotonic()
+
+    def restore(self, device: torch.device) -> None:
+        """Go on from what was saved, if anything was."""
+        if state := load(self.path, device):
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.average.state, self.average.steps = state["average"], state["average_steps"]
+            self.step = state["step"]
+
+    def update(self, rate: float) -> None:
+        """One step along the gradients that the model holds; saved when it is time."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.model)
+        self.step += 1
+        if time.monotonic() - self.saved > self.every_s:
+            self.save()
+            self.saved = time.monotonic()
+
+    def save(self) -> None:
+        """Write the state, where this process does."""
+        if self.writes:
+            average = {"average": self.average.state, "average_steps": self.average.steps}
+            model, optimizer = self.model.state_dict(), self.optimizer.state_dict()
+            save(self.path, model=model, optimizer=optimizer, step=self.step, **average)
 
 
 class Log:

@@ -1,4 +1,4 @@
-"""Training pages: a packed record is drawn, photographed and preprocessed anew each time it is asked for.
+"""Training pages: a record is drawn, photographed and preprocessed anew each time it is asked for.
 
 Every page is a function of (seed, epoch, record), so a resumed run sees what an uninterrupted one would have seen,
 whatever the number of workers.
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from distill.dataset_cache import Pack
+from distill.dataset_cache import DatasetCache
 from distill.negatives import not_an_ecg
-from distill.time_shift import restarted
+from distill.time_shift import time_shifted
 from edge_runtime.preprocess import PreprocessSpec, pixels
 from pulse.ecg.paper.render import render
 from pulse.ecg.paper.variety import varied_page
@@ -31,13 +31,13 @@ class PageMix:
 
 
 class Pages(Dataset):
-    """item -> (pixels float32 [C, H, W], row, is_ecg); row is the record's index in the pack, -1 when it is no ECG.
+    """item -> (pixels float32 [C, H, W], row, is_ecg); row is the record's index in the cache, -1 when it is no ECG.
 
-    mix None gives plain 3x4 + rhythm pages: the ones that a checkpoint is chosen on.
+    mix None gives plain 3x4 + rhythm pages: those of the validation records.
     """
 
-    def __init__(self, pack: Pack, rows: np.ndarray, spec: PreprocessSpec, mix: PageMix | None, seed: int = 0):
-        self.pack, self.rows, self.spec, self.mix, self.seed, self.epoch = pack, rows, spec, mix, seed, 0
+    def __init__(self, cache: DatasetCache, rows: np.ndarray, spec: PreprocessSpec, mix: PageMix | None, seed: int = 0):
+        self.cache, self.rows, self.spec, self.mix, self.seed, self.epoch = cache, rows, spec, mix, seed, 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,12 +48,12 @@ class Pages(Dataset):
         rng = np.random.default_rng([self.seed, self.epoch, row])
         is_ecg = True
         if self.mix is None:
-            page = render(self.pack.record(row)).image
+            page = render(self.cache.record(row)).image
         elif rng.random() < self.mix.negative:
             page, is_ecg = not_an_ecg(rng, self.spec.width, self.spec.height), False
         else:
-            record = self.pack.record(row)
-            page = varied_page(replace(record, signal=restarted(record.signal, rng)), rng).image
+            record = self.cache.record(row)
+            page = varied_page(replace(record, signal=time_shifted(record.signal, rng)), rng).image
             if rng.random() < self.mix.photo:
                 page = photograph(page, rng)
         return torch.from_numpy(pixels(page, self.spec)[0]), row if is_ecg else -1, is_ecg

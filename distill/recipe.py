@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,99 +14,81 @@ import torch
 
 from distill.card import write_card
 from distill.curves import draw_curves
-from distill.dataset_cache import build_pack
-from distill.decoder import DecoderRun, Lessons, train_decoder, train_rounded
+from distill.dataset_cache import build_dataset_cache
+from distill.decoder import train_decoder, train_rounded
 from distill.dialogues import Packer
-from distill.distributed import Team
-from distill.features import cache_features
-from distill.logit_cache import advise
+from distill.distributed import Distributed
+from distill.features import Features, cache_features
+from distill.lessons import Lessons
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import ship
-from distill.soft_targets import opinions_of
-from distill.students import STUDENTS
-from distill.targets import build_targets, softened
-from distill.teachers.language import LanguageTeacher, mean_told, report
-from distill.teachers.signal import SignalRun, teach
+from distill.soft_targets import soft_targets_of
+from distill.speaker import Speaker
+from distill.student import Student
+from distill.teacher import Teacher, Workspace
+from distill.teaching import kept_probabilities, mean_probabilities, report, settings_of
 from distill.tokens import rare_codes
-from distill.tower import TowerRun, train_tower
+from distill.tower import TowerWithHead, train_tower
+from distill.training_set import TrainingSet, split
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.model.config import ConvVision, Decoder, EfficientVision, GridVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
 
-TRAIN_FOLDS, CHOSEN_ON = (1, 2, 3, 4, 5, 6, 7, 8), 9
-VISION = ConvVision(channels=(16, 64, 128, 256), blocks=(0, 1, 2, 2), batch_norm=True, pool=3)
-TEXT = Decoder(
-    vocab_size=1024,
-    hidden_size=192,
-    intermediate_size=512,
-    num_hidden_layers=4,
-    num_attention_heads=6,
-    num_key_value_heads=2,
-    head_dim=32,
-    max_position_embeddings=1024,
-)
 SCHEME = "int4-g32"
+TOKENIZER_RECORDS = 6000
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """student: one of distill.students.STUDENTS; vision and text are its sizes. limit: use only so many records of the
-    training folds and of the chosen-on fold, for a trial; 0 is all.
+    """student: with the sizes and the runs of its stages. teachers: whoever is asked besides the labels; without any
+    the student learns the data's labels alone. limit: use only so many records of the training and the validation
+    folds, for a trial; 0 is all."""
 
-    signal: the teacher that reads the leads themselves, None without it; language: checkpoints that teach as well,
-    teacher_bits: their decoders held in 4 or 8 bits, None as they are.
-    Without any teacher the student learns the data's labels alone.
-    views: how many differently drawn pages of each record the decoder sees; workers draw pages beside the training and
-    change nothing but the speed.
-    """
-
-    student: str = "nano"
-    signal: SignalRun | None = field(default_factory=SignalRun)
-    language: tuple[str, ...] = ()
-    teacher_bits: int | None = None
-    tower: TowerRun = field(default_factory=TowerRun)
-    decoder: DecoderRun = field(default_factory=DecoderRun)
-    vision: GridVision = VISION
-    text: Decoder = TEXT
-    views: int = 2
+    student: Student
+    teachers: tuple[Teacher, ...] = ()
     limit: int = 0
 
+    def settings(self) -> dict[str, Any]:
+        """As recipe.json has them."""
+        student: dict[str, Any] = json.loads(json.dumps(asdict(self.student)))
+        return {"student": student, "teachers": [settings_of(one) for one in self.teachers], "limit": self.limit}
 
-# The first 8,192 of SmolLM2's 49,152 tokens: all of them would be 114 MB of float16 tables. 1,024 positions: nano's.
-SMOL = Decoder(
-    vocab_size=8192,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_hidden_layers=30,
-    num_attention_heads=9,
-    num_key_value_heads=3,
-    head_dim=64,
-    rope_theta=1e5,
-    max_position_embeddings=1024,
-)
+    def check(self) -> None:
+        """Raises UserError, before anything is trained, for what would fail hours later."""
+        names = [teacher.name for teacher in self.teachers]
+        if len(set(names)) < len(names):
+            raise UserError(f"two teachers have the same name ({', '.join(names)}); leave one out of --teacher")
+        if self.student.tower.start:
+            Checkpoint.open(self.student.tower.start)
+        for teacher in self.teachers:
+            teacher.check()
+        self.student.check()
 
 
-def recipe_of(student: str, device: torch.device) -> Recipe:
-    """The default recipe of a student.
+@dataclass(frozen=True)
+class _Run:
+    """A recipe at work in the folder `out`."""
 
-    A GPU trains the whole tower of small. Elsewhere it stays as ImageNet left it and its head alone learns: depthwise
-    convolutions train an order slower on a CPU than dense ones. Its decoder is trained whole everywhere.
-    """
-    if student == "nano":
-        return Recipe()
-    trained = device.type == "cuda"
-    return Recipe(
-        student=student,
-        tower=TowerRun(epochs=4, peak=5e-4, frozen=not trained),
-        decoder=DecoderRun(peak=2e-4, max_length=512),
-        vision=EfficientVision(batch_norm=trained),
-        text=SMOL,
-    )
+    recipe: Recipe
+    out: Path
+    distributed: Distributed
+    data: TrainingSet
+
+    @property
+    def student(self) -> Student:
+        return self.recipe.student
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.out / "tokenizer.json"
+
+    def workspace(self, number: int) -> Workspace:
+        """Of the teacher of that number, from 1."""
+        return Workspace(self.out / f"teacher-{number}", self.distributed.device, self.student.tower.workers)
 
 
 def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumulate: int = 1) -> Path:
@@ -116,95 +98,118 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     of the parts (accumulate) that they take a batch in. Raises UserError when `out` holds a run of another recipe, or
     `data` is no PTB-XL folder.
     """
-    team, student = Team(device, accumulate), STUDENTS[recipe.student]
-    device = team.device
-    settings = json.loads(json.dumps(asdict(recipe)))
-    _check_recipe(out / "recipe.json", settings)
-    for name in (recipe.tower.start, *recipe.language):
-        if name:
-            Checkpoint.open(name)  # refused now, not after the hours before it is read
-    student.check(recipe.text)
+    distributed = Distributed(device, accumulate)
+    run = _Run(recipe, out, distributed, _begin(data, out, recipe, distributed))
+    with distributed.main_first():
+        soft = _ask_teachers(run)
+    seeing = train_tower(run.data, run.student, out, distributed, soft)
+    with distributed.main_first():
+        pages, views, validation = _look(run, seeing)
+        lessons = _lessons(run, seeing, soft, views, validation)
+    student = replace(run.student, text=replace(run.student.text, vocab_size=lessons.packer.tokenizer.vocab_size))
+    with distributed.main_first():
+        lessons = replace(lessons, token_logits=_ask_for_logits(run, lessons, pages))
+    speaker = train_decoder(lessons, validation, student, out, distributed)
+    if student.decoder.qat is not None:
+        speaker = train_rounded(speaker, lessons, validation, student.decoder, out, distributed)
+    if distributed.main:
+        _write(run, student, seeing, speaker)
+    return out / student.name
+
+
+def _begin(data: Path, out: Path, recipe: Recipe, distributed: Distributed) -> TrainingSet:
+    """The records, cached in the run's folder, which from now on holds a run of this recipe."""
+    _check_same(out / "recipe.json", recipe.settings())
+    recipe.check()
     try:
-        with team.main_first():
-            pack = build_pack(data, out / "pack")
-        if team.main:
-            (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        with distributed.main_first():
+            cache = build_dataset_cache(data, out / "dataset-cache")
+        if distributed.main:
+            (out / "recipe.json").write_text(json.dumps(recipe.settings(), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
-    limit = recipe.limit or len(pack)
-    train, chosen_on = pack.rows(TRAIN_FOLDS)[:limit], pack.rows((CHOSEN_ON,))[:limit]
-    if len(train) < (batch := max(recipe.tower.batch, recipe.decoder.batch)):
-        raise UserError(f"{len(train)} records to train on do not fill one batch of {batch}; give more")
-    spec, seed = student.spec, recipe.tower.seed
-    targets, rows = build_targets(pack, train), (train, chosen_on)
-    with team.main_first():
-        teachers = [
-            LanguageTeacher(name, out / f"teacher-{k}", device, recipe.teacher_bits)
-            for k, name in enumerate(recipe.language, 1)
-        ]
-        said = {} if recipe.signal is None else {"signal": teach(pack, targets, rows, recipe.signal, out, device)}
-        said |= {teacher.name: teacher.told(pack, targets, np.concatenate(rows)) for teacher in teachers}
-        told = mean_told(list(said.values()))
-        if team.main:
-            report(said, targets, chosen_on, out)
-    seeing = train_tower(
-        pack, targets, rows, recipe.vision, spec, recipe.tower, out, team, told, student.tower_state(recipe.vision)
-    )
-    tower = seeing.tower
+    return split(cache, recipe.limit, max(recipe.student.tower.batch, recipe.student.decoder.batch))
 
-    path = out / "tokenizer.json"
-    views, drawn = [], []
-    opinions = None
-    with team.main_first():
-        if not path.exists():
-            student.write_tokenizer(pack, train[:6000], path, recipe.text)
-        for view in range(recipe.views):
-            epoch = recipe.tower.epochs + view  # pages that the tower was not trained on
-            pages = Pages(pack, shuffled(train, seed, epoch), spec, PageMix(), seed)
-            pages.epoch = epoch
-            drawn.append(pages)
-            views.append(cache_features(tower, pages, out / f"features-{view}", device, recipe.tower.workers))
-        plain = Pages(pack, chosen_on, spec, None)
-        judged = cache_features(tower, plain, out / "features-plain", device, recipe.tower.workers)
-        if told is not None:
-            mixed = softened(targets, told, recipe.tower.teacher_share)
-            opinions = opinions_of(views, judged, seeing.head, targets, mixed, out)
+
+def _ask_teachers(run: _Run) -> np.ndarray | None:
+    """The mean of the teachers' probabilities [n, k]; None without teachers."""
+    found = {
+        teacher.name: kept_probabilities(teacher, run.data, run.workspace(number))
+        for number, teacher in enumerate(run.recipe.teachers, 1)
+    }
+    if run.distributed.main:
+        report(found, run.data, run.out)
+    return mean_probabilities(list(found.values()))
+
+
+def _look(run: _Run, seeing: TowerWithHead) -> tuple[list[Pages], list[Features], Features]:
+    """Pages of the training records that the tower was not trained on, what it sees there, and what it sees on the
+    plain pages of the validation records."""
+    student, data, device = run.student, run.data, run.distributed.device
+    seed, workers, pages = student.tower.seed, student.tower.workers, []
+    for epoch in range(student.tower.epochs, student.tower.epochs + student.views):
+        one = Pages(data.cache, shuffled(data.train, seed, epoch), student.spec, PageMix(), seed)
+        one.epoch = epoch
+        pages.append(one)
+    views = [
+        cache_features(seeing.tower, one, run.out / f"features-{view}", device, workers)
+        for view, one in enumerate(pages)
+    ]
+    plain = Pages(data.cache, data.validation, student.spec, None)
+    return pages, views, cache_features(seeing.tower, plain, run.out / "features-plain", device, workers)
+
+
+def _lessons(
+    run: _Run, seeing: TowerWithHead, soft: np.ndarray | None, views: list[Features], validation: Features
+) -> Lessons:
+    """What the decoder learns of these views, without its teachers' token logits."""
+    student, data, path = run.student, run.data, run.tokenizer_file
+    if not path.exists():
+        student.write_tokenizer(data.cache, data.train[:TOKENIZER_RECORDS], path)
+    soft_targets = None
+    if soft is not None:
+        share = student.tower.teacher_share
+        soft_targets = soft_targets_of(views, validation, seeing.head, data, soft, share, run.out)
     tokenizer = Tokenizer(path)
     prompt = Prompt(PromptSpec(**student.prompt), tokenizer, None, student.end)
-    packer = Packer(prompt, tokenizer, judged.tokens.shape[1], student.end, recipe.decoder.max_length)
-    text = replace(recipe.text, vocab_size=tokenizer.vocab_size)
-    lessons = Lessons(pack, views, opinions, packer, unsaid=rare_codes(pack, train))
-    with team.main_first():
-        advice = [
-            advise(teacher, lessons, drawn, recipe.decoder, recipe.tower.workers)
-            for teacher in teachers
-            if teacher.speaks_like(path, spec)
-        ]
-    lessons = replace(lessons, advice=advice)
-    speaker = train_decoder(lessons, judged, text, recipe.decoder, out, team, student.decoder_state(text))
-    if recipe.decoder.qat is not None:
-        speaker = train_rounded(speaker, lessons, judged, recipe.decoder, out, team)
+    packer = Packer(prompt, tokenizer, validation.tokens.shape[1], student.end, student.decoder.max_length)
+    return Lessons(data.cache, views, soft_targets, packer, path, unsaid=rare_codes(data.cache, data.train))
 
-    whole, small = out / f"{student.name}-float16", out / student.name
-    if not team.main:
-        return small
-    draw_curves(out)
-    ship(student, tower.cpu(), recipe.vision, speaker.cpu(), text, path, whole)
+
+def _ask_for_logits(run: _Run, lessons: Lessons, pages: list[Pages]) -> list[Any]:
+    """Token logits of the teachers that give any."""
+    decoder = run.student.decoder
+    asked = [
+        teacher.token_logits(lessons, pages, decoder, run.workspace(number))
+        for number, teacher in enumerate(run.recipe.teachers, 1)
+    ]
+    return [logits for logits in asked if logits is not None]
+
+
+def _write(run: _Run, student: Student, seeing: TowerWithHead, speaker: Speaker) -> None:
+    """The float16 checkpoint, the 4-bit checkpoint made of it, and the card of either."""
+    whole, small = run.out / f"{student.name}-float16", run.out / student.name
+    draw_curves(run.out)
+    ship(student, seeing.tower.cpu(), speaker.cpu(), run.tokenizer_file, whole)
     shutil.rmtree(small, ignore_errors=True)
-    quantize_checkpoint(Checkpoint.open(whole), small, Precision(recipe.decoder.qat or SCHEME))
+    quantize_checkpoint(Checkpoint.open(whole), small, Precision(student.decoder.qat or SCHEME))
     for checkpoint in (whole, small):
-        write_card(student, checkpoint, out, len(train), len(chosen_on))
-    return small
-
-
-def _check_recipe(path: Path, ours: Mapping[str, Any]) -> None:
-    """A run goes on with the recipe that it was begun with."""
-    if path.exists() and (changed := sorted(_changed(json.loads(path.read_text(encoding="utf-8")), ours))):
-        raise UserError(f"{path.parent}: holds a run with other settings ({', '.join(changed)}); give another --out")
+        write_card(run.recipe, checkpoint, run.out, run.data)
 
 
 # What may differ when a run is taken up again: it changes no page and no weight.
-_FREE = ("tower.workers", "tower.save_every_s", "decoder.save_every_s")
+_MAY_DIFFER = ("student.tower.workers", "student.tower.save_every_s", "student.decoder.save_every_s")
+
+
+def _check_same(path: Path, ours: Mapping[str, Any]) -> None:
+    """A run goes on with the recipe that it was begun with."""
+    if not path.exists():
+        return
+    theirs = json.loads(path.read_text(encoding="utf-8"))
+    if theirs.keys() != ours.keys():
+        raise UserError(f"{path.parent}: holds a run of another version of pulse-distill; give another --out")
+    if changed := sorted(_changed(theirs, ours)):
+        raise UserError(f"{path.parent}: holds a run with other settings ({', '.join(changed)}); give another --out")
 
 
 def _changed(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -213,6 +218,6 @@ def _changed(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> li
         name, old, new = prefix + key, a.get(key), b.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             names += _changed(old, new, f"{name}.")
-        elif old != new and name not in _FREE:
+        elif old != new and name not in _MAY_DIFFER:
             names.append(name)
     return names

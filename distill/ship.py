@@ -1,4 +1,4 @@
-"""From trained stages to the checkpoint that ships: norms folded, runtime section written, weights in float16."""
+"""From trained stages to the checkpoint that ships: norms folded, inference section written, weights in float16."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distill.decoder import Speaker
-from distill.students import Student
+from distill.speaker import Speaker
+from distill.student import Student
 from pulse.checkpoint.store import save_checkpoint
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
-from pulse.model.config import Config, Decoder, GridVision
+from pulse.model.config import Config
 from pulse.model.towers.conv import GridTower, fold_norms
 
 
 def runtime_section(student: Student) -> dict[str, Any]:
     """What the bundle's manifest says besides the weights."""
     return {
-        "preprocess": student.preprocess,
-        "prompt": student.prompt,
+        "preprocess": dict(student.preprocess),
+        "prompt": dict(student.prompt),
         "generation": {"max_new_tokens": 160, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
         "default_question": REPORT[0],
         "findings": finding_specs(),
@@ -29,20 +29,11 @@ def runtime_section(student: Student) -> dict[str, Any]:
     }
 
 
-def ship(
-    student: Student,
-    tower: GridTower,
-    vision: GridVision,
-    speaker: Speaker,
-    text: Decoder,
-    tokenizer: Path,
-    out: Path,
-) -> None:
-    """Write the float16 checkpoint `out`; `vision` is the tower's config as it was trained."""
-    config = Config(
-        vision=replace(vision, batch_norm=False), text=text, runtime=runtime_section(student), name=student.name
-    )
-    folded = fold_norms(tower) if vision.batch_norm else tower.state_dict()
+def ship(student: Student, tower: GridTower, speaker: Speaker, tokenizer: Path, out: Path) -> None:
+    """Write the float16 checkpoint `out`; student: with the sizes that it was trained with."""
+    vision = replace(student.vision, batch_norm=False)
+    config = Config(vision=vision, text=student.text, runtime=runtime_section(student), name=student.name)
+    folded = fold_norms(tower) if student.vision.batch_norm else tower.state_dict()
     state = {f"vision_tower.{name}": value for name, value in folded.items()}
     state.update(speaker.state_dict())
     save_checkpoint(out, config, state, tokenizer)

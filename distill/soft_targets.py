@@ -1,5 +1,5 @@
-"""What the decoder is told to say of a page: chances from labels and signal teacher, and the classes that the trained
-tower sees there, each at its own operating point.
+"""What the decoder answers about a page: probabilities from labels and teachers, and the classes that the trained tower
+sees there, each from its own operating point on.
 
 Naming a class when it is likelier than not misses most of the rare ones; F1 wants them named earlier (Lipton et al.
 2014, arXiv 1402.1892). The tower's choice is a plain function of what the decoder is shown, so the decoder can learn to
@@ -15,41 +15,50 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import f1_score
 
 from distill.features import Features
-from distill.score import f1
-from distill.targets import Targets
+from distill.targets import softened
+from distill.training_set import TrainingSet
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.instruct.questions import STATEMENTS, Opinion
+from pulse.instruct.questions import STATEMENTS, SoftTarget
 
 GRID = np.linspace(0.1, 0.9, 81)
 
 
 @dataclass(frozen=True)
-class Opinions:
-    """Of the pages of one Features: classes bool [n, 5] to be named; chances float [n, k] of the labels."""
+class SoftTargets:
+    """Of the pages of one Features: classes bool [n, 5] to be named; probabilities float [n, k] of the labels."""
 
     classes: np.ndarray
-    chances: np.ndarray
+    probabilities: np.ndarray
     labels: tuple[str, ...]
 
-    def __getitem__(self, item: int) -> Opinion:
+    def __getitem__(self, item: int) -> SoftTarget:
         named = tuple(name for name, yes in zip(SUPERCLASSES, self.classes[item], strict=True) if yes)
-        return Opinion(named, dict(zip(self.labels, self.chances[item].tolist(), strict=True)))
+        return SoftTarget(named, dict(zip(self.labels, self.probabilities[item].tolist(), strict=True)))
 
 
-def opinions_of(
-    views: Sequence[Features], judged: Features, head: torch.nn.Linear, targets: Targets, softened: Targets, out: Path
-) -> list[Opinions]:
-    """For each view's pages; the operating points are chosen on the pages `judged`, and written to out."""
-    truth = targets.values[judged.rows, : len(SUPERCLASSES)].astype(int)
-    points = operating_points(truth, seen_classes(head, judged))
-    said = dict(zip(SUPERCLASSES, points.tolist(), strict=True))
-    (out / "operating_points.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    columns = targets.columns
+def soft_targets_of(
+    views: Sequence[Features],
+    validation: Features,
+    head: torch.nn.Linear,
+    data: TrainingSet,
+    soft: np.ndarray,
+    share: float,
+    out: Path,
+) -> list[SoftTargets]:
+    """For each view's pages; soft [n, k]: the teachers' probabilities, of which `share` goes into the targets.
+
+    The operating points are chosen on the validation pages, and written to out/operating_points.json.
+    """
+    points = operating_points(data.classes(validation.rows), seen_classes(head, validation))
+    named = dict(zip(SUPERCLASSES, points.tolist(), strict=True))
+    (out / "operating_points.json").write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
+    columns = data.targets.columns
     labels = tuple(name for name in (*SUPERCLASSES, *STATEMENTS) if name in columns)
-    chances = softened.values[:, [columns[name] for name in labels]]
-    return [Opinions(chosen(seen_classes(head, view), points), chances[view.rows], labels) for view in views]
+    mixed = softened(data.targets, soft, share).values[:, [columns[name] for name in labels]]
+    return [SoftTargets(chosen(seen_classes(head, view), points), mixed[view.rows], labels) for view in views]
 
 
 @torch.no_grad()
@@ -68,7 +77,8 @@ def operating_points(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     best = []
     for k in range(truth.shape[1]):
         named = [probability[:, k] >= point for point in GRID]
-        scores = [f1(truth[:, k], yes) - 2 * float(np.mean(truth[:, k] != yes)) for yes in named]
+        f1 = [float(f1_score(truth[:, k], yes, zero_division=0)) for yes in named]
+        scores = [one - 2 * float(np.mean(truth[:, k] != yes)) for one, yes in zip(f1, named, strict=True)]
         best.append(round(float(np.mean(GRID[np.flatnonzero(np.isclose(scores, max(scores)))])), 3))
     return np.array(best)
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.dataset_cache import Pack
+from distill.dataset_cache import DatasetCache
 from pulse.ecg.labels import AXES
 from pulse.ecg.ptbxl import SUPERCLASSES, superclasses
 
@@ -46,20 +46,20 @@ def label_loss(logits: Tensor, values: Tensor, names: list[str]) -> Tensor:
     return (each * weight).sum() / weight.sum()
 
 
-def softened(targets: Targets, told: np.ndarray, share: float) -> Targets:
-    """The same with a teacher's probabilities `told` [n, k] mixed in; the teacher alone where a label is unknown, the
-    label alone where the teacher says nothing (NaN). "is_ecg" is no matter of opinion and stays."""
-    mixed = (1 - share) * targets.values + share * told
-    mixed = np.where(np.isnan(targets.values), told, np.where(np.isnan(told), targets.values, mixed))
+def softened(targets: Targets, soft: np.ndarray, share: float) -> Targets:
+    """The same with a teacher's probabilities `soft` [n, k] mixed in; the teacher alone where a label is unknown, the
+    label alone where the teacher says nothing (NaN). "is_ecg" is certain and stays."""
+    mixed = (1 - share) * targets.values + share * soft
+    mixed = np.where(np.isnan(targets.values), soft, np.where(np.isnan(soft), targets.values, mixed))
     at = targets.names.index("is_ecg")
     mixed[:, at] = targets.values[:, at]
     return Targets(targets.names, mixed.astype(np.float32), targets.rate)
 
 
-def build_targets(pack: Pack, train: np.ndarray) -> Targets:
+def build_targets(cache: DatasetCache, train: np.ndarray) -> Targets:
     """Superclasses, every SCP code and 12SL statement seen in the training rows, heart axis, and "is_ecg" (all 1)."""
-    codes = Counter(code for row in train for code in pack.labels[row]["scp_codes"])
-    statements = Counter(s for row in train for s in set(pack.labels[row]["sl12"]))
+    codes = Counter(code for row in train for code in cache.labels[row]["scp_codes"])
+    statements = Counter(s for row in train for s in set(cache.labels[row]["sl12"]))
     common = sorted(s for s, n in statements.items() if n >= MIN_STATEMENTS)
     names = [
         *SUPERCLASSES,
@@ -69,9 +69,9 @@ def build_targets(pack: Pack, train: np.ndarray) -> Targets:
         "is_ecg",
     ]
     at = {name: k for k, name in enumerate(names)}
-    values = np.zeros((len(pack), len(names)), np.float32)
-    rate = np.full(len(pack), np.nan, np.float32)
-    for row, label in enumerate(pack.labels):
+    values = np.zeros((len(cache), len(names)), np.float32)
+    rate = np.full(len(cache), np.nan, np.float32)
+    for row, label in enumerate(cache.labels):
         present = [
             *superclasses(label["scp_codes"]),
             *(f"scp:{code}" for code in label["scp_codes"]),

@@ -8,7 +8,7 @@ import numpy as np
 JOINED, SEARCHED = 50, 200  # samples at 100 Hz: half a second is faded over, a beat slower than 30 a minute still fits
 
 
-def restarted(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def time_shifted(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The same signal [leads, n >= 500] begun up to n - 250 samples later, as float32 [leads, n].
 
     What is then missing at the end goes on from the signal's beginning, joined where its end looks most like its

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from tqdm import tqdm
 
-from distill.dataset_cache import Pack
+from distill.dataset_cache import DatasetCache
 from pulse.instruct.facts import Facts
 from pulse.instruct.questions import training_turns
 
@@ -23,21 +23,21 @@ RARE = 600
 
 
 def facts_of(label: dict, unsaid: frozenset[str] = frozenset()) -> Facts:
-    """Facts from a packed record's labels; unsaid: codes to leave out of its words."""
+    """Facts from a cached record's labels; unsaid: codes to leave out of its words."""
     return Facts(label["scp_codes"], label["heart_axis"], label["heart_rate"], unsaid=unsaid)
 
 
-def rare_codes(pack: Pack, rows: np.ndarray) -> frozenset[str]:
+def rare_codes(cache: DatasetCache, rows: np.ndarray) -> frozenset[str]:
     """SCP codes that fewer than one in RARE of these records have: a student cannot learn to see what it was shown a
     dozen times, and one that learned the words says them at a wrong page."""
-    seen = Counter(code for row in rows for code in pack.labels[row]["scp_codes"])
+    seen = Counter(code for row in rows for code in cache.labels[row]["scp_codes"])
     return frozenset(code for code, records in seen.items() if records * RARE < len(rows))
 
 
-def train_tokenizer(pack: Pack, rows: np.ndarray, path: Path, vocab_size: int = 1024) -> None:
+def train_tokenizer(cache: DatasetCache, rows: np.ndarray, path: Path, vocab_size: int = 1024) -> None:
     """Write tokenizer.json, learned from one dialogue set a record; the same rows give the same file."""
     rng = np.random.default_rng(0)
-    turns = (turn for row in rows for dialogue in training_turns(facts_of(pack.labels[row]), rng) for turn in dialogue)
+    turns = (turn for row in rows for dialogue in training_turns(facts_of(cache.labels[row]), rng) for turn in dialogue)
     prompts = ["USER: \n\nASSISTANT:"] * 1000
     texts = [*prompts, *(text for turn in tqdm(turns, "tokenizer") for text in (turn.question, turn.answer))]
     tokenizer = Tokenizer(BPE())

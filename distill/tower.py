@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,40 +13,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from distill.dataset_cache import Pack
-from distill.distributed import Team
-from distill.loop import Average, Log, autocast, clip, learning_rate, load, save
+from distill.distributed import Distributed
+from distill.loop import Average, Log, Resumable, autocast, clip, learning_rate
 from distill.pages import PageMix, Pages, shuffled
-from distill.score import multilabel
-from distill.targets import Targets, label_loss, softened
+from distill.student import Student
+from distill.targets import label_loss, softened
+from distill.training_set import TrainingSet
+from distill.validation import figures, in_words
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import PreprocessSpec
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.model.config import ConvVision, GridVision
 from pulse.model.llava import grid_tower
 from pulse.model.towers.conv import ConvTower, GridTower, deepen, unfold_norms
 from quantize.load import load_model
-
-
-@dataclass(frozen=True)
-class TowerRun:
-    """workers draw pages beside the training; start: a checkpoint whose tower it begins with, not random weights.
-
-    teacher_share: how much of each target is the teacher's probability, where there is a teacher. frozen: the tower
-    stays as it begins, and its head alone learns.
-    """
-
-    epochs: int = 16
-    batch: int = 32
-    peak: float = 2e-3
-    weight_decay: float = 0.02
-    seed: int = 1
-    workers: int = 1
-    save_every_s: float = 120
-    start: str | None = None
-    teacher_share: float = 0.65
-    frozen: bool = False
 
 
 class TowerWithHead(nn.Module):
@@ -74,105 +52,114 @@ def loss(model: TowerWithHead, pixels: Tensor, values: Tensor, rate: Tensor, nam
 
 
 def train_tower(
-    pack: Pack,
-    targets: Targets,
-    rows: tuple[np.ndarray, np.ndarray],
-    vision: GridVision,
-    spec: PreprocessSpec,
-    run: TowerRun,
-    out: Path,
-    team: Team,
-    told: np.ndarray | None = None,
-    begun: Mapping[str, Tensor] | None = None,
+    data: TrainingSet, student: Student, out: Path, distributed: Distributed, soft: np.ndarray | None = None
 ) -> TowerWithHead:
-    """Train on the pack's rows[0], print figures on rows[1] after each epoch, return the averaged model.
+    """Train on the training records, log figures of the validation records after each epoch, return the averaged model.
 
-    told: a teacher's probabilities [n, k] of the targets, mixed into them for training alone. begun: the tower's first
-    weights; None: random ones, or those of run.start.
+    soft: the teachers' probabilities [n, k] of the targets, mixed into them for training alone.
     Resumes from out/tower.pt: the pages and their order depend on (seed, epoch, record) alone. Batch norms see each
     process' part of a batch (Hoffer et al. 2017, arXiv 1705.08741), all else is as if one process took it whole.
-    Raises UserError when run.start is no checkpoint with such a tower, or the team cannot share a batch.
+    Raises UserError when the run's `start` is no checkpoint with such a tower, or the processes cannot share a batch.
     """
     out.mkdir(parents=True, exist_ok=True)
-    device, part = team.device, team.part(run.batch)
-    train, chosen_on = rows
-    per_epoch = len(train) // run.batch
-    state = load(out / "tower.pt", device)
-    step = state["step"] if state else 0
-    torch.manual_seed(run.seed)
-    model = TowerWithHead(vision, len(targets.names))
-    model.tower.requires_grad_(not run.frozen)
-    if begun is not None:
-        model.tower.load_state_dict(begun)
-    model = model.to(device).to(memory_format=torch.channels_last)
-    if run.start and not state:
-        some = Pages(pack, shuffled(train, run.seed, 0)[:256], spec, PageMix(negative=0), run.seed)
-        begin_with(
-            model.tower,
-            model.vision,
-            Checkpoint.open(run.start),
-            torch.stack([some[k][0] for k in range(len(some))]).to(device),
-        )
+    run = student.tower
+    distributed.part(run.batch)
+    model = _first_model(data, student, distributed.device, fresh=not (out / "tower.pt").exists())
     optimizer = torch.optim.AdamW(model.parameters(), run.peak, weight_decay=run.weight_decay)
     average, log = Average(model), Log(out / "tower.csv")
-    if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.state, average.steps = state["average"], state["average_steps"]
-    wished = targets if told is None else softened(targets, told, run.teacher_share)
-    values, rate = torch.from_numpy(wished.values), torch.from_numpy(targets.rate)
-    no_ecg = torch.full((len(targets.names),), float("nan"))
-    no_ecg[targets.names.index("is_ecg")] = 0
-    saved = time.monotonic()
-
-    def keep() -> None:
-        if not team.main:
-            return
-        state = {"average": average.state, "average_steps": average.steps, "step": step}
-        save(out / "tower.pt", model=model.state_dict(), optimizer=optimizer.state_dict(), **state)
-
-    for epoch in range(step // per_epoch, run.epochs):
-        order = shuffled(train, run.seed, epoch)[(step % per_epoch) * run.batch :]
-        pages = Pages(pack, team.mine(order, run.batch), spec, PageMix(), run.seed)
-        pages.epoch = epoch
-        loader = DataLoader(pages, part, num_workers=run.workers)
-        title = f"tower epoch {epoch + 1}/{run.epochs}"
-        bar = tqdm(total=per_epoch, initial=step % per_epoch, desc=title, disable=not team.main)
-        model.train()
-        losses: list[float] = []
-        error_so_far = 0.0
-        for number, (pixels, at, is_ecg) in enumerate(loader, 1):
-            wanted = torch.where(is_ecg[:, None], values[at], no_ecg).to(device)
-            beats = torch.where(is_ecg, rate[at], float("nan")).to(device)
-            with autocast(device):
-                error = loss(model, pixels.to(device, memory_format=torch.channels_last), wanted, beats, targets.names)
-            (error / team.accumulate).backward()
-            error_so_far += float(error.detach()) / team.accumulate
-            if number % team.accumulate:
-                continue
-            team.average(model)
-            clip(model)
-            optimizer.param_groups[0]["lr"] = learning_rate(step / (per_epoch * run.epochs), run.peak)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            average.update(model)
-            step += 1
-            losses.append(error_so_far)
-            error_so_far = 0.0
-            bar.update()
-            bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}")
-            if time.monotonic() - saved > run.save_every_s:
-                keep()
-                saved = time.monotonic()
-        bar.close()
-        keep()
-        mean = team.sum(float(np.mean(losses)) if losses else 0.0) / team.size
-        if team.main:
-            figures = evaluate(averaged(model, average), pack, targets, chosen_on, spec, device, run.workers)
-            log.write({"epoch": epoch + 1, "step": step, "loss": mean, **figures})
-            tqdm.write(f"chosen-on fold, epoch {epoch + 1}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-        team.wait()
+    state = Resumable(out / "tower.pt", model, optimizer, average, run.save_every_s, distributed.main)
+    state.restore(distributed.device)
+    wished = Wished.of(data, soft, run.teacher_share)
+    for epoch in range(state.step // (len(data.train) // run.batch), run.epochs):
+        losses = _epoch(epoch, state, model, data, student, wished, distributed)
+        state.save()
+        mean = distributed.sum(float(np.mean(losses)) if losses else 0.0) / distributed.size
+        if distributed.main:
+            found = evaluate(averaged(model, average), data, student, distributed.device)
+            log.write({"epoch": epoch + 1, "step": state.step, "loss": mean, **found})
+            tqdm.write(f"validation fold, epoch {epoch + 1}: {in_words(found)}")
+        distributed.wait()
     return averaged(model, average)
+
+
+@dataclass(frozen=True)
+class Wished:
+    """What the tower is to see: values float32 [n, k] of the targets `names` and rate float32 [n] of every record;
+    no_ecg [k]: of a page that is none. NaN: unknown."""
+
+    names: list[str]
+    values: Tensor
+    rate: Tensor
+    no_ecg: Tensor
+
+    @staticmethod
+    def of(data: TrainingSet, soft: np.ndarray | None, share: float) -> Wished:
+        """The labels, mixed with the teachers' probabilities where there are any."""
+        targets = data.targets if soft is None else softened(data.targets, soft, share)
+        no_ecg = torch.full((len(targets.names),), float("nan"))
+        no_ecg[targets.names.index("is_ecg")] = 0
+        return Wished(targets.names, torch.from_numpy(targets.values), torch.from_numpy(targets.rate), no_ecg)
+
+    def at(self, rows: Tensor, is_ecg: Tensor) -> tuple[Tensor, Tensor]:
+        """Values [N, k] and rates [N] of some pages."""
+        values = torch.where(is_ecg[:, None], self.values[rows], self.no_ecg)
+        return values, torch.where(is_ecg, self.rate[rows], float("nan"))
+
+
+def _first_model(data: TrainingSet, student: Student, device: torch.device, fresh: bool) -> TowerWithHead:
+    """The model before its first step; fresh: nothing is saved that replaces its weights."""
+    run = student.tower
+    torch.manual_seed(run.seed)
+    model = TowerWithHead(student.vision, len(data.targets.names))
+    model.tower.requires_grad_(not run.frozen)
+    if (state := student.tower_state()) is not None:
+        model.tower.load_state_dict(state)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    if run.start and fresh:
+        some = Pages(data.cache, shuffled(data.train, run.seed, 0)[:256], student.spec, PageMix(negative=0), run.seed)
+        pixels = torch.stack([some[k][0] for k in range(len(some))]).to(device)
+        begin_with(model.tower, model.vision, Checkpoint.open(run.start), pixels)
+    return model
+
+
+def _epoch(
+    epoch: int,
+    state: Resumable,
+    model: TowerWithHead,
+    data: TrainingSet,
+    student: Student,
+    wished: Wished,
+    distributed: Distributed,
+) -> list[float]:
+    """The rest of an epoch; the loss of each of its steps."""
+    run, device, per_epoch = student.tower, distributed.device, len(data.train) // student.tower.batch
+    done = state.step % per_epoch
+    order = shuffled(data.train, run.seed, epoch)[done * run.batch :]
+    pages = Pages(data.cache, distributed.share(order, run.batch), student.spec, PageMix(), run.seed)
+    pages.epoch = epoch
+    loader = DataLoader(pages, distributed.part(run.batch), num_workers=run.workers)
+    title = f"tower epoch {epoch + 1}/{run.epochs}"
+    bar = tqdm(total=per_epoch, initial=done, desc=title, disable=not distributed.main)
+    model.train()
+    losses: list[float] = []
+    error_so_far = 0.0
+    for number, (pixels, rows, is_ecg) in enumerate(loader, 1):
+        values, rate = (part.to(device) for part in wished.at(rows, is_ecg))
+        with autocast(device):
+            error = loss(model, pixels.to(device, memory_format=torch.channels_last), values, rate, wished.names)
+        (error / distributed.accumulate).backward()
+        error_so_far += float(error.detach()) / distributed.accumulate
+        if number % distributed.accumulate:
+            continue
+        distributed.average(model)
+        clip(model)
+        state.update(learning_rate(state.step / (per_epoch * run.epochs), run.peak))
+        losses.append(error_so_far)
+        error_so_far = 0.0
+        bar.update()
+        bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}")
+    bar.close()
+    return losses
 
 
 def begin_with(tower: GridTower, vision: GridVision, checkpoint: Checkpoint, pixels: Tensor) -> None:
@@ -200,22 +187,16 @@ def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
 
 
 @torch.no_grad()
-def evaluate(
-    model: TowerWithHead,
-    pack: Pack,
-    targets: Targets,
-    rows: np.ndarray,
-    spec: PreprocessSpec,
-    device: torch.device,
-    workers: int = 1,
-) -> dict[str, float]:
-    """Superclass figures of the head on plain pages of these rows, and the mean error of the heart rate in percent."""
+def evaluate(model: TowerWithHead, data: TrainingSet, student: Student, device: torch.device) -> dict[str, float]:
+    """Figures of the head on plain pages of the validation records: the superclasses, and the mean error of the heart
+    rate in percent."""
     probability, rates = [], []
-    for pixels, _, _ in DataLoader(Pages(pack, rows, spec, None), 32, num_workers=workers):
+    pages = Pages(data.cache, data.validation, student.spec, None)
+    for pixels, _, _ in DataLoader(pages, 32, num_workers=student.tower.workers):
         logits, rate = model(pixels.to(device, memory_format=torch.channels_last))
         probability.append(logits[:, : len(SUPERCLASSES)].sigmoid().float().cpu())
         rates.append(rate.float().cpu())
-    figures = multilabel(targets.values[rows, : len(SUPERCLASSES)].astype(int), torch.cat(probability).numpy())
-    gap = torch.cat(rates).numpy() - targets.rate[rows]
-    figures["rate_error_pct"] = 100 * float(np.nanmean(np.abs(2 ** (gap * 0.5) - 1)))
-    return figures
+    found = figures(data.classes(data.validation), torch.cat(probability).numpy())
+    gap = torch.cat(rates).numpy() - data.targets.rate[data.validation]
+    found["rate_error_pct"] = 100 * float(np.nanmean(np.abs(2 ** (gap * 0.5) - 1)))
+    return found

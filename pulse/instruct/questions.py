@@ -75,19 +75,19 @@ def has_finding(facts: Facts, label: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What a teacher thinks of a page: classes to name when asked which apply, and the chance of yes by label."""
+class SoftTarget:
+    """What a teacher gives for a page: classes to name when asked which apply, and the probability of yes by label."""
 
     classes: tuple[str, ...]
-    chances: Mapping[str, float]
+    probabilities: Mapping[str, float]
 
 
-def yes_no(facts: Facts, label: str, rng: np.random.Generator | None = None, opinion: Opinion | None = None) -> Turn:
-    """The label's answer, or one drawn with the opinion's chance: on average that teaches the chance itself."""
-    if opinion is None or rng is None or label not in opinion.chances:
+def yes_no(facts: Facts, label: str, rng: np.random.Generator | None = None, soft: SoftTarget | None = None) -> Turn:
+    """The label's answer, or one drawn with the soft target's probability: on average that teaches it."""
+    if soft is None or rng is None or label not in soft.probabilities:
         yes = has_finding(facts, label)
     else:
-        yes = rng.random() < opinion.chances[label]
+        yes = rng.random() < soft.probabilities[label]
     return Turn(finding_question(label), YES if yes else NO)
 
 
@@ -95,9 +95,9 @@ def report_turn(facts: Facts, rng: np.random.Generator) -> Turn:
     return Turn(_one(REPORT, rng), facts.report())
 
 
-def superclass_turns(facts: Facts, opinion: Opinion | None = None) -> list[Turn]:
+def superclass_turns(facts: Facts, soft: SoftTarget | None = None) -> list[Turn]:
     """The classes, in every form of the question: a choice of five at once is the hardest answer of them all."""
-    listed = facts.classes_text() if opinion is None else classes_text(opinion.classes)
+    listed = facts.classes_text() if soft is None else classes_text(soft.classes)
     return [Turn(question, listed if facts.is_ecg else NOT_AN_ECG) for question in SUPERCLASS]
 
 
@@ -107,24 +107,24 @@ def known_turns(facts: Facts, rng: np.random.Generator) -> list[Turn]:
     return [Turn(_one(questions, rng), answer) for questions, answer in answers if answer]
 
 
-def training_turns(facts: Facts, rng: np.random.Generator, opinion: Opinion | None = None) -> list[list[Turn]]:
+def training_turns(facts: Facts, rng: np.random.Generator, soft: SoftTarget | None = None) -> list[list[Turn]]:
     """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes in each
     form of the question, yes/no for every superclass at its natural share (so that likelihoods are probabilities), two
-    further statements, and one measurement. With an opinion the classes and the yes/no are the teacher's, the rest
+    further statements, and one measurement. With a soft target the classes and the yes/no are the teacher's, the rest
     stays the labels'."""
     is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
     if not facts.is_ecg:
         return [is_ecg, [report_turn(facts, rng)], *([turn] for turn in superclass_turns(facts))]
     known = known_turns(facts, rng)
     asked = (*SUPERCLASSES, *STATEMENTS)
-    follow_ups = [*known, *(yes_no(facts, label, rng, opinion) for label in asked)]
+    follow_ups = [*known, *(yes_no(facts, label, rng, soft) for label in asked)]
     dialogue = [report_turn(facts, rng)]
     if rng.random() < 0.3:
         dialogue.append(follow_ups[int(rng.integers(len(follow_ups)))])
-    dialogues = [dialogue, *([turn] for turn in superclass_turns(facts, opinion))]
-    dialogues += [[yes_no(facts, label, rng, opinion)] for label in SUPERCLASSES]
+    dialogues = [dialogue, *([turn] for turn in superclass_turns(facts, soft))]
+    dialogues += [[yes_no(facts, label, rng, soft)] for label in SUPERCLASSES]
     further = rng.choice(STATEMENTS, 2, replace=False)
-    dialogues += [[yes_no(facts, str(label), rng, opinion)] for label in further]
+    dialogues += [[yes_no(facts, str(label), rng, soft)] for label in further]
     if known:
         dialogues.append([known[int(rng.integers(len(known)))]])
     if rng.random() < 0.2:

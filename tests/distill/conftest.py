@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from distill.dataset_cache import Pack, build_pack
-from distill.decoder import DecoderRun
+from distill.dataset_cache import DatasetCache, build_dataset_cache
 from distill.recipe import Recipe
-from distill.teachers.signal import SignalRun
-from distill.tower import TowerRun
+from distill.runs import DecoderRun, TowerRun
+from distill.students.nano import STUDENT as NANO
+from distill.teachers.signal import SignalTeacher
+from distill.training_set import TrainingSet, split
 from pulse.model.config import ConvVision, Decoder
 
 FIXTURE = Path(__file__).parents[1] / "data" / "ptbxl"
@@ -40,8 +44,27 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pack(data: Path) -> Pack:
-    return build_pack(data, data.parent / "pack")
+def dataset(data: Path) -> DatasetCache:
+    return build_dataset_cache(data, data.parent / "dataset-cache")
+
+
+def with_dataset(data: Path, run: Path) -> Path:
+    """A new run folder that has the dataset cache already (of the fixture `dataset`)."""
+    shutil.copytree(data.parent / "dataset-cache", run / "dataset-cache")
+    return run
+
+
+@pytest.fixture(scope="session")
+def training_set(dataset: DatasetCache) -> TrainingSet:
+    return split(dataset, limit=0, batch=8)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for sys.path with tiny stand-ins of pulse-small's two packages."""
+    from tests.distill.small_parts import write_packages
+
+    return write_packages(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture
@@ -51,8 +74,8 @@ def tiny() -> Recipe:
 
 def tiny_recipe() -> Recipe:
     """Two epochs of two steps in each stage, two views, saved after every step."""
-    return Recipe(
-        signal=SignalRun(epochs=2, batch=4, channels=(4, 8)),
+    student = replace(
+        NANO,
         tower=TowerRun(epochs=2, batch=8, workers=0, save_every_s=0),
         decoder=DecoderRun(epochs=2, batch=8, save_every_s=0),
         vision=ConvVision(channels=(4, 8, 16), blocks=(0, 0, 1), batch_norm=True, pool=8),
@@ -66,8 +89,12 @@ def tiny_recipe() -> Recipe:
             head_dim=16,
             max_position_embeddings=1024,
         ),
-        views=2,
     )
+    return Recipe(student, (SignalTeacher(epochs=2, batch=4, channels=(4, 8)),))
+
+
+def changed_student(recipe: Recipe, **changes: Any) -> Recipe:
+    return replace(recipe, student=replace(recipe.student, **changes))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

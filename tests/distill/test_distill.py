@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distill import cli, decoder, recipe, tower
+from distill import cli, decoder, students, tower
 from distill.recipe import Recipe, distill
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
+from tests.distill.conftest import changed_student, with_dataset
 
 CPU = torch.device("cpu")
 FIXTURE = Path(__file__).parents[1] / "data" / "ptbxl"
@@ -42,7 +43,8 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
     assert "65 % of every target: `signal`" in card
     assert (small / "teachers.csv").read_text().startswith("teacher,auc,")
     assert set(json.loads((small / "operating_points.json").read_text())) == {"NORM", "MI", "STTC", "CD", "HYP"}
-    assert json.loads((small / "recipe.json").read_text())["decoder"]["epochs"] == 2
+    assert json.loads((small / "recipe.json").read_text())["student"]["decoder"]["epochs"] == 2
+    assert len((small / "signal.csv").read_text().splitlines()) == 1 + 4 * 2 + 1
     assert len((small / "tower.csv").read_text().splitlines()) == 3
     assert len((small / "decoder.csv").read_text().splitlines()) == 3
 
@@ -50,7 +52,7 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
 def test_run_again_trains_nothing_and_changes_nothing(data: Path, whole: Path, tiny: Recipe) -> None:
     before = _weights(_run(data, whole, tiny))
     logs = (whole / "tower.csv").read_text(), (whole / "decoder.csv").read_text()
-    after = _weights(_run(data, whole, replace(tiny, tower=replace(tiny.tower, workers=1))))
+    after = _weights(_run(data, whole, changed_student(tiny, tower=replace(tiny.student.tower, workers=1))))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert ((whole / "tower.csv").read_text(), (whole / "decoder.csv").read_text()) == logs
 
@@ -58,7 +60,7 @@ def test_run_again_trains_nothing_and_changes_nothing(data: Path, whole: Path, t
 def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
     data: Path, whole: Path, tiny: Recipe, tmp_path: Path
 ) -> None:
-    wanted = replace(tiny, decoder=replace(tiny.decoder, qat="int4-g32-asym"))
+    wanted = changed_student(tiny, decoder=replace(tiny.student.decoder, qat="int4-g32-asym"))
     _run(data, whole, tiny)
     shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("pulse-nano*", "recipe.json"))
     small = _run(data, tmp_path / "run", wanted)
@@ -69,7 +71,7 @@ def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
     floats = [load_file(run / "pulse-nano-float16" / "model.safetensors") for run in (whole, tmp_path / "run")]
     name = "language_model.model.layers.0.mlp.down_proj.weight"
     assert not torch.equal(floats[0][name], floats[1][name])
-    with pytest.raises(UserError, match=r"other settings \(decoder.qat\)"):
+    with pytest.raises(UserError, match=r"other settings \(student.decoder.qat\)"):
         _run(data, tmp_path / "run", tiny)
 
 
@@ -77,7 +79,9 @@ def test_training_for_4_bits_ends_in_other_weights_of_that_scheme(
 def test_a_run_cut_off_in_either_stage_ends_in_the_same_weights(
     data: Path, whole: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage, after: int
 ) -> None:
-    wanted = _weights(_run(data, whole, tiny))
+    wanted, run = _weights(_run(data, whole, tiny)), tmp_path / "run"
+    for made_before in ("dataset-cache", "teacher-1"):
+        shutil.copytree(whole / made_before, run / made_before)
     clip, calls = stage.clip, []
 
     def cut_off(model: torch.nn.Module) -> torch.Tensor:
@@ -88,9 +92,9 @@ def test_a_run_cut_off_in_either_stage_ends_in_the_same_weights(
 
     monkeypatch.setattr(stage, "clip", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        _run(data, tmp_path / "run", tiny)
+        _run(data, run, tiny)
     monkeypatch.undo()
-    got = _weights(_run(data, tmp_path / "run", tiny))
+    got = _weights(_run(data, run, tiny))
     assert wanted.keys() == got.keys()
     for name, value in wanted.items():
         assert torch.equal(value, got[name]), name
@@ -98,13 +102,21 @@ def test_a_run_cut_off_in_either_stage_ends_in_the_same_weights(
 
 def test_another_recipe_does_not_go_on_with_the_run(data: Path, whole: Path, tiny: Recipe) -> None:
     _run(data, whole, tiny)
-    with pytest.raises(UserError, match=r"other settings \(decoder\.peak, views\); give another --out"):
-        _run(data, whole, replace(tiny, views=3, decoder=replace(tiny.decoder, peak=1e-3)))
+    with pytest.raises(UserError, match=r"other settings \(student\.decoder\.peak, student\.views\); give another"):
+        _run(data, whole, changed_student(tiny, views=3, decoder=replace(tiny.student.decoder, peak=1e-3)))
 
 
+def test_a_run_of_another_version_is_refused_in_one_line(data: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """recipe.json of 0.1 had the stages' settings at its top."""
+    (tmp_path / "recipe.json").write_text(json.dumps({"student": "nano", "signal": None, "tower": {"epochs": 2}}))
+    with pytest.raises(UserError, match="holds a run of another version of pulse-distill; give another --out"):
+        _run(data, tmp_path, tiny)
+
+
+@pytest.mark.usefixtures("dataset")
 def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="4 records to train on do not fill one batch of 8"):
-        _run(data, tmp_path, replace(tiny, limit=4))
+        _run(data, with_dataset(data, tmp_path / "run"), replace(tiny, limit=4))
 
 
 @pytest.mark.parametrize(
@@ -131,16 +143,23 @@ def test_the_command_refuses_bad_input_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_the_command_runs_the_recipe(
+@pytest.mark.usefixtures("dataset")
+def test_the_command_trains_the_student_of_that_name(
     data: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "recipe_of", lambda student, device: replace(tiny, views=1))
-    out = tmp_path / "run"
-    argv = ["--data", str(data), "--out", str(out), "--tower-epochs", "1", "--decoder-epochs", "1", "--workers", "0"]
-    assert cli.main(argv) == 0
-    assert f"pulse-export {out / 'pulse-nano'} --target onnx" in capsys.readouterr().out
-    assert recipe.Recipe().tower.epochs != 1  # the command line's value, not the default, was used
-    assert json.loads((out / "recipe.json").read_text())["tower"]["epochs"] == 1
+    (tmp_path / "students").mkdir()
+    (tmp_path / "students" / "tiny_one.py").write_text(
+        "from dataclasses import replace\n"
+        "from tests.distill.conftest import tiny_recipe\n"
+        "STUDENT = replace(tiny_recipe().student, name='pulse-tiny', views=1)\n"
+    )
+    monkeypatch.setattr(students, "__path__", [*students.__path__, str(tmp_path / "students")])
+    out = with_dataset(data, tmp_path / "run")
+    argv = ["--data", str(data), "--out", str(out), "--student", "tiny-one", "--teacher", "labels"]
+    assert cli.main([*argv, "--tower-epochs", "1", "--decoder-epochs", "1", "--workers", "0"]) == 0
+    assert f"pulse-export {out / 'pulse-tiny'} --target onnx" in capsys.readouterr().out
+    assert tiny.student.tower.epochs != 1  # the command line's value, not the default, was used
+    assert json.loads((out / "recipe.json").read_text())["student"]["tower"]["epochs"] == 1
 
 
 def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The signal teacher judges only what it was not trained on, and its opinion reaches the tower's targets."""
+"""The signal teacher judges only what it was not trained on, and its probabilities reach the tower's targets."""
 
 from __future__ import annotations
 
@@ -9,52 +9,53 @@ import numpy as np
 import pytest
 import torch
 
-from distill.dataset_cache import Pack
 from distill.loop import Log
 from distill.recipe import Recipe, distill
-from distill.targets import Targets, build_targets, label_loss, softened
-from distill.teachers import signal
-from distill.teachers.signal import SignalRun, changed, teach
-from distill.tower import TowerRun
+from distill.runs import TowerRun
+from distill.targets import Targets, label_loss, softened
+from distill.teacher import Workspace
+from distill.teachers._signal_net import changed, probabilities
+from distill.teachers.signal import SignalTeacher
+from distill.teaching import kept_probabilities
+from distill.training_set import TrainingSet
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import ConvVision
 from quantize.load import load_model
+from tests.distill.conftest import changed_student, with_dataset
 
 CPU = torch.device("cpu")
-RUN = SignalRun(epochs=2, batch=4, channels=(4, 8), parts=3)
+RUN = SignalTeacher(epochs=2, batch=4, channels=(4, 8), parts=3)
 
 
-def test_each_part_is_judged_by_the_network_that_never_saw_it(pack: Pack, tmp_path: Path, monkeypatch) -> None:
-    """A network that says its own number shows whose opinion a record got."""
-    rows = pack.rows((1,)), pack.rows((9,))
-    trained: list[np.ndarray] = []
+def test_each_part_is_judged_by_the_network_that_never_saw_it(training_set: TrainingSet, tmp_path: Path) -> None:
+    """A network that says its own number shows whose answer a record got."""
+    rows, trained = training_set.train, []
 
-    def train(pack, targets, mine, *_):
+    def train(teacher, data, mine, number, workspace):
         trained.append(mine)
-        return len(trained) - 1
+        return number
 
-    monkeypatch.setattr(signal, "_train", train)
-    width = len(build_targets(pack, rows[0]).names)
-    monkeypatch.setattr(signal, "probabilities", lambda net, pack, at, device: np.full((len(at), width), net, float))
-    told = teach(pack, build_targets(pack, rows[0]), rows, RUN, tmp_path, CPU)
+    def judge(net, dataset, at, device):
+        return np.full((len(at), len(training_set.targets.names)), net, float)
+
+    soft = probabilities(RUN, training_set, Workspace(tmp_path, CPU), train, judge)
     assert len(trained) == RUN.parts
     for number, mine in enumerate(trained):
-        judged = rows[0][(told[rows[0]] == number).all(1)]
-        assert sorted([*mine, *judged]) == sorted(rows[0])
+        judged = rows[(soft[rows] == number).all(1)]
+        assert sorted([*mine, *judged]) == sorted(rows)
         assert len(judged)
-        assert not set(pack.patients[mine]) & set(pack.patients[judged])
-    np.testing.assert_allclose(told[rows[1]], 1)  # the mean of 0, 1 and 2
+        assert not set(training_set.cache.patients[mine]) & set(training_set.cache.patients[judged])
+    np.testing.assert_allclose(soft[training_set.validation], 1)  # the mean of 0, 1 and 2
 
 
-def test_it_learns_resumes_and_is_asked_once(pack: Pack, tmp_path: Path, monkeypatch) -> None:
-    rows = pack.rows((1,)), pack.rows((9,))
-    targets = build_targets(pack, rows[0])
-    told = teach(pack, targets, rows, RUN, tmp_path / "a", CPU)
-    known = np.concatenate(rows)
-    assert ((told[known] > 0) & (told[known] < 1)).all()
-    assert np.isnan(np.delete(told, known, axis=0)).all()
-    assert len((tmp_path / "a" / "signal.csv").read_text().splitlines()) == 1 + RUN.parts * RUN.epochs + 1
+def test_it_learns_resumes_and_is_asked_once(training_set: TrainingSet, tmp_path: Path, monkeypatch) -> None:
+    a, b = (Workspace(tmp_path / name, CPU) for name in "ab")
+    soft = kept_probabilities(RUN, training_set, a)
+    known = training_set.rows
+    assert ((soft[known] > 0) & (soft[known] < 1)).all()
+    assert np.isnan(np.delete(soft, known, axis=0)).all()
+    assert len((a.folder / "signal.csv").read_text().splitlines()) == 1 + RUN.parts * RUN.epochs + 1
 
     write, epochs = Log.write, []
 
@@ -66,12 +67,12 @@ def test_it_learns_resumes_and_is_asked_once(pack: Pack, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Log, "write", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        teach(pack, targets, rows, RUN, tmp_path / "b", CPU)
+        kept_probabilities(RUN, training_set, b)
     monkeypatch.undo()
-    again = teach(pack, targets, rows, RUN, tmp_path / "b", CPU)
-    assert np.array_equal(told, again, equal_nan=True)
-    monkeypatch.setattr(signal, "_train", None)  # what is on disk is not computed again
-    assert np.array_equal(told, teach(pack, targets, rows, RUN, tmp_path / "b", CPU), equal_nan=True)
+    again = kept_probabilities(RUN, training_set, b)
+    assert np.array_equal(soft, again, equal_nan=True)
+    monkeypatch.setattr(SignalTeacher, "probabilities", None)  # what is on disk is not computed again
+    assert np.array_equal(soft, kept_probabilities(RUN, training_set, b), equal_nan=True)
 
 
 def test_changes_keep_the_beat_and_are_seeded() -> None:
@@ -83,11 +84,11 @@ def test_changes_keep_the_beat_and_are_seeded() -> None:
     assert 0.01 < np.abs(a - clean).mean() < 1
 
 
-def test_opinion_is_mixed_into_labels_but_not_into_what_is_no_opinion() -> None:
+def test_soft_targets_are_mixed_into_labels_but_not_into_what_is_certain() -> None:
     nan = np.nan
     targets = Targets(["NORM", "axis:LAD", "scp:X", "is_ecg"], np.array([[1, nan, 0, 1]], np.float32), np.zeros(1))
-    told = np.array([[0.5, 0.2, nan, 0.1]], np.float32)
-    mixed = softened(targets, told, 0.4)
+    soft = np.array([[0.5, 0.2, nan, 0.1]], np.float32)
+    mixed = softened(targets, soft, 0.4)
     assert mixed.values == pytest.approx(np.array([[0.8, 0.2, 0, 1]]))
     assert mixed.names is targets.names
 
@@ -101,20 +102,23 @@ def test_label_loss_by_hand() -> None:
     assert label_loss(logits, values, names).item() == pytest.approx(np.log(2) * 5 / 6)
 
 
+@pytest.mark.usefixtures("dataset")
 def test_training_goes_on_from_a_checkpoints_tower(data: Path, tiny: Recipe, tmp_path: Path) -> None:
-    labels_alone = replace(tiny, signal=None, views=1)
-    first = distill(data, tmp_path / "first", labels_alone, CPU)
+    labels_alone = Recipe(replace(tiny.student, views=1))
+    runs = {name: with_dataset(data, tmp_path / name) for name in ("first", "second", "third", "wide")}
+    first = distill(data, runs["first"], labels_alone, CPU)
     slow = TowerRun(epochs=1, batch=8, workers=0, peak=1e-9, start=str(first))
-    second = distill(data, tmp_path / "second", replace(labels_alone, tower=slow), CPU)
+    second = distill(data, runs["second"], changed_student(labels_alone, tower=slow), CPU)
     # Hardly trained, it sees what the first tower saw; its norms' statistics move a little all the same.
     pixels = torch.rand(2, 1, 384, 544)
     a, b = (load_model(Checkpoint.open(path)).vision_tower(pixels) for path in (first, second))
-    third = distill(data, tmp_path / "third", replace(labels_alone, tower=replace(slow, start=None)), CPU)
-    random = load_model(Checkpoint.open(third))
-    gap, usual = (a - b).norm(), (a - random[0].vision_tower(pixels)).norm()
+    random = load_model(
+        distill(data, runs["third"], changed_student(labels_alone, tower=replace(slow, start=None)), CPU)
+    )
+    gap, usual = (a - b).norm(), (a - random.vision_tower(pixels)).norm()
     assert gap < 0.2 * usual
-    wide = replace(
+    wide = changed_student(
         labels_alone, tower=slow, vision=ConvVision(channels=(4, 16), blocks=(0, 0), batch_norm=True, pool=8)
     )
     with pytest.raises(UserError, match="other sizes than the student's"):
-        distill(data, tmp_path / "wide", wide, CPU)
+        distill(data, runs["wide"], wide, CPU)

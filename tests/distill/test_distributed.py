@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from distill.curves import draw_curves
-from distill.distributed import Team
+from distill.distributed import Distributed
 from distill.recipe import distill
 from edge_runtime.errors import UserError
 from tests.distill.conftest import tiny_recipe
-from tests.distill.one_of_several import main
+from tests.distill.one_process import main
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_two_processes_have_the_curve_of_one(data: Path, begun: Path, alone: Pat
     out = tmp_path / "run"
     shutil.copytree(begun, out)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    argv = [str(ROOT / "tests" / "distill" / "one_of_several.py"), str(data), str(out), "1"]
+    argv = [str(ROOT / "tests" / "distill" / "one_process.py"), str(data), str(out), "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *argv], env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -81,21 +81,21 @@ def losses(path: Path) -> list[float]:
 
 
 def test_a_team_of_one_takes_its_batches_whole() -> None:
-    team, order = Team(CPU), np.arange(11)
-    assert team.mine(order, 4).tolist() == list(range(8))
-    assert (team.size, team.rank, team.main, team.sum(2.5)) == (1, 0, True, 2.5)
+    distributed, order = Distributed(CPU), np.arange(11)
+    assert distributed.share(order, 4).tolist() == list(range(8))
+    assert (distributed.size, distributed.rank, distributed.main, distributed.sum(2.5)) == (1, 0, True, 2.5)
 
 
 def test_a_team_shares_each_batch() -> None:
-    team = Team(CPU, accumulate=2)
-    team.size = 2
-    assert team.part(8) == 2
+    distributed = Distributed(CPU, accumulate=2)
+    distributed.size = 2
+    assert distributed.part(8) == 2
     shares = []
-    for team.rank in range(2):
-        shares.append(team.mine(np.arange(19), 8).reshape(-1, 4))
+    for distributed.rank in range(2):
+        shares.append(distributed.share(np.arange(19), 8).reshape(-1, 4))
     assert np.concatenate(shares, axis=1).tolist() == np.arange(16).reshape(2, 8).tolist()
     with pytest.raises(UserError, match="batch of 6 is not shared evenly by 2 processes in 2 parts"):
-        team.part(6)
+        distributed.part(6)
 
 
 def test_curves_are_drawn_of_what_is_there(alone: Path, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What a student is: everything that `pulse-distill --student NAME` needs to know of it, in one file of
+distill/students, whose object is called STUDENT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill.runs import DecoderRun, TowerRun
+from edge_runtime.preprocess import PreprocessSpec
+from pulse.model.config import Decoder, GridVision
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distill.dataset_cache import DatasetCache
+
+# The grey page that pulse-nano and pulse-small see; mean and deviation are each student's own.
+GREY_PAGE: dict[str, Any] = {
+    "mode": "fit",
+    "width": 544,
+    "height": 384,
+    "channels": "grey",
+    "resample": "bilinear",
+    "fill": 255,
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """name: of its checkpoint. vision, text: sizes of tower and decoder. preprocess, prompt: as config.json has them.
+    end: the id of the token that ends an answer.
+
+    tower, decoder: the default recipe of each stage. teachers: names of its default teachers. views: how many
+    differently drawn pages of each record the decoder sees. origin: a sentence of its card about what it begins with.
+    Subclasses begin with other weights, or bring a tokenizer.
+    """
+
+    name: str
+    vision: GridVision
+    text: Decoder
+    preprocess: Mapping[str, Any]
+    prompt: Mapping[str, Any]
+    end: int
+    tower: TowerRun = field(default_factory=TowerRun)
+    decoder: DecoderRun = field(default_factory=DecoderRun)
+    teachers: tuple[str, ...] = ("signal",)
+    views: int = 2
+    origin: str = ""
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        """Its preprocessing, the same for training and for the device."""
+        return PreprocessSpec.from_dict(dict(self.preprocess))
+
+    def for_device(self, device: str) -> Student:
+        """The student as a device of this type ("cpu", "cuda") trains it."""
+        return self
+
+    def check(self) -> None:
+        """Raises UserError, before anything is trained, when a part is missing or has other sizes."""
+
+    def write_tokenizer(self, cache: DatasetCache, rows: np.ndarray, path: Path) -> None:
+        """Write tokenizer.json to `path`; rows [n]: the records that a new tokenizer is learned from."""
+        from distill.tokens import train_tokenizer
+
+        train_tokenizer(cache, rows, path, self.text.vocab_size)
+
+    def tower_state(self) -> Mapping[str, Tensor] | None:
+        """The weights that the tower begins with; None: random ones."""
+        return None
+
+    def decoder_state(self) -> Mapping[str, Tensor] | None:
+        """The weights that the decoder begins with; None: random ones."""
+        return None

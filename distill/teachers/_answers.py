@@ -1,0 +1,103 @@
+"""A checkpoint answers its own findings' questions about the plain page of every training record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from distill.targets import Targets
+from distill.teacher import Workspace
+from distill.training_set import TrainingSet
+from edge_runtime.errors import UserError
+from edge_runtime.findings import FindingScorer
+from edge_runtime.manifest import FindingSpec, PromptSpec
+from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
+from edge_runtime.prompt import Prompt
+from edge_runtime.tokenizer import Tokenizer
+from pulse.ecg.paper.render import render
+from pulse.model.config import Config
+from pulse.model.engine import TorchCache, TorchEngine
+from pulse.model.llava import Llava
+
+if TYPE_CHECKING:
+    from distill.teachers.checkpoint import CheckpointTeacher
+
+KEEP_EVERY = 50  # records; a 7B takes seconds for one
+
+
+def probabilities(teacher: CheckpointTeacher, data: TrainingSet, workspace: Workspace) -> np.ndarray:
+    """As Teacher.probabilities. Raises UserError when the teacher has questions for none of the targets."""
+    config = teacher.checkpoint.config
+    findings = _findings(config, data.targets)
+    if not findings:
+        raise UserError(f"{teacher.name}: has questions for none of the targets; leave it out of --teacher")
+    look = _Look(
+        teacher.loaded(workspace.device), config, Tokenizer(teacher.tokenizer(workspace.folder)), workspace.device
+    )
+    questions = list(findings.values())
+
+    def ask(row: int) -> list[float]:
+        return look.probabilities(render(data.cache.record(row)).image, questions)
+
+    shape, columns = data.targets.values.shape, list(findings)
+    return ask_about_each(ask, data.rows, columns, shape, workspace.folder / "answers.npy", f"teacher {teacher.name}")
+
+
+def ask_about_each(
+    ask: Callable[[int], Sequence[float]],
+    rows: np.ndarray,
+    columns: Sequence[int],
+    shape: tuple[int, int],
+    path: Path,
+    title: str,
+    keep_every: int = KEEP_EVERY,
+) -> np.ndarray:
+    """Array float32 `shape` with what ask(row) gives in `columns` of each of the rows; NaN elsewhere.
+
+    It lies in `path` and is noted as done every `keep_every` rows, from where a run that was cut off goes on.
+    """
+    done_path = path.with_suffix(".done")
+    done = int(done_path.read_text()) if done_path.exists() else 0
+    answers = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float32, None if done else shape)
+    if not done:
+        answers[:] = np.nan
+    for number in tqdm(range(done, len(rows)), title, initial=done, total=len(rows)):
+        answers[rows[number], columns] = ask(int(rows[number]))
+        if (number + 1) % keep_every == 0 or number + 1 == len(rows):
+            answers.flush()
+            done_path.write_text(str(number + 1))
+    return np.array(answers)
+
+
+class _Look:
+    def __init__(self, model: Llava, config: Config, tokenizer: Tokenizer, device: torch.device) -> None:
+        runtime = config.runtime
+        self.engine = TorchEngine(model, config, device)
+        self.spec = PreprocessSpec.from_dict(runtime["preprocess"])
+        ends = runtime["eos_token_ids"]
+        self.prompt = Prompt(PromptSpec(**runtime["prompt"]), tokenizer, runtime["bos_token_id"], ends[0])
+        self.scorer = FindingScorer(self.engine, self.prompt, tokenizer, config.text.max_position_embeddings)
+        self.newline = config.text.vocab_size
+
+    def probabilities(self, page: np.ndarray, findings: Sequence[FindingSpec]) -> list[float]:
+        """For a page uint8 [H, W, 3]."""
+        engine, tiles = self.engine, pixels(page, self.spec)
+        size = (page.shape[1], page.shape[0])
+        seen = arranged(engine.vision(tiles), len(tiles), size, self.spec, lambda: engine.embed([self.newline])[0])
+        before = self.prompt.before_image()
+        prefix: TorchCache = engine.decode(
+            np.concatenate([engine.embed(before), seen]) if before else seen, engine.empty_cache()
+        )[1]
+        return [self.scorer.score(prefix, finding).probability for finding in findings]
+
+
+def _findings(config: Config, targets: Targets) -> dict[int, FindingSpec]:
+    """The teacher's questions by the target that they are about: a superclass or an SCP code."""
+    columns = targets.columns
+    found = [FindingSpec(**{**spec, "words": tuple(spec.get("words", ()))}) for spec in config.runtime["findings"]]
+    return {columns[spec.label]: spec for spec in found if spec.label in columns}
