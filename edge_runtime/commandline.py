@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from edge_runtime.errors import UserError
+from edge_runtime.extras import missing_package
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,8 +22,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(name: str, body: Callable[[], int], wrong_use: tuple[type[Exception], ...] = (UserError,)) -> int:
-    """The exit status of body(): its own; 2 after wrong use, with its one line; 130 interrupted; 141 when whoever read
-    stdout went away."""
+    """The exit status of body(): its own; 2 after wrong use or when a package is not installed, with one line; 130
+    interrupted; 141 when whoever read stdout went away."""
     # A terminal that cannot show a character gets an escape, not a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -33,6 +34,12 @@ def run(name: str, body: Callable[[], int], wrong_use: tuple[type[Exception], ..
         return status
     except wrong_use as error:
         print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        missing = missing_package(error, name)
+        if missing is None:
+            raise
+        print(f"{name}: {missing}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
