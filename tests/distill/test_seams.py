@@ -50,8 +50,8 @@ def test_the_help_names_them_and_the_teachers_own_option(house: Path) -> None:
 @pytest.mark.usefixtures("dataset")
 def test_the_one_teaches_the_other_which_answers_on_a_device(house: Path, data: Path, tmp_path: Path) -> None:
     run, bundle = with_dataset(data, tmp_path / "run"), tmp_path / "bundle"
-    argv = ["--data", data, "--out", run, "--student", "pico", "--teacher", "age", "--age-years", "30", "--workers", "0"]
-    printed = command(house, "distill.cli", *argv, "--tower-epochs", "1")
+    argv = ["--data", data, "--out", run, "--student", "pico", "--teacher", "age", "--age-years", "30"]
+    printed = command(house, "distill.cli", *argv, "--tower-epochs", "1", "--workers", "0")
     assert f"pulse-export {run / 'pulse-pico'}" in printed
     settings = json.loads((run / "recipe.json").read_text())
     assert [(one["name"], one["years"]) for one in settings["teachers"]] == [("age", 30)]
