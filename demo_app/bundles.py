@@ -20,7 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.engines import ENGINES
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.fields import Fields
 from edge_runtime.manifest import MANIFEST, check_name, parse
 from edge_runtime.signature import SIGNATURE
 
@@ -32,16 +34,21 @@ _PART = ".part-"
 
 @dataclass(frozen=True)
 class Installed:
-    """A bundle on the device. signed: it carries a signature (whose, only a key can tell). own: came by import."""
+    """A bundle on the device. signed: it carries a signature (whose, only a key can tell). own: came by import.
+
+    title: the target in words, as the manifest says it, or else its name. runs: this version has an engine for it.
+    """
 
     folder: Path
     name: str
     target: str
+    title: str
     weights: str
     digest: str
     bytes: int
     signed: bool
     own: bool
+    runs: bool
 
 
 class Bundles:
@@ -106,12 +113,26 @@ def describe(folder: Path, own: bool) -> Installed | None:
     try:
         raw = (folder / MANIFEST).read_bytes()
         manifest = parse(json.loads(raw))
+        title = title_of(raw)
     except (OSError, ValueError, RecursionError):
         return None
     size = sum(size for _, size in manifest.files.values()) + len(raw)
     digest = hashlib.sha256(raw).hexdigest()
     signed = (folder / SIGNATURE).is_file()
-    return Installed(folder, manifest.name, manifest.target, manifest.weights, digest, size, signed, own)
+    runs = manifest.target in ENGINES
+    words = (readable(manifest.name), manifest.target, title, readable(manifest.weights))
+    return Installed(folder, *words, digest, size, signed, own, runs)
+
+
+def title_of(raw: bytes) -> str:
+    """What manifest.json calls its target in words, or else the target's name. Raises UserError for a wrong type."""
+    root = Fields(json.loads(raw), MANIFEST)
+    return readable(root.text("target" if root.is_null("title") else "title"))
+
+
+def readable(text: str) -> str:
+    """A stranger's text as one line that every font draws: 80 characters at most, and none that is not printable."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:80]
 
 
 def _copy_folder(source: Path, target: Path, progress: Progress) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demo_app.paths import built_in_bundle, data_folder
-from demo_app.strings import LANGUAGES
+from demo_app.strings import languages
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 
-HOW_TO_GET_A_BUNDLE = "no bundle is installed; make one with `make app`, or import one in the app under Models"
+HOW_TO_GET_A_BUNDLE = (
+    "no bundle that runs here is installed; make one with `make app`, or import one in the app under Models"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +37,7 @@ def _open(args: argparse.Namespace) -> int:
     from demo_app.app import PulseDemo
 
     app = PulseDemo(data, bundle, language=args.language, theme=args.theme, picture=args.picture)
-    if not app.state.bundles:
+    if not any(bundle.runs for bundle in app.state.bundles):
         print(f"pulse-demo: {HOW_TO_GET_A_BUNDLE}", file=sys.stderr)
     app.run()
     return 0
@@ -64,7 +66,7 @@ def prepare_kivy(data: Path, size: tuple[int, int] | None) -> None:
     try:
         from kivy.config import Config
     except ImportError:
-        raise UserError("the app needs Kivy, which is not installed; pip install pulse-edge[demo]") from None
+        raise UserError("the app needs Kivy, which is not installed; pip install 'pulse-edge[demo]'") from None
     Config.set("kivy", "exit_on_escape", "0")  # Esc goes back; the app decides when that leaves it
     Config.set("input", "mouse", "mouse,disable_multitouch")
     # Edges are smoothed where they are drawn; multisampling would double the work of a machine without a graphics card.
@@ -88,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", metavar="DIR", help="bundle folder (default: build/pulse-nano-onnx)")
     parser.add_argument("--data", metavar="DIR", help="where history, settings and imported bundles are kept")
     parser.add_argument("--size", type=_size, metavar="WxH", help="of the window in pixels (default: 1080x720)")
-    parser.add_argument("--language", choices=tuple(LANGUAGES), help="default: the settings', else the system's")
+    parser.add_argument("--language", choices=tuple(languages()), help="default: the settings', else the system's")
     parser.add_argument("--theme", choices=("light", "dark"), help="default: the settings', else the system's")
     return parser
 

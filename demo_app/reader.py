@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from demo_app.bundles import readable, title_of
 from demo_app.worker import Job
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
@@ -33,6 +34,7 @@ class Loaded:
     folder: Path
     name: str
     target: str
+    title: str
     weights: str
     digest: str
     notice: str
@@ -81,14 +83,15 @@ class Reader:
         job.check()
         engine = Interruptible(open_engine(bundle))
         session = Session(bundle, engine, Tokenizer(bundle.path("tokenizer")))
-        manifest = bundle.manifest
+        manifest, raw = bundle.manifest, (folder / MANIFEST).read_bytes()
         self._session, self._engine = session, engine
         self.loaded = Loaded(
             folder,
-            manifest.name,
+            readable(manifest.name),
             manifest.target,
-            manifest.weights,
-            hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            title_of(raw),
+            readable(manifest.weights),
+            hashlib.sha256(raw).hexdigest(),
             manifest.notice,
             manifest.default_question,
             1e3 * (time.perf_counter() - started),

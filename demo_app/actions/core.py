@@ -13,7 +13,7 @@ from demo_app.drafts import Draft
 from demo_app.history import History
 from demo_app.reader import Reader
 from demo_app.state import State
-from demo_app.strings import system_language, translate
+from demo_app.strings import languages, system_language, translate
 from demo_app.worker import Job, Post, Worker
 from edge_runtime.errors import UserError
 
@@ -78,7 +78,9 @@ class Core:
 
     @property
     def language(self) -> str:
-        return self._language or self.settings.language or system_language()
+        chosen = self._language or self.settings.language
+        # A language whose file is gone is the system's.
+        return chosen if chosen in languages() else system_language()
 
     def t(self, key: str, **values: object) -> str:
         return translate(self.language, key, **values)

@@ -16,10 +16,11 @@ class Models(Core):
     """What is done with bundles."""
 
     def load_model(self) -> None:
-        """Load the chosen bundle, or the first there is, behind the window; a conversation ends with its model."""
+        """Load the chosen bundle, or the first that runs here, behind the window; this ends the conversation."""
         self.cancel()
         self.state.case = None
-        chosen = [b for b in self.state.bundles if b.digest == self.settings.bundle] or self.state.bundles
+        runs = [bundle for bundle in self.state.bundles if bundle.runs]
+        chosen = [bundle for bundle in runs if bundle.digest == self.settings.bundle] or runs
         if not chosen:
             self.state.model = Model("none")
             return
@@ -72,7 +73,7 @@ class Models(Core):
         def done(added: Installed) -> None:
             self.state.importing = None
             self.state.bundles = self.bundles.installed()
-            if self.state.model.stage in ("none", "failed"):
+            if added.runs and self.state.model.stage in ("none", "failed"):
                 self.settings = self.settings.changed(bundle=added.digest)
                 self.load_model()
             self.change()

@@ -152,8 +152,7 @@ def build_entry(app: PulseDemo) -> tuple[str, Widget]:
         )
         if index == 0 and entry.findings:
             parts.append(Findings(entry.findings))
-    engine = t(f"engine.{entry.target}")
-    about = f"{moment(entry.created)}\n{entry.model}, {engine}\n{t('share.digest')} {entry.digest[:16]}…"
+    about = f"{moment(entry.created)}\n{entry.model}, {entry.target}\n{t('share.digest')} {entry.digest[:16]}…"
     parts.append(Text(about, 12, "muted"))
     again = PushButton(t("history.open"), app.reopen, "pulse", name="reopen")
     again.disabled = picture is None

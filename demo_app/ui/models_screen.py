@@ -54,17 +54,19 @@ def _bundle(app: PulseDemo, bundle: Installed) -> Widget:
         head = Column(head, Text(t("models.using"), 13, "accent", bold=True), space=0.15)
     signature = "not" if not bundle.signed else "checked" if in_use and app.settings.key else "unchecked"
     facts = (
-        ("models.engine", t(f"engine.{bundle.target}")),
+        ("models.engine", bundle.title),
         ("models.weights", f"{bundle.weights} · {origin}"),
         ("models.size", f"{bundle.bytes / 1e6:.1f} MB"),
         ("models.digest", f"{bundle.digest[:16]}…"),
         ("models.signature", t(f"models.signed.{signature}")),
     )
     card = Card(head, _facts(facts))
+    if not bundle.runs:
+        card.add_widget(Text(t("models.no_engine", title=bundle.title), 14, "danger"))
     card.name = "bundle"
     name = bundle.digest[:8]
     actions = []
-    if not in_use:
+    if bundle.runs and not in_use:
         actions.append(PushButton(t("models.use"), lambda: app.use_bundle(bundle), "check", "soft", f"use.{name}"))
     if bundle.own:
         actions.append(

@@ -179,7 +179,7 @@ def figures(case: Case) -> str:
     timing, by = case.first.timing, case.by
     first, speed = round(timing.first_token_ms), round(timing.decode_tokens_per_s)
     words = t("result.timing", tokens=timing.tokens, first=first, speed=speed)
-    return f"{words}\n{by.name} ({by.weights}, {t(f'engine.{by.target}')})" if by else words
+    return f"{words}\n{by.name} ({by.weights}, {by.title})" if by else words
 
 
 def build(app: PulseDemo) -> tuple[str, Widget]:
@@ -260,7 +260,7 @@ def share_dialog(app: PulseDemo, entry: Entry) -> None:
     buttons = [
         PushButton(t("share.pdf"), lambda: save(".pdf"), "file", "primary", "share.pdf"),
         PushButton(t("share.png"), lambda: save(".png"), "image", name="share.png"),
-        PushButton(t("cancel"), lambda: dialog.dismiss(), kind="bare", name="share.cancel"),
+        PushButton(t("cancel"), lambda: dialog.dismiss(), kind="bare", name="cancel-share"),
     ]
     dialog = Dialog(t("share.title"), [Text(t("share.body"), 14, "muted")], buttons)
     app.open_dialog(dialog)

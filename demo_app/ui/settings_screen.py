@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kivy.uix.widget import Widget
 
 from demo_app.settings import TEXT_SIZES, THEMES
-from demo_app.strings import LANGUAGES
+from demo_app.strings import languages
 from demo_app.ui import style as look
 from demo_app.ui.browse import choose_key
 from demo_app.ui.controls import Field, PushButton
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 def build(app: PulseDemo) -> tuple[str, Widget]:
     """Title and body."""
     now, change = app.settings, app.change
-    languages = [("", t("settings.language.system")), *LANGUAGES.items()]
     themes = [(name, t(f"settings.theme.{name}")) for name in THEMES]
     sizes = [(size, t(f"settings.text.{i}")) for i, size in enumerate(TEXT_SIZES)]
     parts: list[Widget] = [banner(app.state.error, name="error")] if app.state.error else []
     parts += [
-        Card(_head("settings.language"), _choice("language", languages, now.language, lambda v: change(language=v))),
+        _language(app),
         Card(_head("settings.theme"), _choice("theme", themes, now.theme, lambda v: change(theme=v))),
         Card(_head("settings.text"), _choice("text", sizes, now.text_size, lambda v: change(text_size=v))),
         _history(app),
@@ -38,6 +37,15 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         _about(app),
     ]
     return t("settings.title"), Scroll(*parts)
+
+
+def _language(app: PulseDemo) -> Widget:
+    choices = [("", t("settings.language.system")), *((code, known.name) for code, known in languages().items())]
+    parts = [_choice("language", choices, app.settings.language, lambda value: app.change(language=value))]
+    here = languages()[app.language]
+    if here.percent < 100:
+        parts.append(Text(t("settings.language.part", name=here.name, percent=here.percent), 14, "muted"))
+    return Card(_head("settings.language"), *parts)
 
 
 def _head(key: str) -> Text:
@@ -50,9 +58,8 @@ def _choice(name: str, options: Sequence[tuple[object, str]], chosen: object, ch
     for value, text in options:
         mark, kind = ("check", "soft") if value == chosen else ("", "plain")
         buttons.append(PushButton(text, partial(choose, value), mark, kind, f"{name}.{value}"))
-    each = len(buttons) if look.now.wide else 2 if len(buttons) == 4 else 1 if look.now.scale > 1.3 else len(buttons)
-    if not look.now.wide and len(buttons) == 3:
-        each = 1
+    narrow = {2: 1 if look.now.scale > 1.3 else 2, 4: 2}
+    each = 4 if look.now.wide else narrow.get(len(buttons), 1)
     return Column(*(Row(*buttons[i : i + each], space=0.5) for i in range(0, len(buttons), each)), space=0.5)
 
 

@@ -19,7 +19,7 @@ Colour = list[float]
 
 @dataclass(frozen=True)
 class Look:
-    """theme, language ("en", "de"), scale of the text (on top of the system's), and the window's shape."""
+    """theme, language (its code), scale of the text (on top of the system's), and the window's shape."""
 
     theme: Theme = LIGHT
     language: str = "en"

@@ -36,6 +36,18 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def gguf_bundle(tmp_path_factory):
+    """A bundle for llama.cpp, which no engine here runs."""
+    from export.cli import main
+    from tests.golden import GOLDEN
+
+    folder = tmp_path_factory.mktemp("gguf") / "tiny-gguf"
+    checkpoint = str(GOLDEN / "a" / "checkpoint")
+    assert main([checkpoint, "--target", "gguf", "--weights", "float32", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
 def screen():
     missing = missing_programs()
     if missing:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 
 import pytest
 
-from demo_app.bundles import Bundles
+from demo_app.bundles import Bundles, describe
 from demo_app.worker import Cancelled
 from edge_runtime.errors import UserError
 from export.sign import signer
@@ -72,6 +73,41 @@ def test_built_in_bundle_is_listed_first_and_stays(bundle, tmp_path):
     with pytest.raises(UserError, match="came with the app"):
         bundles.remove(first)
     assert bundle.is_dir()
+
+
+def manifested(bundle, folder, **changed):
+    """The bundle's manifest alone, with some of it changed: all that a list of bundles reads."""
+    folder.mkdir(parents=True)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | changed))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changed", "title"),
+    [
+        ({"title": None}, "onnx"),
+        ({"title": "ONNX Runtime"}, "ONNX Runtime"),
+        ({"title": "a\nb\ud800"}, "a\ufffdb\ufffd"),
+    ],
+)
+def test_target_is_called_by_its_title_or_else_by_its_name(bundle, tmp_path, changed, title):
+    listed = describe(manifested(bundle, tmp_path / "b", **changed), True)
+    assert (listed.title, listed.runs) == (title, True)
+    listed.title.encode()  # what Kivy draws must have a form in UTF-8
+
+
+def test_bundle_for_llama_cpp_is_imported_and_said_not_to_run(bundles, gguf_bundle):
+    added = bundles.add(gguf_bundle, None)
+    assert (added.target, added.runs) == ("gguf", False)
+    assert bundles.installed() == [added]
+
+
+@pytest.mark.parametrize("changed", [{"title": 7}, {"target": ["onnx"]}, {"name": None}, {"files": 3}])
+def test_manifest_that_is_wrong_is_no_bundle(bundle, tmp_path, changed):
+    bundles = Bundles(tmp_path / "bundles", None)
+    manifested(bundle, tmp_path / "bundles" / "bad", **changed)
+    assert bundles.installed() == []
 
 
 @pytest.mark.parametrize(

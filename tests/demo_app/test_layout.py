@@ -58,7 +58,7 @@ def test_every_screen_is_laid_out_without_fault(open_phone, tmp_path, size, lang
         look("result, lower")
     phone.tap("share")
     look("share")
-    phone.tap("share.cancel")
+    phone.tap("cancel-share")
     phone.tap("nav.history")
     phone.wait(lambda: phone.find("entry"))
     look("history")

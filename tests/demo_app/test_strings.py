@@ -1,43 +1,148 @@
-"""Both languages whole, every text used, every colour readable."""
+"""Every language complete, every key that the code can form there, every text used, every colour readable."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 import demo_app
-from demo_app.strings import LANGUAGES, TEXTS, finding_name, system_language, translate
+from demo_app.benchmark import ROWS
+from demo_app.paths import EXAMPLES
+from demo_app.settings import TEXT_SIZES, THEMES
+from demo_app.strings import finding_name, languages, system_language, translate
+from edge_runtime.errors import UserError
 
-SOURCES = "\n".join(p.read_text(encoding="utf-8") for p in Path(demo_app.__file__).parent.rglob("*.py"))
-# Keys that are put together: f"nav.{place}" and their like.
-BUILT = re.findall(r'(?:t|translate)\(\s*(?:language, )?f["\']([a-z_.]+\.)\{', SOURCES)
+PACKAGE = Path(demo_app.__file__).parent
+FOLDER = PACKAGE / "languages"
+TREES = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+NODES = [node for tree in TREES for node in ast.walk(tree)]
+LITERALS = {node.value for node in NODES if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+ENGLISH = json.loads((FOLDER / "en.json").read_text(encoding="utf-8"))["texts"]
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "fr.json"
 
 
-def test_languages_have_the_same_keys_and_placeholders():
-    assert TEXTS.keys() == LANGUAGES.keys() == {"en", "de"}
-    assert TEXTS["en"].keys() == TEXTS["de"].keys()
-    for key, text in TEXTS["en"].items():
-        assert text.strip()
-        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", TEXTS["de"][key])), key
+def called(*names):
+    """The calls of functions and methods of these names."""
+    calls = [node for node in NODES if isinstance(node, ast.Call)]
+    return [
+        c for c in calls if (c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "")) in names
+    ]
+
+
+def constant(name):
+    """What a module of the window assigns to a name; importing the module would open a window."""
+    (found,) = (n.value for n in NODES if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == name)
+    return ast.literal_eval(found)
+
+
+def pattern(joined):
+    """An f-string with {} for whatever is put in."""
+    return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in joined.values)
+
+
+def formed():
+    """The keys that each f-string can form: a new f-string must get its values here."""
+    errors = {call.args[0].value for call in called("explain", "failing") if isinstance(call.args[0], ast.Constant)}
+    values = {
+        "bench.{}": [row for row, _ in ROWS],
+        "browse.{}": constant("ENDINGS"),
+        "error.{}": errors,
+        "example.{}": [path.stem for path in EXAMPLES.glob("*.jpg")],
+        "models.signed.{}": ["not", "checked", "unchecked"],
+        "nav.{}": [place for place, _ in constant("PLACES")],
+        "result.{}": ["waiting", "looking", "answering", "findings"],  # the stages of state.Case
+        "settings.text.{}": range(len(TEXT_SIZES)),
+        "settings.theme.{}": THEMES,
+    }
+    return {key: [key.format(value) for value in known] for key, known in values.items()}
+
+
+def test_every_key_that_the_code_can_form_is_in_every_language():
+    keys = [argument for call in called("t", "translate") for argument in call.args[:2]]
+    assert {pattern(key) for key in keys if isinstance(key, ast.JoinedStr)} == formed().keys()
+    sections = {key.partition(".")[0] for key in ENGLISH if "." in key}
+    spelled = {key.value for key in keys if isinstance(key, ast.Constant)}
+    # A key may also reach t() in a variable: whatever looks like one is one, but for files' names.
+    spelled |= {
+        word
+        for word in LITERALS
+        if re.fullmatch(r"[a-z]+(\.(?!json$|sqlite$)[a-z0-9_]+)+", word) and word.partition(".")[0] in sections
+    }
+    for code, language in languages().items():
+        missing = (spelled | {key for known in formed().values() for key in known}) - language.texts.keys()
+        assert missing == set(), code
+
+
+def test_explained_errors_are_named_by_a_literal():
+    """So that the test above sees them all: only failing() hands a variable on."""
+    handed_on = [call for call in called("explain", "failing") if not isinstance(call.args[0], ast.Constant)]
+    assert len(handed_on) == 1
+
+
+def test_every_text_is_used():
+    keys = {key for known in formed().values() for key in known}
+    for key in ENGLISH:
+        assert key in LITERALS or key in keys or key.startswith("finding."), key
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_languages_that_come_with_the_app_are_complete(path):
+    texts = json.loads(path.read_text(encoding="utf-8"))["texts"]
+    assert texts.keys() == ENGLISH.keys()
+    assert all(text.strip() for text in texts.values())
+    assert languages()[path.stem].percent == 100
 
 
 def test_german_is_german():
-    same = {key for key, text in TEXTS["en"].items() if TEXTS["de"][key] == text}
+    same = {key for key, text in ENGLISH.items() if languages()["de"].texts[key] == text}
     assert same <= {
-        "engine.onnx", "engine.executorch", "engine.coreml", "models.digest", "settings.theme.system",
-        "settings.language.system", "bench.p90", "settings.text.1", "history.title",
+        "models.digest", "settings.theme.system", "settings.language.system", "bench.p90", "settings.text.1",
+        "history.title",
     }  # fmt: skip
 
 
-def test_every_text_is_used_and_every_used_text_exists():
-    used = set(re.findall(r'["\']([a-z]+\.[a-z0-9_.]+)["\']', SOURCES))
-    for key in TEXTS["en"]:
-        plain = "." not in key
-        assert plain or key in used or any(key.startswith(prefix) for prefix in [*BUILT, "finding.", "quality."]), key
-    for key in re.findall(r'\bt\("([a-z0-9_.]+)"', SOURCES):
-        assert key in TEXTS["en"]
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(FOLDER, tmp_path / "languages"))
+
+
+def test_a_file_more_is_a_language_more_and_english_where_it_lacks_a_text(folder):
+    shutil.copy(EXAMPLE, folder)
+    found = languages(folder)
+    french = found["fr"]
+    assert list(found) == ["de", "en", "fr"]
+    assert (french.name, french.texts["nav.settings"]) == ("Français", "Réglages")
+    assert 0 < french.percent < 100
+    assert french.texts["bench.body"] == ENGLISH["bench.body"]
+    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "must be"),
+        ("{", "is not JSON"),
+        ({"texts": {}}, "language"),
+        ({"language": {"code": "es", "name": "Español"}, "texts": {}}, r"call the file es\.json"),
+        ({"language": {"code": "xx", "name": "X"}, "texts": {"no.such": "x"}}, r"has no text 'no\.such'"),
+        ({"language": {"code": "xx", "name": "X"}, "texts": {"back": 7}}, "back"),
+        (
+            {"language": {"code": "xx", "name": "X"}, "texts": {"home.resume": "x"}},
+            r"xx\.json: home\.resume.*\{title\}",
+        ),
+        ({"language": {"code": "xx", "name": "X"}, "texts": {"back": "x {"}}, "placeholders"),
+    ],
+)
+def test_wrong_language_file_is_named(folder, content, message):
+    (folder / "xx.json").write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=message) as caught:
+        languages(folder)
+    assert "xx.json" in str(caught.value)
 
 
 def test_unknown_key_is_a_fault():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import zipfile
 
 import pytest
-from hands import NORMAL, PHOTO, read_example
+from hands import NORMAL, PHOTO, REPOSITORY, read_example
 
 
 def test_first_run_notice_then_an_example_is_answered(open_phone):
@@ -149,6 +151,42 @@ def test_tampered_bundle_is_refused_and_a_good_one_is_imported_and_removed(open_
     phone.wait(lambda: list((phone.data / "bundles").iterdir()) == [])
 
 
+def test_bundle_that_no_engine_here_runs_is_listed_and_cannot_be_used(open_phone, gguf_bundle, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(gguf_bundle, home / "for-llama")
+    phone = open_phone(environ={"HOME": str(home)})
+    phone.tap("nav.models")
+    phone.tap("import.folder")
+    phone.tap("folder.for-llama")
+    phone.tap("this")
+    remove = phone.wait(lambda: next((w["name"] for w in phone.widgets() if w["name"].startswith("remove.")), None))
+    (sentence,) = (text for text in phone.texts() if text.startswith("This app has no engine for "))
+    assert phone.find(remove.replace("remove.", "use.")) is None
+    phone.close()
+    # At the next start it is still there, and the app is too.
+    phone = open_phone(environ={"HOME": str(home)})
+    phone.wait(lambda: phone.state()["model"] == "ready")
+    phone.tap("nav.models")
+    phone.reads(sentence)
+    phone.tap(remove)
+    phone.tap("confirm")
+    phone.wait(lambda: list((phone.data / "bundles").iterdir()) == [])
+
+
+def test_app_with_nothing_but_such_a_bundle_asks_for_one(open_phone, gguf_bundle, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(gguf_bundle, home / "for-llama")
+    phone = open_phone(environ={"HOME": str(home), "WATCHED_NO_BUNDLE": "1"})
+    phone.tap("to-models")
+    phone.tap("import.folder")
+    phone.tap("folder.for-llama")
+    phone.tap("this")
+    phone.wait(lambda: any(w["name"].startswith("remove.") for w in phone.widgets()))
+    assert phone.state()["model"] == "none"
+    phone.tap("nav.home")
+    phone.wait(lambda: phone.find("no-model"))
+
+
 def test_benchmark_measures_and_writes_its_report(open_phone):
     phone = open_phone()
     phone.tap("nav.models")
@@ -260,3 +298,21 @@ def test_fifty_analyses_leave_memory_flat_and_the_window_alive(open_phone):
         memory[count] = phone.ask("memory")
     assert memory[50] <= 1.10 * memory[5]
     assert len(gaps) > 500
+
+
+def test_language_file_that_was_added_is_a_language_of_the_app(open_phone, tmp_path):
+    package = tmp_path / "copy" / "demo_app"
+    shutil.copytree(REPOSITORY / "demo_app", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "docs" / "examples" / "fr.json", package / "languages")
+    phone = open_phone(environ={"PYTHONPATH": f"{package.parent}{os.pathsep}{REPOSITORY}"})
+    phone.tap("nav.settings")
+    phone.tap("language.fr")
+    phone.wait(lambda: {"Réglages", "Français"} <= set(phone.texts()))
+    # The rest is in English, and that is said.
+    assert any(re.fullmatch(r"Français : traduction partielle \(\d+ %\).*", text) for text in phone.texts())
+    phone.reads("Signatures")
+    assert json.loads((phone.data / "settings.json").read_text())["language"] == "fr"
+    phone.close()
+    # Without the file the app speaks the system's language again.
+    phone = open_phone()
+    assert "Read an ECG" in phone.texts()
