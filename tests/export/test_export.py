@@ -134,11 +134,12 @@ def test_wrong_use_is_one_line_and_exit_2(
     arguments: list[str], reason: str, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "EMPTY").mkdir()
+    shutil.copyfile(checkpoint.folder / "config.json", tmp_path / "EMPTY" / "config.json")
     shutil.copytree(checkpoint.folder, tmp_path / "BROKEN")
     config = json.loads((checkpoint.folder / "config.json").read_text())
     config["text_config"]["intermediate_size"] = 64
     (tmp_path / "BROKEN" / "config.json").write_text(json.dumps(config))
-    places = {"CHECKPOINT": checkpoint, "EMPTY": tmp_path / "EMPTY", "BROKEN": tmp_path / "BROKEN"}
+    places = {"CHECKPOINT": checkpoint.folder, "EMPTY": tmp_path / "EMPTY", "BROKEN": tmp_path / "BROKEN"}
     arguments = [str(places.get(a, a)) for a in arguments]
     if "--out" not in arguments:
         arguments += ["--out", str(tmp_path / "out")]

@@ -158,14 +158,14 @@ def test_a_gguf_bundle_names_the_program_that_runs_it(bundle: tuple[Certificate,
     [
         ({"weights": "int8"}, "no form for int8"),
         ({"pool": 2}, "does not merge image tokens"),
-        ({"source": Path("elsewhere")}, "takes its tokens from tokenizer.model"),
+        ({"folder": Path("elsewhere")}, "takes its tokens from tokenizer.model"),
     ],
 )
 def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     golden = Checkpoint.open(GOLDEN / "a" / "checkpoint")
     model, config = load_model(golden, "float32"), golden.config
     config.runtime["preprocess"]["pool"] = change.get("pool", 1)
-    source = change.get("source", golden)
+    source = dataclasses.replace(golden, folder=change.get("folder", golden.folder))
     with pytest.raises(UserError, match=said):
         write_graphs(model, config, change.get("weights", "float32"), tmp_path, source)
     assert not list(tmp_path.iterdir())

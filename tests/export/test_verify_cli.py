@@ -97,7 +97,7 @@ def test_wrong_use_is_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    filled = [a.format(bundle=bundle, checkpoint=checkpoint, empty=tmp_path) for a in arguments]
+    filled = [a.format(bundle=bundle, checkpoint=checkpoint.folder, empty=tmp_path) for a in arguments]
     assert main(filled) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("pulse-verify: ")
