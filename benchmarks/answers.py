@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.subjects import open_subject
 from edge_runtime.errors import DoesNotFit, UserError
-from edge_runtime.manifest import FindingSpec
+from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Observation, Session
 from pulse.ecg.paper.render import render
 from pulse.ecg.photo.photograph import photograph
@@ -81,18 +81,18 @@ class Answered:
         }
 
 
-def answers(bundle: Path, asked: Iterable[Asked], free: bool, workers: int) -> Iterator[Answered]:
+def answers(bundle: Path, asked: Iterable[Asked], unconstrained: bool, workers: int) -> Iterator[Answered]:
     """In the order asked; greedy. Raises UserError when the bundle cannot be run, or, naming the id, when a picture
     cannot be read."""
     if workers == 1:
         with threadpool_limits(1):
-            _open(bundle, free)
+            _open(bundle, unconstrained)
             yield from map(_answer, asked)
         return
     # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
     spawn = multiprocessing.get_context("spawn")
     waiting: deque[Future[Answered]] = deque()
-    with ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(bundle, free)) as pool:
+    with ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(bundle, unconstrained)) as pool:
         try:
             for one in asked:
                 waiting.append(pool.submit(_answer, one))
@@ -106,19 +106,19 @@ def answers(bundle: Path, asked: Iterable[Asked], free: bool, workers: int) -> I
 
 
 _session: Session
-_free: bool
+_unconstrained: bool
 _database = lru_cache(1)(PtbXl)
 
 
-def _open_worker(bundle: Path, free: bool) -> None:
+def _open_worker(bundle: Path, unconstrained: bool) -> None:
     threadpool_limits(1)  # NumPy's, where the interpreter of Core ML packages computes, and torch's
-    _open(bundle, free)
+    _open(bundle, unconstrained)
 
 
-def _open(bundle: Path, free: bool) -> None:
-    global _session, _free
+def _open(bundle: Path, unconstrained: bool) -> None:
+    global _session, _unconstrained
     cv2.setNumThreads(0)  # the workers are the parallelism
-    _session, _free = open_subject(bundle, threads=1), free
+    _session, _unconstrained = open_subject(bundle, threads=1), unconstrained
 
 
 def _answer(asked: Asked) -> Answered:
@@ -133,7 +133,9 @@ def _answer(asked: Asked) -> Answered:
     for turn in asked.turns:
         try:
             # Scored on its answer even where the model doubts that this is an ECG: the doubt is counted on its own.
-            answer = seen.ask(turn.question, temperature=0, findings=False, anyway=True, free=_free).finish()
+            answer = seen.ask(
+                turn.question, temperature=0, findings=False, allow_non_ecg=True, unconstrained=_unconstrained
+            ).finish()
         except DoesNotFit:
             fits = False
             break
@@ -154,7 +156,7 @@ def _answer(asked: Asked) -> Answered:
 
 
 def _probabilities(seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, float]:
-    own = {spec.label: spec for spec in _session.manifest.findings}
+    own = {spec.label: spec for spec in _session.inference.findings}
     if findings is None:
         findings = tuple((label, label) for label in own)
     return {name: round(seen.probability(own.get(label) or _spec(label)), 5) for name, label in findings}

@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     judged.add_argument("--fold", type=int, choices=range(1, 11), metavar="N", help="of PTB-XL, 1 to 10")
     judged.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
     judged.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
-    judged.add_argument("--free", action="store_true", help="any words in answer, as PULSE's evaluation has it")
+    judged.add_argument(
+        "--unconstrained", action="store_true", help="any words in answer, as PULSE's evaluation has it"
+    )
     judged.add_argument("--limit", type=count, default=0, metavar="N", help="only the first N")
     judged.add_argument("--workers", type=count, default=usable_cores(), metavar="N", help="processes (%(default)s)")
     judged.add_argument("--judge", metavar="URL", help="OpenAI-compatible endpoint that grades reports and Arena")
@@ -125,7 +127,7 @@ def _peers(args: argparse.Namespace) -> tuple[dict[str, object], str]:
 def _accuracy(args: argparse.Namespace) -> tuple[dict[str, object], str]:
     if (args.judge is None) != (args.judge_model is None):
         raise UserError("--judge and --judge-model belong together; give both or none")
-    how = Pages(args.layout, args.photo, args.free)
+    how = Pages(args.layout, args.photo, args.unconstrained)
     judge = Endpoint(args.judge, args.judge_model) if args.judge else None
     plan = accuracy.Plan(args.task, Path(args.data), args.fold, how, args.limit, args.workers, judge)
     return accuracy.measure(Path(args.bundle), plan)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import bundle_digest
-from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
@@ -32,7 +32,7 @@ def open_subject(folder: Path, threads: int | None = None) -> Session:
     from export.build import certifying_engine  # brings torch with it, which a bundle of another target does not need
 
     bundle = Bundle.load(folder)
-    return Session(bundle, certifying_engine(bundle), Tokenizer(bundle.path("tokenizer")))
+    return Session(certifying_engine(bundle), bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
 
 
 def interpreted(folder: Path) -> bool:
@@ -76,17 +76,12 @@ def torch_session(checkpoint: Checkpoint, weights: str | None = "float32") -> Se
 
     Raises UserError when it cannot be read.
     """
-    from export.manifest import manifest_of
     from pulse.checkpoint.tokenizer import TOKENIZER
     from pulse.model.engine import TorchEngine
     from quantize.load import load_model
 
-    model = load_model(checkpoint, weights)
-    with tempfile.TemporaryDirectory() as name:
-        # A bundle without graphs: what the session needs to know is in its manifest.
-        folder = Path(name)
-        artifacts = dict.fromkeys(("vision", "embed", "decoder", "tokenizer"), TOKENIZER)
-        checkpoint.write_tokenizer(folder / TOKENIZER)
-        write_manifest(folder, manifest_of(checkpoint.config, checkpoint, "onnx", "float32", artifacts))
-        bundle = Bundle.load(folder)
-        return Session(bundle, TorchEngine(model, checkpoint.config), Tokenizer(bundle.path("tokenizer")))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / TOKENIZER
+        checkpoint.write_tokenizer(path)
+        engine = TorchEngine(load_model(checkpoint, weights), checkpoint.config)
+        return Session(engine, checkpoint.config.inference, Tokenizer(path))

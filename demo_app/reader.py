@@ -82,7 +82,7 @@ class Reader:
         bundle = Bundle.load(folder, key)
         job.check()
         engine = Interruptible(open_engine(bundle))
-        session = Session(bundle, engine, Tokenizer(bundle.path("tokenizer")))
+        session = Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
         manifest, raw = bundle.manifest, (folder / MANIFEST).read_bytes()
         self._session, self._engine = session, engine
         self.loaded = Loaded(
@@ -92,8 +92,8 @@ class Reader:
             title_of(raw),
             readable(manifest.weights),
             hashlib.sha256(raw).hexdigest(),
-            manifest.notice,
-            manifest.default_question,
+            manifest.inference.notice,
+            manifest.inference.default_question,
             1e3 * (time.perf_counter() - started),
         )
         return self.loaded
@@ -112,7 +112,12 @@ class Reader:
         return self._page
 
     def ask(
-        self, question: str | None, job: Job, on_text: Callable[[str], None], turns: int = 0, anyway: bool = False
+        self,
+        question: str | None,
+        job: Job,
+        on_text: Callable[[str], None],
+        turns: int = 0,
+        allow_non_ecg: bool = False,
     ) -> Answer:
         """Answer, going on after the page's first `turns` answers: their keys and values are still there.
 
@@ -123,7 +128,7 @@ class Reader:
         if self._page is None:
             raise RuntimeError("no page was looked at")
         self._page.conversation = before = self._after[turns]
-        reply = self._page.ask(question, findings=False, anyway=anyway)
+        reply = self._page.ask(question, findings=False, allow_non_ecg=allow_non_ecg)
         for piece in reply:
             job.check()
             on_text(piece)
@@ -145,7 +150,7 @@ class Reader:
         session = self._ready(job)
         self._page = None
         figures, seen, ids = reading(session, page)
-        return figures, result(session, session.manifest.default_question, seen, ids)
+        return figures, result(session, session.inference.default_question, seen, ids)
 
     def _ready(self, job: Job) -> Session:
         if self._session is None or self._engine is None:

@@ -31,7 +31,7 @@ from distill.tokens import rare_codes
 from distill.tower import TowerWithHead, train_tower
 from distill.training_set import TrainingSet, split
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import PromptSpec
+from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint

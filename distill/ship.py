@@ -10,11 +10,11 @@ from distill.speaker import Speaker
 from distill.student import Student
 from pulse.checkpoint.store import save_checkpoint
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
-from pulse.model.config import Config
+from pulse.model.config import Config, parse_inference
 from pulse.model.towers.conv import GridTower, fold_norms
 
 
-def runtime_section(student: Student) -> dict[str, Any]:
+def inference_section(student: Student) -> dict[str, Any]:
     """What the bundle's manifest says besides the weights."""
     return {
         "preprocess": dict(student.preprocess),
@@ -32,7 +32,8 @@ def runtime_section(student: Student) -> dict[str, Any]:
 def ship(student: Student, tower: GridTower, speaker: Speaker, tokenizer: Path, out: Path) -> None:
     """Write the float16 checkpoint `out`; student: with the sizes that it was trained with."""
     vision = replace(student.vision, batch_norm=False)
-    config = Config(vision=vision, text=student.text, runtime=runtime_section(student), name=student.name)
+    inference = parse_inference(inference_section(student), student.text, student.name)
+    config = Config(vision=vision, text=student.text, inference=inference, name=student.name)
     folded = fold_norms(tower) if student.vision.batch_norm else tower.state_dict()
     state = {f"vision_tower.{name}": value for name, value in folded.items()}
     state.update(speaker.state_dict())

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_runtime.answer import Answer
+from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.session import Session
 
@@ -32,15 +33,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="default: every physical core")
     parser.add_argument("--provider", metavar="P", help="ONNX Runtime's: cpu, cuda, tensorrt ... (default: cpu)")
     parser.add_argument("--no-findings", action="store_true", help="skip the table of probabilities")
-    parser.add_argument("--anyway", action="store_true", help="answer even if it does not look like an ECG page")
-    parser.add_argument("--free", action="store_true", help="any words: not only listed options, unlikely findings too")
+    parser.add_argument("--allow-non-ecg", action="store_true", help="answer even if it does not look like an ECG page")
+    parser.add_argument(
+        "--unconstrained", action="store_true", help="any words: not only listed options, unlikely findings too"
+    )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
-    session = Session.open(args.bundle, args.threads, args.require_signature, args.provider)
+    bundle = Bundle.load(args.bundle, args.require_signature)
+    session = Session.of(bundle, args.threads, args.provider)
     page = session.look(args.image)
     reply = page.ask(
         args.question,
@@ -49,14 +53,14 @@ def _run(args: argparse.Namespace) -> int:
         top_p=args.top_p,
         seed=args.seed,
         findings=not args.no_findings,
-        anyway=args.anyway,
-        free=args.free,
+        allow_non_ecg=args.allow_non_ecg,
+        unconstrained=args.unconstrained,
     )
-    print(session.manifest.notice, file=sys.stderr)
-    if args.anyway and not page.looks_like_ecg:
+    print(session.inference.notice, file=sys.stderr)
+    if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), session), ensure_ascii=True))
+        print(json.dumps(_as_json(reply.finish(), bundle), ensure_ascii=True))
         return 0
     for piece in reply:
         print(piece, end="", flush=True)
@@ -65,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(answer: Answer, session: Session) -> dict[str, object]:
+def _as_json(answer: Answer, bundle: Bundle) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
         "text": answer.text,
@@ -76,8 +80,8 @@ def _as_json(answer: Answer, session: Session) -> dict[str, object]:
         "likelihood": answer.likelihood,
         "left_out": list(answer.left_out),
         "timing": {key: round(value, 3) for key, value in timing.items()},
-        "model": session.manifest.name,
-        "target": session.manifest.target,
+        "model": bundle.manifest.name,
+        "target": bundle.manifest.target,
     }
 
 

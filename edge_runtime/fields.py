@@ -11,19 +11,19 @@ from edge_runtime.errors import UserError, shorten
 class Fields:
     """A JSON object whose fields are read with their type and range checked.
 
-    where: how messages name the object, for example "manifest.json: model".
+    where: how messages name the object, for example "manifest.json: model". fix: what they advise.
     Every method raises UserError when the field is absent or wrong.
     """
 
-    def __init__(self, data: object, where: str) -> None:
+    def __init__(self, data: object, where: str, fix: str = "export the bundle again") -> None:
         if not isinstance(data, dict):
-            raise UserError(f"{where} must be a JSON object, not {shorten(data)}; export the bundle again")
+            raise UserError(f"{where} must be a JSON object, not {shorten(data)}; {fix}")
         self.data: dict[str, object] = data
-        self.where = where
+        self.where, self.fix = where, fix
 
     def _wrong(self, key: str, need: str) -> UserError:
         found = shorten(self.data[key]) if key in self.data else "absent"
-        return UserError(f"{self.where}: {key} must be {need} but is {found}; export the bundle again")
+        return UserError(f"{self.where}: {key} must be {need} but is {found}; {self.fix}")
 
     def integer(self, key: str, low: int | None = None, high: int | None = None) -> int:
         """An integer with low <= value <= high."""
@@ -68,7 +68,7 @@ class Fields:
         value = self.data.get(key)
         if not isinstance(value, list | tuple) or not value:
             raise self._wrong(key, "a list of at least one whole number")
-        items = [Fields({key: item}, self.where).integer(key, low, high) for item in value]
+        items = [Fields({key: item}, self.where, self.fix).integer(key, low, high) for item in value]
         return tuple(items)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -76,20 +76,20 @@ class Fields:
         value = self.data.get(key)
         if not isinstance(value, list | tuple) or not value:
             raise self._wrong(key, "a list of at least one text")
-        return tuple(Fields({key: item}, self.where).text(key) for item in value)
+        return tuple(Fields({key: item}, self.where, self.fix).text(key) for item in value)
 
     def child(self, key: str) -> Fields:
         """The JSON object under `key`."""
         if not isinstance(self.data.get(key), dict):
             raise self._wrong(key, "a JSON object")
-        return Fields(self.data[key], f"{self.where}: {key}")
+        return Fields(self.data[key], f"{self.where}: {key}", self.fix)
 
     def children(self, key: str) -> list[Fields]:
         """The JSON objects in the list under `key`."""
         value = self.data.get(key)
         if not isinstance(value, list):
             raise self._wrong(key, "a list of JSON objects")
-        return [Fields(item, f"{self.where}: {key}[{i}]") for i, item in enumerate(value)]
+        return [Fields(item, f"{self.where}: {key}[{i}]", self.fix) for i, item in enumerate(value)]
 
     def is_null(self, key: str) -> bool:
         """Whether the field is absent or null."""

@@ -12,7 +12,7 @@ import numpy as np
 from edge_runtime.engines import Cache, Engine
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.generate import check_fits
-from edge_runtime.manifest import FindingSpec
+from edge_runtime.inference import FindingSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import log_softmax
 from edge_runtime.tokenizer import Tokenizer

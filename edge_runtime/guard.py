@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from edge_runtime.manifest import FindingSpec
+from edge_runtime.inference import FindingSpec
 from edge_runtime.named import CLAUSE_END, Names
 
 # On 200 records of PTB-XL's fold 9 the largest that cost pulse-nano's reports nothing (docs/ecgbench.md).

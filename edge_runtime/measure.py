@@ -21,8 +21,9 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
+from edge_runtime.prefix import Picture
 from edge_runtime.preprocess import fewer_tiles
-from edge_runtime.session import Observation, Picture, Session
+from edge_runtime.session import Observation, Session
 
 # Each reading's figures, in the order in which they happen.
 FIGURES = (
@@ -61,8 +62,8 @@ def measure(
     session = Session.open(bundle, threads, provider=provider)
     opened = time.perf_counter()
     if tiles is not None:
-        session.manifest = replace(session.manifest, preprocess=fewer_tiles(session.manifest.preprocess, tiles))
-    question = session.manifest.default_question
+        session.inference = replace(session.inference, preprocess=fewer_tiles(session.inference.preprocess, tiles))
+    question = session.inference.default_question
     if context is not None:
         question = _fill(session, session.look(picture), question, context)
 
@@ -87,7 +88,7 @@ def reading(
     """Look and answer once, greedily; the FIGURES, what was seen, and the answer's tokens."""
     started = time.perf_counter()
     page = session.look(picture)
-    answer = page.ask(question, temperature=0, max_new_tokens=max_new_tokens, anyway=True).finish()
+    answer = page.ask(question, temperature=0, max_new_tokens=max_new_tokens, allow_non_ecg=True).finish()
     total = 1e3 * (time.perf_counter() - started)
     figures = {name: getattr(answer.timing, name) for name in FIGURES[:-1]} | {"total_ms": total}
     return figures, page, answer.token_ids

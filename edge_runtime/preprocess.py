@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,20 +51,22 @@ class PreprocessSpec:
     pool: int = 1
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object], where: str = "preprocess") -> PreprocessSpec:
+    def from_dict(
+        cls, data: Mapping[str, object], where: str = "preprocess", fix: str = "export the bundle again"
+    ) -> PreprocessSpec:
         """Read and check the manifest's fields. Raises UserError naming the first wrong one."""
-        fields = Fields(dict(data), where)
+        fields = Fields(dict(data), where, fix)
         mode = fields.text("mode")
         if mode not in _MODES:
             raise UserError(
                 f"{where}: mode {shorten(mode)} is not one this version knows ({', '.join(_MODES)}); "
-                "upgrade pulse-edge or export the bundle again"
+                f"upgrade pulse-edge or {fix}"
             )
         channels = fields.text("channels", choices=_CHANNELS)
         count = _CHANNELS[channels][1]
         std = fields.numbers("std", count)
         if min(std) <= 0:
-            raise UserError(f"{where}: std must be above 0 but is {list(std)}; export the bundle again")
+            raise UserError(f"{where}: std must be above 0 but is {list(std)}; {fix}")
         width, height = fields.integer("width", 1, _MAX_SIDE), fields.integer("height", 1, _MAX_SIDE)
         return cls(
             mode=mode,
@@ -78,6 +81,15 @@ class PreprocessSpec:
             merge=fields.text("merge", choices=MERGES) if mode == "anyres" else MERGES[0],
             pool=1 if fields.is_null("pool") else fields.integer("pool", 1, width),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, which from_dict reads: without what belongs to another mode, and a pool of one."""
+        data = asdict(self)
+        pinpoints, merge, pool = (data.pop(key) for key in ("pinpoints", "merge", "pool"))
+        data |= {"mean": list(self.mean), "std": list(self.std)}
+        if self.mode == "anyres":
+            data |= {"pinpoints": [list(pair) for pair in pinpoints], "merge": merge}
+        return data if pool == 1 else {**data, "pool": pool}
 
 
 def fewer_tiles(spec: PreprocessSpec, most: int) -> PreprocessSpec:
@@ -97,11 +109,11 @@ def _pinpoints(fields: Fields, width: int, height: int) -> tuple[tuple[int, int]
     """Canvases of whole tiles."""
     listed, found = fields.data.get("pinpoints"), []
     for value in listed if isinstance(listed, list | tuple) else [None]:
-        pair = Fields({"pinpoints": value}, fields.where).integers("pinpoints", 1, _MAX_SIDE)
+        pair = Fields({"pinpoints": value}, fields.where, fields.fix).integers("pinpoints", 1, _MAX_SIDE)
         if len(pair) != 2 or pair[0] % width or pair[1] % height:
             raise UserError(
                 f"{fields.where}: pinpoints must be pairs of width and height in tiles of {width}x{height}, "
-                f"not {list(pair)}; export the bundle again"
+                f"not {list(pair)}; {fields.fix}"
             )
         found.append((pair[0], pair[1]))
     return tuple(found)
@@ -178,7 +190,7 @@ def _anyres(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
     return anyres.tiles(image, tile, spec.pinpoints, _RESAMPLE[spec.resample], spec.fill)
 
 
-def arranged(
+def pack_image_tokens(
     features: np.ndarray, count: int, size: tuple[int, int], spec: PreprocessSpec, newline: Callable[[], np.ndarray]
 ) -> np.ndarray:
     """Image tokens [T, D] in the decoder's order, of the features [N * t, D] of a picture of this width and height.

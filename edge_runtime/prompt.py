@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import IMAGE, QUESTION, PromptSpec
+from edge_runtime.inference import IMAGE, QUESTION, Inference, PromptSpec
 from edge_runtime.tokenizer import Tokenizer
 
 # Stands for all of the image's features among token ids; LLaVA's own value.
@@ -28,6 +28,12 @@ class Prompt:
         self._bos = [bos_token_id] if spec.add_bos and bos_token_id is not None else []
         self._end = end_token_id
         self._before, self._after = (spec.system + spec.first_turn).split(IMAGE)
+
+    @classmethod
+    def of(cls, inference: Inference, tokenizer: Tokenizer) -> Prompt:
+        """The prompt of a model that is used so."""
+        model = inference.model
+        return cls(inference.prompt, tokenizer, model.bos_token_id, model.eos_token_ids[0])
 
     def before_image(self) -> list[int]:
         """Ids of all that comes before the image: the same for every question."""

@@ -1,4 +1,4 @@
-"""A bundle at work: look at a page once, then ask about it as often as you like.
+"""A model at work: look at a page once, then ask about it as often as you like.
 
 session = Session.open("pulse-nano.bundle")
 page = session.look("ecg.jpg")
@@ -13,10 +13,6 @@ import time
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
-from edge_runtime import image as pictures
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
 from edge_runtime.constrain import Constraint, choices
@@ -25,29 +21,27 @@ from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard
-from edge_runtime.manifest import FindingSpec
-from edge_runtime.preprocess import arranged, draft_size, pixels
+from edge_runtime.inference import FindingSpec, Inference
+from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
 
-Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
-
 
 class Session:
-    """A loaded bundle. Not for several threads at once."""
+    """An engine at work, of a bundle or of a torch checkpoint. Not for several threads at once."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Tokenizer) -> None:
-        self.manifest = bundle.manifest
-        model = bundle.manifest.model
+    def __init__(self, engine: Engine, inference: Inference, tokenizer: Tokenizer) -> None:
+        model = inference.model
         if tokenizer.vocab_size > model.vocab_size:
             raise UserError(
-                f"{bundle.folder}: tokenizer.json has {tokenizer.vocab_size} tokens but the model {model.vocab_size}; "
+                f"tokenizer.json has {tokenizer.vocab_size} tokens but the model {model.vocab_size}; "
                 "export the bundle again"
             )
+        self.inference = inference
         self.engine = engine
         self.tokenizer = tokenizer
-        self.prompt = Prompt(bundle.manifest.prompt, tokenizer, model.bos_token_id, model.eos_token_ids[0])
+        self.prompt = Prompt.of(inference, tokenizer)
         self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
 
     @classmethod
@@ -65,44 +59,28 @@ class Session:
 
         Raises UserError.
         """
-        bundle = Bundle.load(path, public_key)
-        return cls(bundle, open_engine(bundle, threads, provider), Tokenizer(bundle.path("tokenizer")))
+        return cls.of(Bundle.load(path, public_key), threads, provider)
+
+    @classmethod
+    def of(cls, bundle: Bundle, threads: int | None = None, provider: str | None = None) -> Session:
+        """A session on a bundle that is loaded already, with its own engine. Raises UserError as `open` does."""
+        engine = open_engine(bundle, threads, provider)
+        return cls(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
 
     def look(self, picture: Picture, page: int | None = None) -> Observation:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 
         page: of a PDF or multi-page TIFF, from 1. Raises UserError.
         """
+        embeds, preprocess_ms, vision_ms = page_prefix(picture, self.engine, self.inference, self.prompt, page)
         started = time.perf_counter()
-        spec = self.manifest.preprocess
-        if isinstance(picture, str | os.PathLike | bytes):
-            picture = pictures.load(picture, page, draft_size(spec))
-        elif isinstance(picture, Image.Image):
-            picture = pictures.to_rgb(picture)
-        tiles = pixels(picture, spec)
-        prepared = time.perf_counter()
-        size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
-        features = self.image_tokens(tiles, size)
-        seen = time.perf_counter()
-        ids = self.prompt.before_image()
-        check_fits(len(ids) + len(features), self.manifest.model.context_length)
-        embeds = np.concatenate([self.engine.embed(ids), features]) if ids else features
+        check_fits(len(embeds), self.inference.model.context_length)
         _, prefix = self.engine.decode(embeds, self.engine.empty_cache())
         is_ecg = None
-        if self.manifest.is_ecg is not None:
-            is_ecg = self.scorer.score(prefix, self.manifest.is_ecg).probability
-        ended = time.perf_counter()
-        cost = Cost(1e3 * (prepared - started), 1e3 * (seen - prepared), 1e3 * (ended - seen))
+        if self.inference.is_ecg is not None:
+            is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
+        cost = Cost(preprocess_ms, vision_ms, 1e3 * (time.perf_counter() - started))
         return Observation(self, prefix, is_ecg, cost)
-
-    def image_tokens(self, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """What the decoder is given of a picture [T, D], for its tiles [N, C, H, W] and its width and height."""
-        features = self.engine.vision(tiles)
-        return arranged(features, len(tiles), size, self.manifest.preprocess, self._newline)
-
-    def _newline(self) -> np.ndarray:
-        """The embedding [D] of the row past the vocabulary."""
-        return self.engine.embed([self.manifest.model.vocab_size])[0]
 
 
 class Cost(NamedTuple):
@@ -146,7 +124,7 @@ class Observation:
     @property
     def looks_like_ecg(self) -> bool:
         """Whether is_ecg reaches the bundle's threshold; true for a model that cannot tell."""
-        return self.is_ecg is None or self.is_ecg >= self._session.manifest.is_ecg_threshold
+        return self.is_ecg is None or self.is_ecg >= self._session.inference.is_ecg_threshold
 
     @property
     def not_ecg_notice(self) -> str:
@@ -163,18 +141,19 @@ class Observation:
         top_k: int | None = None,
         seed: int | None = None,
         findings: bool = True,
-        anyway: bool = False,
-        free: bool = False,
+        allow_non_ecg: bool = False,
+        unconstrained: bool = False,
     ) -> Reply:
         """Ask about the page, or go on with the conversation after the last answer that was read to its end.
 
         None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
-        A picture that does not look like an ECG page gets one sentence saying so instead, unless `anyway`.
+        A picture that does not look like an ECG page gets one sentence saying so instead, unless `allow_non_ecg`.
         A question that lists options or classes (constrain.choices) is answered with those alone; any other answer
-        names no finding whose own probability is low, and nothing twice (guard.Guard). `free` switches both off.
+        names no finding whose own probability is low, and nothing twice (guard.Guard). `unconstrained` switches both
+        off.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
-        session, defaults = self._session, self._session.manifest.generation
+        session, defaults = self._session, self._session.inference.generation
         sampler = Sampler(
             defaults.temperature if temperature is None else temperature,
             defaults.top_p if top_p is None else top_p,
@@ -184,21 +163,21 @@ class Observation:
         limit = defaults.max_new_tokens if max_new_tokens is None else max_new_tokens
         if limit < 1:
             raise UserError(f"max-new-tokens must be 1 or more, not {limit}")
-        question = session.manifest.default_question if question is None else question
+        question = session.inference.default_question if question is None else question
         if self._pending is None:
             ids = session.prompt.after_image(question)
         else:
             ids = [*self._pending, *session.prompt.next_turn(question)]
-        if not self.looks_like_ecg and not anyway:
+        if not self.looks_like_ecg and not allow_non_ecg:
             return Reply(self._refuse())
-        check_fits(self._cache.length + len(ids), session.manifest.model.context_length)
+        check_fits(self._cache.length + len(ids), session.inference.model.context_length)
         if findings:
-            for spec in session.manifest.findings[len(self._findings) :]:
+            for spec in session.inference.findings[len(self._findings) :]:
                 session.scorer.check(self._prefix, spec)
-        listed = None if free else choices(question)
-        eos = session.manifest.model.eos_token_ids
+        listed = None if unconstrained else choices(question)
+        eos = session.inference.model.eos_token_ids
         constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)
-        guard = None if free or constraint else Guard(session.manifest.findings, self.probability)
+        guard = None if unconstrained or constraint else Guard(session.inference.findings, self.probability)
         return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
 
     def findings(self) -> list[Finding]:
@@ -207,7 +186,7 @@ class Observation:
 
     def each_finding(self) -> Iterator[Finding]:
         """The same one by one, as they are computed. Those computed before a reader stops are kept."""
-        return (self._finding(spec) for spec in self._session.manifest.findings)
+        return (self._finding(spec) for spec in self._session.inference.findings)
 
     def probability(self, finding: FindingSpec) -> float:
         """Of one finding, the bundle's own or another, asked of the page alone; computed once."""
@@ -227,7 +206,7 @@ class Observation:
         constraint: Constraint | None,
         guard: Guard | None,
     ) -> Generator[str, None, Answer]:
-        session, model = self._session, self._session.manifest.model
+        session, model = self._session, self._session.inference.model
         cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0)
         started = time.perf_counter()
         logits, cache = session.engine.decode(session.engine.embed(ids), self._cache)

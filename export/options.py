@@ -13,7 +13,7 @@ from typing import Any
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import MANIFEST
-from edge_runtime.preprocess import PreprocessSpec, fewer_tiles
+from edge_runtime.preprocess import fewer_tiles
 from pulse.model.config import ClipVision, Config
 
 KV = ("float", "int8")
@@ -52,20 +52,19 @@ def options_of(bundle: Bundle) -> Options:
 
 
 def with_options(config: Config, options: Options) -> Config:
-    """The config of the model used so: its runtime's `preprocess` gets fewer pinpoints, and `pool`.
+    """The config of the model used so: its `inference.preprocess` gets fewer pinpoints, and `pool`.
 
     The grid is still chosen as LLaVA chooses it, among those that are left. Merging happens behind the projector, where
     LLaVA-OneVision pools the frames of its videos (Li et al. 2024, arXiv 2408.03326), and by their mean.
     Raises UserError for numbers that the model's tiles do not allow.
     """
-    preprocess = dict(config.runtime.get("preprocess", {}))
+    preprocess = config.inference.preprocess
     if options.tiles is not None:
-        left = fewer_tiles(PreprocessSpec.from_dict(preprocess), options.tiles).pinpoints
-        preprocess["pinpoints"] = [list(pair) for pair in left]
+        preprocess = fewer_tiles(preprocess, options.tiles)
     if options.merge_tokens != 1:
         _check_blocks(config, options.merge_tokens)
-        preprocess["pool"] = options.merge_tokens
-    return replace(config, runtime={**config.runtime, "preprocess": preprocess})
+        preprocess = replace(preprocess, pool=options.merge_tokens)
+    return replace(config, inference=replace(config.inference, preprocess=preprocess))
 
 
 def _check_blocks(config: Config, side: int) -> None:

@@ -48,7 +48,7 @@ def streamed_bytes(bundle: Bundle, source: Checkpoint, config: Config, weights: 
 
     What a bundle takes to run was measured on PULSE-7B's shape; ExecuTorch keeps keys and values of the whole context.
     """
-    text, spec = config.text, bundle.manifest.preprocess
+    text, spec = config.text, bundle.manifest.inference.preprocess
     positions = text.max_position_embeddings
     if bundle.manifest.target != "executorch":
         tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)

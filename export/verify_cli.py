@@ -13,12 +13,13 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
+from edge_runtime.session import Session
+from edge_runtime.tokenizer import Tokenizer
 from export.build import certificate_of, certifying_engine, example_pages, reference_of
 from export.certificate.across import Agreement, agreement, as_table, read_pages
 from export.certificate.certify import Certificate
 from export.certificate.emulated import PROCESSORS
 from export.certificate.userland import open_userland
-from export.manifest import as_the_checkpoint_says
 from export.plan import room
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.files.memory import parse_size
@@ -81,8 +82,10 @@ def _rows(bundles: Sequence[Bundle], source: Checkpoint, pages: Sequence[Path]) 
         except CannotRunHere:
             continue
         reference = reference_of(bundle, source)
-        meant = as_the_checkpoint_says(bundle, reference.config)
-        rows.append(agreement(bundle, read_pages(bundle, engine, pages), read_pages(meant, reference, pages)))
+        tokenizer = Tokenizer(bundle.path("tokenizer"))
+        ours = Session(engine, bundle.manifest.inference, tokenizer)
+        theirs = Session(reference, reference.config.inference, tokenizer)
+        rows.append(agreement(bundle, read_pages(ours, pages), read_pages(theirs, pages)))
     return rows
 
 

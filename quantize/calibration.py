@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from edge_runtime import image
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import PromptSpec
-from edge_runtime.preprocess import PreprocessSpec, pixels
+from edge_runtime.inference import Inference
+from edge_runtime.prefix import page_prefix
+from edge_runtime.preprocess import pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.ecg.paper.render import render
 from pulse.ecg.photo.photograph import photograph
 from pulse.ecg.ptbxl import PtbXl
-from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 EXAMPLES, PTBXL = "examples", "ptbxl:"
@@ -105,36 +105,41 @@ def _read(path: Path) -> np.ndarray:
     return np.asarray(image.load(path))
 
 
-def page_features(tower: nn.Module, config: Config, pages: Iterable[np.ndarray]) -> Iterator[Tensor]:
+def page_features(tower: nn.Module, inference: Inference, pages: Iterable[np.ndarray]) -> Iterator[Tensor]:
     """What the vision tower gives for each page, before the projector: [N, T, vision size]."""
-    spec = PreprocessSpec(**_section(config, "preprocess"))
     for page in pages:
-        yield tower(torch.from_numpy(pixels(page, spec)))
+        yield tower(torch.from_numpy(pixels(page, inference.preprocess)))
 
 
-def dialogues(model: Llava, config: Config, tokenizer: Tokenizer, features: Iterable[Tensor]) -> Iterator[Tensor]:
+def dialogues(
+    model: Llava, inference: Inference, tokenizer: Tokenizer, pages: Iterable[np.ndarray], features: Iterable[Tensor]
+) -> Iterator[Tensor]:
     """Embeddings float32 [1, S, D] of what is said about each page: the usual question with one of ANSWERS, and one of
     the findings' questions, others from page to page.
 
-    features: those of page_features. Raises UserError when the checkpoint's runtime section lacks a part.
+    features: those of page_features, which stand for the tower that is not in memory any more.
     """
-    spec = _section(config, "prompt")
-    prompt = Prompt(PromptSpec(**spec), tokenizer, _section(config, "bos_token_id"))
-    question, findings = _section(config, "default_question"), _section(config, "findings")
-
-    def embed(ids: Sequence[int]) -> Tensor:
-        return model.language_model.model.embed_tokens(torch.tensor([list(ids)], dtype=torch.long)).float()
-
-    for number, seen in enumerate(features):
-        before = torch.cat([embed(prompt.before_image()), model.multi_modal_projector(seen).flatten(0, 1)[None]], dim=1)
-        answer = tokenizer.encode(ANSWERS[number % len(ANSWERS)])[:ANSWER_TOKENS]
-        yield torch.cat([before, embed(prompt.after_image(question)), embed(answer)], dim=1)
+    prompt, findings = Prompt.of(inference, tokenizer), inference.findings
+    for number, (page, seen) in enumerate(zip(pages, features, strict=True)):
+        eyes = _Projected(model, seen)
+        before = page_prefix(page, eyes, inference, prompt).embeds
+        after = eyes.embed(prompt.after_image(inference.default_question))
+        answer = eyes.embed(tokenizer.encode(ANSWERS[number % len(ANSWERS)])[:ANSWER_TOKENS])
+        yield torch.from_numpy(np.concatenate([before, after, answer]))[None]
         if findings:
-            finding = findings[number % len(findings)]
-            yield torch.cat([before, embed(prompt.after_image(finding["question"]))], dim=1)
+            asked = eyes.embed(prompt.after_image(findings[number % len(findings)].question))
+            yield torch.from_numpy(np.concatenate([before, asked]))[None]
 
 
-def _section(config: Config, key: str) -> Any:
-    if key not in config.runtime:
-        raise UserError(f"config.json: its section runtime has no {key}, so there is nothing to calibrate with; add it")
-    return config.runtime[key]
+class _Projected:
+    """The model's eyes on a page that its tower has seen: features [N, T, vision size]."""
+
+    def __init__(self, model: Llava, features: Tensor) -> None:
+        self._model, self._features = model, features
+
+    def vision(self, pixels: np.ndarray) -> np.ndarray:
+        return self._model.multi_modal_projector(self._features).flatten(0, 1).detach().float().numpy()
+
+    def embed(self, ids: Sequence[int]) -> np.ndarray:
+        table = self._model.language_model.model.embed_tokens
+        return table(torch.tensor(list(ids), dtype=torch.long)).detach().float().numpy()

@@ -114,7 +114,7 @@ class _Calibration:
         layers = self.model.language_model.model.layers
         todo: list[Callable[[], Iterable[Tensor]]] = [
             partial(self.look, pages),
-            partial(self.begin, steps, tokenizer),
+            partial(self.begin, pages, steps, tokenizer),
             *(partial(self.settle_layer, layer, steps) for layer in layers),
             partial(self.end, steps),
         ]
@@ -127,11 +127,11 @@ class _Calibration:
 
     def look(self, pages: Pages) -> Iterator[Tensor]:
         with _in_memory(self.model.vision_tower) as tower:
-            yield from page_features(tower, self.model.config, pages)
+            yield from page_features(tower, self.model.config.inference, pages)
 
-    def begin(self, steps: Steps, tokenizer: Tokenizer) -> Iterator[Tensor]:
+    def begin(self, pages: Pages, steps: Steps, tokenizer: Tokenizer) -> Iterator[Tensor]:
         with _in_memory(self.model.multi_modal_projector) as projector:
-            yield from dialogues(self.model, self.model.config, tokenizer, steps.states())
+            yield from dialogues(self.model, self.model.config.inference, tokenizer, pages, steps.states())
             for linear in (projector.linear_1, projector.linear_2):
                 assert isinstance(linear, nn.Linear)
                 self.settle([linear], projector, steps)

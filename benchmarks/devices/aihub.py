@@ -52,7 +52,7 @@ class AiHub:
         if chosen:
             raise UserError(f"device aihub://{self._name}: the farm takes no {chosen[0]}; leave it out")
         loaded = Bundle.load(bundle)
-        spec = loaded.manifest.preprocess
+        spec = loaded.manifest.inference.preprocess
         tiles = len(pixels(image.load(picture, draft=draft_size(spec)), spec))
         vision = self._times(loaded.path("vision"), {"pixels": tiles})
         decode = self._times(loaded.path("decoder"), {"embeds": 1, "past": _CONTEXT})

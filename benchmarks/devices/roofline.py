@@ -160,7 +160,7 @@ def runs_of(rows: Sequence[dict[str, Any]], bundles: Sequence[Path], picture: Pa
 
 def work_of(bundle: Bundle, picture: Path, prompt: int, tokens: int) -> dict[str, Work]:
     """Work by phase for a page, `prompt` positions and an answer of `tokens`, of which the middle one is counted."""
-    spec = bundle.manifest.preprocess
+    spec = bundle.manifest.inference.preprocess
     tiles = len(pixels(image.load(picture, draft=draft_size(spec)), spec))
     return phases(bundle, tiles, prompt, prompt + max(1, tokens // 2))
 

@@ -28,7 +28,7 @@ class Pages:
 
     layout: str = "3x4+rhythm"
     photo: int | None = None
-    free: bool = False
+    unconstrained: bool = False
 
 
 def gold_of(database: PtbXl, fold: int, limit: int = 0) -> dict[int, tuple[str, ...]]:
@@ -56,7 +56,7 @@ def answers(bundle: Path, data: Path, ids: list[int], pages: Pages, workers: int
     database = PtbXl(data)
     turns = (Turn(SUPERCLASS[0], ""),)
     asked = (Asked(str(i), Drawn(data, i, pages.layout, pages.photo), turns, None) for i in ids)
-    for ecg_id, answered in zip(ids, asked_of(bundle, asked, pages.free, workers), strict=True):
+    for ecg_id, answered in zip(ids, asked_of(bundle, asked, pages.unconstrained, workers), strict=True):
         yield {
             "ecg_id": ecg_id,
             "patient_id": database.about(ecg_id)["patient_id"],

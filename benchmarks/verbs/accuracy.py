@@ -18,6 +18,7 @@ from benchmarks.tasks.ecgbench import read, scoring
 from benchmarks.tasks.ecgbench.judge import judged
 from benchmarks.tasks.ecgbench.subsets import SUBSETS
 from benchmarks.tasks.ptbxl_super import Pages
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from pulse.ecg.ptbxl import PtbXl
@@ -44,13 +45,14 @@ class Plan:
 def measure(bundle: Path, plan: Plan) -> tuple[dict[str, Any], str]:
     """The result as JSON, and as text. Raises UserError for wrong use and for data that cannot be read."""
     _check(plan)
-    session = Session.open(bundle)  # a bundle that does not load is one line here, not one a worker
+    loaded = Bundle.load(bundle)
+    Session.of(loaded)  # a bundle that does not run is one line here, not one a worker
     about = {
         "task": plan.task,
-        "model": session.manifest.name,
-        "target": session.manifest.target,
+        "model": loaded.manifest.name,
+        "target": loaded.manifest.target,
         "bundle": {"name": bundle.name, "sha256": bundle_digest(bundle)},
-        "free": plan.pages.free,
+        "unconstrained": plan.pages.unconstrained,
         "limit": plan.limit,
         "workers": plan.workers,
     }
@@ -67,7 +69,9 @@ def measure(bundle: Path, plan: Plan) -> tuple[dict[str, Any], str]:
 def _check(plan: Plan) -> None:
     if plan.task in DRAWN and plan.fold is None:
         raise UserError(f"{plan.task} is drawn from one fold of PTB-XL; give --fold, 1 to 10")
-    if plan.task not in DRAWN and (plan.fold is not None or plan.pages != Pages(free=plan.pages.free)):
+    if plan.task not in DRAWN and (
+        plan.fold is not None or plan.pages != Pages(unconstrained=plan.pages.unconstrained)
+    ):
         raise UserError(f"{plan.task} brings its own pages; leave out --fold, --layout and --photo")
     free_text = plan.task == "ptbxl-report" or (plan.task in SUBSETS and SUBSETS[plan.task].kind in ("report", "arena"))
     if plan.judge and not free_text:
@@ -114,7 +118,7 @@ def _subset(bundle: Path, plan: Plan) -> _Outcome:
 
 
 def _answers(bundle: Path, asked: Iterable[Asked], total: int, plan: Plan) -> list[Answered]:
-    return list(_bar(answers(bundle, asked, plan.pages.free, plan.workers), total))
+    return list(_bar(answers(bundle, asked, plan.pages.unconstrained, plan.workers), total))
 
 
 def _bar(rows: Iterable[Any], total: int) -> Any:

@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,8 @@ def decoder_of_7b(layers: int) -> tuple[Llava, Config]:
     )
     # The picture's side is not measured here, so the smallest there is, and pulse-nano's way of using it.
     vision = ConvVision(height=32, width=32, channels=(8, 16), blocks=(0, 1), pool=1)
-    runtime = Checkpoint.open(NANO).config.runtime
-    config = Config(vision=vision, text=text, runtime=runtime, name=f"7B-{layers}-layers")
+    nano = Checkpoint.open(NANO).config
+    config = replace(nano.resized(vision, text), name=f"7B-{layers}-layers", extra={})
     with torch.device("meta"):
         model = Llava(config)
     model.vision_tower.to_empty(device="cpu")
@@ -168,7 +168,7 @@ def _bundle(target: str, layers: int, folder: Path) -> Bundle:
 
 
 def _ours(bundle: Bundle, plan: Plan) -> Run:
-    engine, width = open_engine(bundle, plan.threads), bundle.manifest.model.hidden_size
+    engine, width = open_engine(bundle, plan.threads), bundle.manifest.inference.model.hidden_size
     draw = np.random.default_rng(0)
 
     def run(length: int, steps: int) -> tuple[float, float]:

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from edge_runtime.commandline import Parser
 from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.checkpoint.published import ORIGINAL
 from pulse.checkpoint.tokenizer import SENTENCEPIECE
 from pulse.files.folder import new_folder
 from pulse.instruct.questions import REPORT, finding_specs
-from pulse.model.config import ClipVision, Config, Decoder
+from pulse.model.config import ClipVision, Decoder
 from pulse.model.llava import Llava
 from quantize.shards import ShardWriter
 
@@ -72,7 +73,7 @@ def write_random_checkpoint(out: Path, vision: ClipVision, text: Decoder, seed: 
 def random_tensors(vision: ClipVision, text: Decoder, seed: int) -> Iterator[tuple[str, Tensor]]:
     """(name, tensor bfloat16) by the original's names, CLIP's last layers included, which LLaVA never reads."""
     with torch.device("meta"):
-        shapes = Llava(Config(replace(vision, select_layer=-1), text)).state_dict()
+        shapes = Llava(Checkpoint.open(NANO).config.resized(replace(vision, select_layer=-1), text)).state_dict()
     generator = torch.Generator().manual_seed(seed)
     for ours, like in shapes.items():
         name = next(theirs + ours.removeprefix(prefix) for prefix, theirs in _NAMES if ours.startswith(prefix))

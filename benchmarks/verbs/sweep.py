@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.subjects import torch_session
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
+from export.certificate.stages import first_logits
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import quantize_checkpoint
@@ -63,7 +63,9 @@ class Step:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
+    """Of a page: the logits [V] after the first turn, the greedy answer's tokens, the findings' probabilities."""
+
     logits: np.ndarray
     answer: tuple[int, ...]
     probabilities: np.ndarray
@@ -104,22 +106,19 @@ def climb(source: Checkpoint, rungs: Sequence[str], pages: Sequence[np.ndarray],
             yield _step(rung, summary.bytes_after, _read(Checkpoint.open(Path(folder) / "q"), None, pages), want)
 
 
-def _read(checkpoint: Checkpoint, weights: str | None, pages: Sequence[np.ndarray]) -> list[_Reading]:
+def _read(checkpoint: Checkpoint, weights: str | None, pages: Sequence[np.ndarray]) -> list[Reading]:
     session = torch_session(checkpoint, weights)
-    return [_reading(session, page) for page in pages]
+    return [read_page(session, page) for page in pages]
 
 
-def _reading(session: Session, page: np.ndarray) -> _Reading:
-    reply = session.look(page).ask(temperature=0, findings=True, anyway=True, free=True).finish()
-    engine, prompt = session.engine, session.prompt
-    before, features = prompt.before_image(), engine.vision(pixels(page, session.manifest.preprocess))
-    embeds = np.concatenate([engine.embed(before), features]) if before else features
-    _, cache = engine.decode(embeds, engine.empty_cache())
-    logits, _ = engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)
-    return _Reading(logits, tuple(reply.token_ids), np.array([f.probability for f in reply.findings]))
+def read_page(session: Session, page: np.ndarray) -> Reading:
+    """Look at a page uint8 [H, W, 3] and answer the default question greedily."""
+    reply = session.look(page).ask(temperature=0, findings=True, allow_non_ecg=True, unconstrained=True).finish()
+    probabilities = np.array([finding.probability for finding in reply.findings])
+    return Reading(first_logits(session, page), tuple(reply.token_ids), probabilities)
 
 
-def _step(rung: str, size: int, got: Sequence[_Reading], want: Sequence[_Reading]) -> Step:
+def _step(rung: str, size: int, got: Sequence[Reading], want: Sequence[Reading]) -> Step:
     ours, theirs = (np.stack([reading.probabilities for reading in side]) for side in (got, want))
     by_page = np.abs(ours - theirs).mean(1)
     drawn = np.random.default_rng(0).integers(0, len(by_page), (1000, len(by_page)))

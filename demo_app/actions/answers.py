@@ -126,7 +126,7 @@ class Answers(Entries):
                     return
             loaded = reader.loaded
             stage(job, "answering")
-            answer = reader.ask(question, job, lambda piece: write(job, piece), turns, anyway=True)
+            answer = reader.ask(question, job, lambda piece: write(job, piece), turns, allow_non_ecg=True)
             job.post(lambda: self._answered(case, question or loaded.question, answer, loaded))
             if not case.findings:
                 stage(job, "findings")

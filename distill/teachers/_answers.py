@@ -15,8 +15,8 @@ from distill.teacher import Workspace
 from distill.training_set import TrainingSet
 from edge_runtime.errors import UserError
 from edge_runtime.findings import FindingScorer
-from edge_runtime.manifest import FindingSpec, PromptSpec
-from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
+from edge_runtime.inference import FindingSpec
+from edge_runtime.prefix import page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.ecg.paper.render import render
@@ -76,28 +76,18 @@ def ask_about_each(
 
 class _Look:
     def __init__(self, model: Llava, config: Config, tokenizer: Tokenizer, device: torch.device) -> None:
-        runtime = config.runtime
-        self.engine = TorchEngine(model, config, device)
-        self.spec = PreprocessSpec.from_dict(runtime["preprocess"])
-        ends = runtime["eos_token_ids"]
-        self.prompt = Prompt(PromptSpec(**runtime["prompt"]), tokenizer, runtime["bos_token_id"], ends[0])
+        self.engine, self.inference = TorchEngine(model, config, device), config.inference
+        self.prompt = Prompt.of(config.inference, tokenizer)
         self.scorer = FindingScorer(self.engine, self.prompt, tokenizer, config.text.max_position_embeddings)
-        self.newline = config.text.vocab_size
 
     def probabilities(self, page: np.ndarray, findings: Sequence[FindingSpec]) -> list[float]:
         """For a page uint8 [H, W, 3]."""
-        engine, tiles = self.engine, pixels(page, self.spec)
-        size = (page.shape[1], page.shape[0])
-        seen = arranged(engine.vision(tiles), len(tiles), size, self.spec, lambda: engine.embed([self.newline])[0])
-        before = self.prompt.before_image()
-        prefix: TorchCache = engine.decode(
-            np.concatenate([engine.embed(before), seen]) if before else seen, engine.empty_cache()
-        )[1]
+        embeds = page_prefix(page, self.engine, self.inference, self.prompt).embeds
+        prefix: TorchCache = self.engine.decode(embeds, self.engine.empty_cache())[1]
         return [self.scorer.score(prefix, finding).probability for finding in findings]
 
 
 def _findings(config: Config, targets: Targets) -> dict[int, FindingSpec]:
     """The teacher's questions by the target that they are about: a superclass or an SCP code."""
     columns = targets.columns
-    found = [FindingSpec(**{**spec, "words": tuple(spec.get("words", ()))}) for spec in config.runtime["findings"]]
-    return {columns[spec.label]: spec for spec in found if spec.label in columns}
+    return {columns[spec.label]: spec for spec in config.inference.findings if spec.label in columns}

@@ -55,7 +55,7 @@ def shares_words_and_pages(teacher: CheckpointTeacher, tokenizer: Path, spec: Pr
     ours, theirs = (json.loads(path.read_text("utf-8")) for path in (tokenizer, teacher.tokenizer(folder)))
     if ours != theirs:
         return False
-    return PreprocessSpec.from_dict(teacher.checkpoint.config.runtime["preprocess"]) == spec
+    return teacher.checkpoint.config.inference.preprocess == spec
 
 
 def _packer(ours: Packer, seen: Features, run: DecoderRun) -> Packer:

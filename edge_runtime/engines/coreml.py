@@ -43,7 +43,7 @@ class CoreMLEngine:
     """
 
     def __init__(self, bundle: Bundle, load: Callable[[Path], Package]) -> None:
-        self._width = bundle.manifest.model.hidden_size
+        self._width = bundle.manifest.inference.model.hidden_size
         self._vision = load(bundle.path("vision"))
         self._embed = load(bundle.path("embed"))
         self._decoder = [

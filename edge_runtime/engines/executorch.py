@@ -35,7 +35,7 @@ class ExecutorchEngine:
             raise UserError(f"threads must be 1 or more, not {threads}")
         runtime = _runtime()
         self._path = bundle.path("program")
-        self._model = bundle.manifest.model
+        self._model = bundle.manifest.inference.model
         backend = _backend(bundle)
         if not runtime._is_available(backend):
             raise CannotRunHere(f"{self._path}: its delegate {backend} cannot run on this machine; use the device's")

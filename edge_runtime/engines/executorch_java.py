@@ -19,7 +19,7 @@ class JavaExecutorchEngine(ExecutorchEngine):
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be 1 or more, not {threads}")
-        self._path, self._model = bundle.path("program"), bundle.manifest.model
+        self._path, self._model = bundle.path("program"), bundle.manifest.inference.model
         module = _java("org.pytorch.executorch.Module")
         paths = [self._path, *(bundle.path(name) for name in decoder_artifacts(bundle.manifest.artifacts))]
         try:

@@ -53,7 +53,7 @@ class OnnxEngine:
         """Image features [T, D] for pixels [N, C, H, W]."""
         session = self._vision or self._load("vision", ["pixels"], ["features"])
         features = np.asarray(session.run(["features"], {"pixels": pixels})[0])
-        width = self._bundle.manifest.model.hidden_size
+        width = self._bundle.manifest.inference.model.hidden_size
         if features.ndim != 3 or features.shape[0] != pixels.shape[0] or features.shape[2] != width:
             raise UserError(
                 f"{self._bundle.path('vision')}: features are {features.shape}, not ({pixels.shape[0]}, T, {width}); "
@@ -76,7 +76,7 @@ class OnnxEngine:
 
     def _open_decoder(self) -> Decoder:
         session = self._open("decoder", self._threads)
-        kind, model = decoder_kind(session), self._bundle.manifest.model
+        kind, model = decoder_kind(session), self._bundle.manifest.inference.model
         names = cache_names(model.layers)
         self._check(
             "decoder",

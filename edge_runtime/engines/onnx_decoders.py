@@ -14,7 +14,7 @@ import onnxruntime as ort
 from edge_runtime.engines import Cache
 from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import ModelSpec
+from edge_runtime.inference import ModelSpec
 
 # Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
 CHUNK = 512

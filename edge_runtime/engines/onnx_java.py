@@ -98,7 +98,7 @@ class JavaEngine:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be 1 or more, not {threads}")
         threads = threads or usable_cores()
-        self._model = bundle.manifest.model
+        self._model = bundle.manifest.inference.model
         self._embed = _Graph(bundle, "embed", 1)
         self._decoder = _Graph(bundle, "decoder", threads)
         self._vision = _Graph(bundle, "vision", threads)

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.engines import Engine
 from edge_runtime.session import Session
-from edge_runtime.tokenizer import Tokenizer
 
 ROUNDS = 1000
 
@@ -45,12 +43,11 @@ class Agreement:
     labels: int
 
 
-def read_pages(bundle: Bundle, engine: Engine, pages: Sequence[Path]) -> list[Reading]:
-    """One Reading a page, in order; `engine` need not be the bundle's own."""
-    session = Session(bundle, engine, Tokenizer(bundle.path("tokenizer")))
+def read_pages(session: Session, pages: Sequence[Path]) -> list[Reading]:
+    """One Reading a page, in order."""
     readings = []
     for page in pages:
-        reply = session.look(page).ask(temperature=0, findings=True, anyway=True, free=True).finish()
+        reply = session.look(page).ask(temperature=0, findings=True, allow_non_ecg=True, unconstrained=True).finish()
         readings.append(Reading(tuple(reply.token_ids), np.array([f.probability for f in reply.findings], np.float64)))
     return readings
 

@@ -24,7 +24,6 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
 from export.certificate.near_ties import NearTie, near_ties
-from export.manifest import as_the_checkpoint_says
 from pulse.model.engine import TorchEngine
 
 CERTIFICATE = "certificate.json"
@@ -173,8 +172,9 @@ def certify(
     if not pages:
         raise UserError("there are no golden pages to certify with; reinstall pulse-edge")
     tokenizer = Tokenizer(bundle.path("tokenizer"))
-    ours = Session(bundle, engine, tokenizer)
-    theirs = Session(as_the_checkpoint_says(bundle, reference.config), reference, tokenizer)
+    ours = Session(engine, bundle.manifest.inference, tokenizer)
+    # A manifest that is wrong about preprocessing, prompt or questions shows so.
+    theirs = Session(reference, reference.config.inference, tokenizer)
     found = (_run(check, ours, theirs, pages, limits.near_tie) for check in checks(limits))
     return Certificate(tuple(found), digests(pages), tuple(warnings))
 
@@ -263,7 +263,7 @@ def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path], ne
 def _answer_tokens(want: np.ndarray, theirs: Session) -> list[int]:
     """The reference's answer as the model gave it: with its end token, if it came to an end."""
     ids = want.tolist()[:-1]
-    return ids if len(ids) == stages.GREEDY_TOKENS else [*ids, theirs.manifest.model.eos_token_ids[0]]
+    return ids if len(ids) == stages.GREEDY_TOKENS else [*ids, theirs.inference.model.eos_token_ids[0]]
 
 
 def _absolute(got: np.ndarray, want: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from edge_runtime import image
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
+from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.preprocess import canvas, draft_size
 from edge_runtime.preprocess import pixels as to_pixels
 from edge_runtime.session import Session
@@ -26,13 +27,13 @@ GREEDY_TOKENS = 32
 
 def pixels(session: Session, page: Path) -> np.ndarray:
     """float32 [N, C, H, W]."""
-    spec = session.manifest.preprocess
+    spec = session.inference.preprocess
     return to_pixels(image.load(page, draft=draft_size(spec)), spec)
 
 
 def pixels_by_definition(session: Session, page: Path) -> np.ndarray:
     """(value / 255 - mean) / std in float64, written out; the runtime does it with a table."""
-    spec = session.manifest.preprocess
+    spec = session.inference.preprocess
     values = canvas(image.load(page, draft=draft_size(spec)), spec).astype(np.float64) / 255
     return ((values - np.array(spec.mean)) / np.array(spec.std)).transpose(0, 3, 1, 2)
 
@@ -42,25 +43,24 @@ def features(session: Session, page: Path) -> np.ndarray:
     return session.engine.vision(pixels(session, page))
 
 
-def after_prompt(session: Session, page: Path) -> tuple[np.ndarray, Cache]:
+def after_prompt(session: Session, page: Picture) -> tuple[np.ndarray, Cache]:
     """Logits [V] and cache after the whole first turn, read in two steps as the runtime does: up to the image, then the
     question."""
-    engine, prompt, spec = session.engine, session.prompt, session.manifest.preprocess
-    picture = image.load(page, draft=draft_size(spec))
-    before, seen = prompt.before_image(), session.image_tokens(to_pixels(picture, spec), picture.size)
-    embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    _, cache = engine.decode(embeds, engine.empty_cache())
-    return engine.decode(engine.embed(prompt.after_image(session.manifest.default_question)), cache)
+    engine, inference, prompt = session.engine, session.inference, session.prompt
+    _, cache = engine.decode(page_prefix(page, engine, inference, prompt).embeds, engine.empty_cache())
+    return engine.decode(engine.embed(prompt.after_image(inference.default_question)), cache)
 
 
-def first_logits(session: Session, page: Path) -> np.ndarray:
+def first_logits(session: Session, page: Picture) -> np.ndarray:
     """float32 [V]."""
     return after_prompt(session, page)[0]
 
 
 def greedy_tokens(session: Session, page: Path) -> np.ndarray:
     """The ids of the answer to the default question, at most GREEDY_TOKENS, and -1: the end counts too."""
-    reply = session.look(page).ask(temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, anyway=True, free=True)
+    reply = session.look(page).ask(
+        temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, allow_non_ecg=True, unconstrained=True
+    )
     return np.array([*reply.finish().token_ids, -1])
 
 
@@ -98,7 +98,8 @@ class SeesOnce:
 def results(bundle: Bundle, pages: Sequence[Path], engine: Engine | None = None) -> dict[str, np.ndarray]:
     """Every stage of every page, by `key`, with the bundle's own runtime or another engine. Raises UserError as the
     runtime does."""
-    session = Session(bundle, SeesOnce(engine or open_engine(bundle)), Tokenizer(bundle.path("tokenizer")))
+    eyes = SeesOnce(engine or open_engine(bundle))
+    session = Session(eyes, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
     return {key(stage, page): compute(session, page) for page in pages for stage, compute in STAGES.items()}
 
 

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge_runtime import image
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Engine
 from edge_runtime.findings import sigmoid
-from edge_runtime.preprocess import draft_size
+from edge_runtime.prefix import page_prefix
 from edge_runtime.sampling import log_softmax
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
@@ -29,7 +28,6 @@ from export.certificate.layerwise import Eyes, sweep
 from export.certificate.near_ties import NearTie
 from export.certificate.stages import GREEDY_TOKENS, SeesOnce, key
 from export.graph.parts import widen
-from export.manifest import as_the_checkpoint_says
 from pulse.files.memory import give_back
 from pulse.model.config import Config
 from pulse.model.llava import Llava
@@ -51,7 +49,8 @@ def certify_streamed(
     got = stages.results(bundle, pages, open_engine())
     give_back()
     model, config = open_model()
-    want, ties = _expected(as_the_checkpoint_says(bundle, config), model, pages, got)
+    session = Session(SeesOnce(Eyes(model)), config.inference, Tokenizer(bundle.path("tokenizer")))
+    want, ties = _expected(session, model, pages, got)
 
     def of(side: dict[str, np.ndarray], stage: str) -> Callable[[Path], np.ndarray]:
         return lambda page: side[key(stage, page)]
@@ -98,25 +97,21 @@ class Script:
 
 
 def _expected(
-    meant: Bundle, model: Llava, pages: Sequence[Path], got: dict[str, np.ndarray]
+    session: Session, model: Llava, pages: Sequence[Path], got: dict[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[Path, list[NearTie]]]:
     """The model's results by `key`, and by page where it would have chosen another token than the bundle."""
-    session = Session(meant, SeesOnce(Eyes(model)), Tokenizer(meant.path("tokenizer")))
-    manifest, engine = meant.manifest, session.engine
-    ends = manifest.model.eos_token_ids
-    asked = [*manifest.findings, *([] if manifest.is_ecg is None else [manifest.is_ecg])]
+    inference, engine = session.inference, session.engine
+    ends = inference.model.eos_token_ids
+    asked = [*inference.findings, *([] if inference.is_ecg is None else [inference.is_ecg])]
     want, ties = {}, {}
     scripts, embeds, answers, spoken, scored = [], [], [], [], []
     for page in pages:
         want[key("pixels", page)] = stages.pixels_by_definition(session, page)
         want[key("vision_features", page)] = stages.features(session, page)
-        size = image.load(page, draft=draft_size(manifest.preprocess)).size
-        seen = session.image_tokens(stages.pixels(session, page), size)
-        before = session.prompt.before_image()
-        script = Script(np.concatenate([engine.embed(before), seen]) if before else seen)
+        script = Script(page_prefix(page, engine, inference, session.prompt).embeds)
         ids = got[key("greedy_tokens", page)].tolist()[:-1]
         answer = ids if len(ids) == GREEDY_TOKENS else [*ids, ends[0]]
-        spoken.append(script.add(session.prompt.after_image(manifest.default_question), answer))
+        spoken.append(script.add(session.prompt.after_image(inference.default_question), answer))
         words = [session.scorer.words(len(script.embeds), finding) for finding in asked]
         scored.append([(script.add(ids, yes), yes, script.add(ids, no), no) for ids, yes, no in words])
         scripts.append(script)

@@ -16,9 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge_runtime import image
-from edge_runtime.manifest import PromptSpec
-from edge_runtime.preprocess import PreprocessSpec, arranged, draft_size, pixels
+from edge_runtime.prefix import page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.certify import Limits
@@ -43,7 +41,7 @@ def allowed(limits: Limits) -> Limits:
 def kv_scales(model: Llava, config: Config, tokenizer: Tokenizer, pages: Sequence[Path]) -> list[Tensor]:
     """float32 [1, KV, 1, head_dim] for keys and values of each layer, alternating, so that the pages' fit -127 to 127.
 
-    Every page is read with the default question, as `config.runtime` says. Uses `model` up, layer by layer.
+    Every page is read with the default question, as `config.inference` says. Uses `model` up, layer by layer.
     """
     eyes = Eyes(model)
     prompts = [torch.from_numpy(_prompt(eyes, config, tokenizer, page)) for page in pages]
@@ -70,12 +68,6 @@ def _size(tensor: Tensor, turned: bool) -> Tensor:
 
 def _prompt(eyes: Eyes, config: Config, tokenizer: Tokenizer, page: Path) -> np.ndarray:
     """Embeddings [S, D] of the whole first turn."""
-    runtime, text = config.runtime, config.text
-    spec = PreprocessSpec.from_dict(runtime["preprocess"])
-    prompt = Prompt(PromptSpec(**runtime["prompt"]), tokenizer, runtime["bos_token_id"], runtime["eos_token_ids"][0])
-    picture = image.load(page, draft=draft_size(spec))
-    tiles = pixels(picture, spec)
-    tokens = arranged(eyes.vision(tiles), len(tiles), picture.size, spec, lambda: eyes.embed([text.vocab_size])[0])
-    after = prompt.after_image(runtime["default_question"])
-    before = prompt.before_image()
-    return np.concatenate([*([eyes.embed(before)] if before else []), tokens, eyes.embed(after)])
+    prompt = Prompt.of(config.inference, tokenizer)
+    after = prompt.after_image(config.inference.default_question)
+    return np.concatenate([page_prefix(page, eyes, config.inference, prompt).embeds, eyes.embed(after)])

@@ -1,7 +1,8 @@
 """LLaVA checkpoints as others publish them: their config.json and tensor names in our terms.
 
 Three layouts: "llava_llama", the original LLaVA code's (PULSE-7B is published so), and transformers' "llava" and
-"llava_next". What only those codes know (how the page is cut, what surrounds a question) becomes the runtime section.
+"llava_next". What only those codes know (how the page is cut, what surrounds a question) becomes the section
+"inference".
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import UserError
+from edge_runtime.inference import Inference
 from pulse.instruct.questions import NOTICE, REPORT, finding_specs
-from pulse.model.config import ClipVision, Config, Decoder
+from pulse.model.config import ClipVision, Config, Decoder, parse_inference
 
 ORIGINAL, LLAVA, LLAVA_NEXT = KINDS = ("llava_llama", "llava", "llava_next")
 # llava_v1 of PULSE's conversation.py: "human" where Vicuna's own says "user"; a later turn follows </s> with no space.
@@ -94,8 +96,8 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     else:
         raise UserError(f"{path}: its vision tower {name!r} is not here; put that folder beside the checkpoint")
     pinpoints = [(width, height) for width, height in data["image_grid_pinpoints"]]
-    runtime = _runtime(vision, pinpoints, merge, data, _generation(folder))
-    config = Config(vision, _llama(data, merge == "spatial_unpad"), runtime, folder.name)
+    text = _llama(data, merge == "spatial_unpad")
+    config = Config(vision, text, _inference(path, vision, text, pinpoints, merge, data), folder.name)
     # The original reads the tower from its own folder unless it was trained along.
     return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
@@ -110,11 +112,10 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     vision = _clip(data.get("vision_config", {}), data.get("vision_feature_layer", -2))
     # transformers reads the pairs as (height, width), whatever their author meant.
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
-    runtime = _runtime(
-        vision, pinpoints, "spatial_unpad" if following else "flat", {**text, **data}, _generation(folder)
-    )
+    decoder, merge = _llama(text, following), "spatial_unpad" if following else "flat"
+    inference = _inference(path, vision, decoder, pinpoints, merge, {**text, **data})
     kept = {key: data[key] for key in ("quantization_config",) if key in data}
-    return Published(Config(vision, _llama(text, following), runtime, folder.name, kept), data)
+    return Published(Config(vision, decoder, inference, folder.name, kept), data)
 
 
 def _only(path: Path, data: Mapping[str, Any], key: str, value: str) -> None:
@@ -167,12 +168,18 @@ def _generation(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _runtime(
-    vision: ClipVision, pinpoints: list[tuple[int, int]], merge: str, data: Mapping[str, Any], said: Mapping[str, Any]
-) -> dict[str, Any]:
-    end = said.get("eos_token_id", data.get("eos_token_id", 2))
+def _inference(
+    path: Path,
+    vision: ClipVision,
+    text: Decoder,
+    pinpoints: list[tuple[int, int]],
+    merge: str,
+    data: Mapping[str, Any],
+) -> Inference:
+    generation = _generation(path.parent)
+    end = generation.get("eos_token_id", data.get("eos_token_id", 2))
     tiled = {"mode": "anyres", "pinpoints": [list(pair) for pair in pinpoints], "merge": merge}
-    return {
+    section = {
         "preprocess": {
             **(tiled if pinpoints else {"mode": "crop"}),
             "width": vision.width,
@@ -190,6 +197,7 @@ def _runtime(
         "findings": finding_specs(),
         "is_ecg": None,  # it was never taught to tell
         "notice": NOTICE,
-        "bos_token_id": said.get("bos_token_id", data.get("bos_token_id", 1)),
+        "bos_token_id": generation.get("bos_token_id", data.get("bos_token_id", 1)),
         "eos_token_ids": end if isinstance(end, list) else [end],
     }
+    return parse_inference(section, text, str(path))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import UserError
+from edge_runtime.fields import Fields
+from edge_runtime.inference import Inference, ModelSpec, special_tokens
 
 
 @dataclass(frozen=True)
@@ -104,17 +106,41 @@ class Decoder:
     max_position_embeddings: int = 4096
     extra_embeddings: int = 0
 
+    def spec(self, bos_token_id: int | None, eos_token_ids: tuple[int, ...]) -> ModelSpec:
+        """What a session needs to know of the decoder."""
+        return ModelSpec(
+            vocab_size=self.vocab_size,
+            hidden_size=self.hidden_size,
+            layers=self.num_hidden_layers,
+            kv_heads=self.num_key_value_heads,
+            head_dim=self.head_dim,
+            context_length=self.max_position_embeddings,
+            bos_token_id=bos_token_id,
+            eos_token_ids=eos_token_ids,
+        )
+
 
 @dataclass(frozen=True)
 class Config:
-    """A whole model. `runtime` is what the device needs besides weights (preprocess, prompt, findings ...): it becomes
-    the bundle's manifest. `extra` keeps the fields of config.json that are not ours, such as quantization_config."""
+    """A whole model, and how it is used. `extra` keeps the fields of config.json that are not ours, such as
+    quantization_config. Raises ValueError when `inference` is about a decoder of other sizes."""
 
     vision: GridVision | ClipVision
     text: Decoder
-    runtime: dict[str, Any] = field(default_factory=dict)
+    inference: Inference
     name: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        model = self.inference.model
+        if model != self.text.spec(model.bos_token_id, model.eos_token_ids):
+            raise ValueError(f"inference is about a decoder of other sizes: {model} and {self.text}")
+
+    def resized(self, vision: GridVision | ClipVision, text: Decoder) -> Config:
+        """A model of other sizes that is used in the same way."""
+        model = self.inference.model
+        spec = text.spec(model.bos_token_id, model.eos_token_ids)
+        return replace(self, vision=vision, text=text, inference=replace(self.inference, model=spec))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -122,12 +148,17 @@ class Config:
             "name": self.name,
             "vision_config": asdict(self.vision),
             "text_config": asdict(self.text),
-            "runtime": self.runtime,
+            INFERENCE: {
+                **self.inference.to_dict(),
+                "bos_token_id": self.inference.model.bos_token_id,
+                "eos_token_ids": list(self.inference.model.eos_token_ids),
+            },
             **self.extra,
         }
 
 
 MODEL_TYPE = "pulse_llava"
+INFERENCE, _INFERENCE_0_1 = "inference", "runtime"  # the section's name, and what version 0.1 wrote
 _VISION = {"conv": ConvVision, "efficientnet-lite0": EfficientVision, "clip": ClipVision}
 
 
@@ -138,12 +169,21 @@ def parse_config(data: dict[str, Any], path: Path) -> Config:
         vision = dict(data.pop("vision_config"))
         vision_class = _VISION[vision["kind"]]
         vision = {k: tuple(v) if isinstance(v, list) else v for k, v in vision.items()}
+        text = Decoder(**data.pop("text_config"))
+        section = _INFERENCE_0_1 if _INFERENCE_0_1 in data else INFERENCE
         return Config(
             vision=vision_class(**vision),
-            text=Decoder(**data.pop("text_config")),
-            runtime=data.pop("runtime", {}),
+            text=text,
+            inference=parse_inference(data.pop(section, None), text, f"{path}: {section}"),
             name=data.pop("name", ""),
             extra=data,
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} lacks or misnames a field ({error}); it may come from another version") from None
+
+
+def parse_inference(section: object, text: Decoder, where: str) -> Inference:
+    """The section "inference" of a model with this decoder. where: how messages name the section. Raises UserError
+    naming the first wrong field."""
+    fields = Fields(section, where, "correct it, or make the checkpoint again")
+    return Inference.from_fields(fields, text.spec(*special_tokens(fields, text.vocab_size)))

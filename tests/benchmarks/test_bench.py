@@ -40,9 +40,9 @@ def test_accuracy_asks_every_labelled_record_of_the_fold(
     gold = {row["ecg_id"]: tuple(row["gold"]) for row in result["answers"]}
     assert ptbxl_super.score(result["answers"], gold)["macro"] == result["figures"]["macro"]
 
-    assert main([*argv, "--workers", "1", "--photo", "3", "--layout", "6x2", "--limit", "2", "--free"]) == 0
+    assert main([*argv, "--workers", "1", "--photo", "3", "--layout", "6x2", "--limit", "2", "--unconstrained"]) == 0
     other = json.loads(out.read_text())
-    assert (result["free"], other["free"]) == (False, True)
+    assert (result["unconstrained"], other["unconstrained"]) == (False, True)
     assert [row["ecg_id"] for row in other["answers"]] == [10, 281]
     assert other["answers"][0]["probabilities"] != result["answers"][0]["probabilities"]  # another page was seen
 

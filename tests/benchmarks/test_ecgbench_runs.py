@@ -117,7 +117,7 @@ def test_choices(bundle: Path, ecgbench: Path, tmp_path: Path, task: str) -> Non
     assert held["figures"].get("drawn_at_random", 0) == 0
     assert 0 <= held["figures"]["confidence"]["calibration_error"] <= 1
     if task == "mmmu-ecg":
-        free = run(bundle, task, ecgbench, tmp_path / "y.json", "--limit", "3", "--free")
+        free = run(bundle, task, ecgbench, tmp_path / "y.json", "--limit", "3", "--unconstrained")
         assert [row["likelihood"] for row in free["answers"]] == [None] * 3
         assert "confidence" not in free["figures"]
         assert [row["answers"] for row in free["answers"]] != [row["answers"] for row in held["answers"]]
@@ -170,7 +170,8 @@ def test_arena_is_one_conversation(bundle: Path, ecgbench: Path, tmp_path: Path)
 
 def test_reports_of_ptbxl(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held, free = (
-        run(bundle, "ptbxl-report", PTBXL, tmp_path / "x.json", "--fold", "9", *more) for more in ([], ["--free"])
+        run(bundle, "ptbxl-report", PTBXL, tmp_path / "x.json", "--fold", "9", *more)
+        for more in ([], ["--unconstrained"])
     )
     assert held["figures"]["records"] == 5
     for a, b in zip(held["answers"], free["answers"], strict=True):

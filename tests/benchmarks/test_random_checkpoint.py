@@ -12,8 +12,7 @@ import torch
 
 from benchmarks.verbs.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
 from edge_runtime.tokenizer import Tokenizer
-from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.model.config import Config
+from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.model.llava import Llava
 from quantize.load import load_model
 from tests.golden import GOLDEN
@@ -49,7 +48,7 @@ def test_a_seed_gives_the_same_weights_again() -> None:
 
 def test_the_default_shape_is_that_of_pulse_7b() -> None:
     with torch.device("meta"):
-        model = Llava(Config(*SHAPES["7b"]))
+        model = Llava(Checkpoint.open(NANO).config.resized(*SHAPES["7b"]))
     billions = sum(p.numel() for p in model.parameters()) / 1e9
     assert billions == pytest.approx(7.05, abs=0.02)  # 14.1 GB of bfloat16, as it is published
 

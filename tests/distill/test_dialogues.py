@@ -14,7 +14,7 @@ from distill.recipe import Recipe
 from distill.speaker import Speaker
 from distill.students.nano import STUDENT as NANO
 from distill.tokens import facts_of, train_tokenizer
-from edge_runtime.manifest import PromptSpec
+from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.instruct.questions import Turn, training_turns

@@ -30,7 +30,7 @@ from distill.teaching import kept_probabilities, mean_probabilities
 from distill.token_logits import TokenLogits, divergence, top_logits
 from distill.training_set import TrainingSet
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import PromptSpec
+from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer

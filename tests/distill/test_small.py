@@ -39,7 +39,7 @@ def test_the_recipe_ends_in_a_bundle_that_answers(
     assert out == tmp_path / "run" / "pulse-small"
     config = Checkpoint.open(out).config
     assert config.name == "pulse-small"
-    assert config.runtime["eos_token_ids"] == [2]
+    assert config.inference.model.eos_token_ids == (2,)
     card = (out / "README.md").read_text()
     assert card.startswith("# pulse-small\n")
     assert "SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)" in card

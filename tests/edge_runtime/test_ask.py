@@ -72,7 +72,7 @@ def test_picture_that_is_no_ecg(variant, page_file, capsys):
     data = json.loads(capsys.readouterr().out)
     assert data["text"].startswith("This picture does not look like an ECG page")
     assert (data["findings"], data["token_ids"]) == ([], [])
-    assert main([folder, str(page_file), "--json", "--anyway"]) == 0
+    assert main([folder, str(page_file), "--json", "--allow-non-ecg"]) == 0
     out, err = capsys.readouterr()
     assert len(json.loads(out)["findings"]) == 2
     assert "does not look like an ECG page" in err
@@ -174,7 +174,7 @@ def test_text_is_streamed_piece_by_piece(tiny, page_file, monkeypatch):
             self.flushed += 1
 
     monkeypatch.setattr(sys, "stdout", Screen())
-    assert main([str(tiny.folder), str(page_file), "--no-findings", "--free"]) == 0
+    assert main([str(tiny.folder), str(page_file), "--no-findings", "--unconstrained"]) == 0
     assert sys.stdout.flushed > 2
 
 

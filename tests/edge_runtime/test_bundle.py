@@ -35,8 +35,8 @@ def refused(folder, match):
 def test_loads_what_was_written(tiny):
     bundle = Bundle.load(tiny.folder)
     assert bundle.manifest.name == "tiny"
-    assert bundle.manifest.model.eos_token_ids == (1,)
-    assert bundle.manifest.preprocess.mean == (0.5,)
+    assert bundle.manifest.inference.model.eos_token_ids == (1,)
+    assert bundle.manifest.inference.preprocess.mean == (0.5,)
     assert bundle.path("vision") == tiny.folder / "vision.onnx"
     assert bundle.size("vision") == (tiny.folder / "vision.onnx").stat().st_size
     with pytest.raises(UserError, match="no sound artifact"):

@@ -58,7 +58,7 @@ def test_exactly_the_listed_answers_can_be_said(tiny, session, separator):
     # "a" is a prefix of "ab": both must remain possible
     options = ("a", "ab", "cd")
     listed = Choices(options, separator)
-    found = every_answer(lambda: Constraint(listed, session.tokenizer, [1]), session.manifest.model.vocab_size)
+    found = every_answer(lambda: Constraint(listed, session.tokenizer, [1]), session.inference.model.vocab_size)
     sets = [s for n in (1, 2, 3) for s in itertools.combinations(options, n)] if separator else [(o,) for o in options]
     assert sorted(session.tokenizer.decode(ids).strip() for ids in found) == sorted(separator.join(s) for s in sets)
     assert sum(found.values()) == pytest.approx(1)
@@ -71,13 +71,13 @@ def test_a_real_bundle_answers_with_an_option(session, page, temperature):
     assert answer.text in ("ab", "cd", "none")
     assert answer.finish_reason == "stop"
     assert 0 < answer.likelihood <= 1
-    free = session.look(page).ask(SHORT, temperature=0, free=True).finish()
+    free = session.look(page).ask(SHORT, temperature=0, unconstrained=True).finish()
     assert free.likelihood is None
     assert free.text not in ("ab", "cd", "none"), "the twin would not have said so by itself"
 
 
 def test_mask_lets_the_sampler_draw_options_only(session):
-    logits = np.zeros(session.manifest.model.vocab_size, np.float32)
+    logits = np.zeros(session.inference.model.vocab_size, np.float32)
     first = {session.tokenizer.encode(text)[0] for text in ("ab", "cd")}
     constraint = Constraint(Choices(("ab", "cd")), session.tokenizer, [1])
     sampler = Sampler(temperature=1, seed=0)
@@ -86,7 +86,7 @@ def test_mask_lets_the_sampler_draw_options_only(session):
 
 def test_the_command_is_free_on_request(tiny, page_file, capsys):
     texts = []
-    for extra in ([], ["--free"]):
+    for extra in ([], ["--unconstrained"]):
         assert main([str(tiny.folder), str(page_file), SHORT, "--no-findings", "--json", *extra]) == 0
         texts.append(capsys.readouterr().out)
     assert '"likelihood": null' not in texts[0]

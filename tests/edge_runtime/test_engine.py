@@ -21,12 +21,14 @@ def engine(tiny):
 
 def test_vision_equals_the_twin(tiny, engine, page):
     bundle = Bundle.load(tiny.folder)
-    got = engine.vision(pixels(page, bundle.manifest.preprocess))
+    got = engine.vision(pixels(page, bundle.manifest.inference.preprocess))
     np.testing.assert_allclose(got, tiny.twin.features(page), atol=1e-5)
 
 
 def test_tiles_are_laid_end_to_end(tiny, engine, page):
-    tiles = np.concatenate([pixels(p, Bundle.load(tiny.folder).manifest.preprocess) for p in (page, 255 - page)])
+    tiles = np.concatenate(
+        [pixels(p, Bundle.load(tiny.folder).manifest.inference.preprocess) for p in (page, 255 - page)]
+    )
     both = np.concatenate([tiny.twin.features(page), tiny.twin.features(255 - page)])
     np.testing.assert_allclose(engine.vision(tiles), both, atol=1e-5)
 
@@ -66,7 +68,7 @@ def test_large_vision_tower_is_let_go_after_each_image(tiny, page, monkeypatch):
     monkeypatch.setattr(engine_module, "_KEEP_VISION", 10)
     engine = open_engine(Bundle.load(tiny.folder), threads=1)
     assert engine._vision is None
-    spec = Bundle.load(tiny.folder).manifest.preprocess
+    spec = Bundle.load(tiny.folder).manifest.inference.preprocess
     np.testing.assert_allclose(engine.vision(pixels(page, spec)), tiny.twin.features(page), atol=1e-5)
     assert engine._vision is None
 
@@ -120,7 +122,7 @@ def test_layer_count_of_the_manifest_must_be_the_graphs(variant):
 def test_vision_features_of_another_width_are_refused(variant, tiny, page):
     bundle = Bundle.load(variant(model={"hidden_size": 8}))
     with pytest.raises(UserError, match=r"vision\.onnx: features are \(1, 6, 16\), not \(1, T, 8\)"):
-        open_engine(bundle).vision(pixels(page, bundle.manifest.preprocess))
+        open_engine(bundle).vision(pixels(page, bundle.manifest.inference.preprocess))
 
 
 def test_hyper_threads_count_once(tmp_path, monkeypatch):

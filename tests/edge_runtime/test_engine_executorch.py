@@ -191,7 +191,7 @@ def test_a_session_answers_as_the_twin_does(tiny, folder, runtime, page):
 
 
 def test_tiles_go_in_one_by_one(tiny, folder, engine, page):
-    spec = Bundle.load(folder).manifest.preprocess
+    spec = Bundle.load(folder).manifest.inference.preprocess
     tiles = np.concatenate([pixels(p, spec) for p in (page, 255 - page)])
     both = np.concatenate([tiny.twin.features(page), tiny.twin.features(255 - page)])
     np.testing.assert_allclose(engine.vision(tiles), both, atol=1e-3)

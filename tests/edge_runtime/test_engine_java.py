@@ -196,7 +196,7 @@ def test_whole_conversation_is_the_same(android, bound, monkeypatch):
         session = Session.open(bound, threads=1)
         assert (type(session.engine).__name__ == "JavaEngine") is on_android
         seen = session.look(page)
-        answers = [seen.ask(q, anyway=True, max_new_tokens=12).finish() for q in (None, "What is the rhythm?")]
+        answers = [seen.ask(q, allow_non_ecg=True, max_new_tokens=12).finish() for q in (None, "What is the rhythm?")]
         talks.append(([a.token_ids for a in answers], [f.probability for f in seen.findings()], seen.is_ecg))
     assert talks[0][0] == talks[1][0]
     np.testing.assert_allclose(talks[0][1], talks[1][1], atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.errors import UserError
 from edge_runtime.findings import FindingScorer
-from edge_runtime.manifest import FindingSpec
+from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Session
 
 
@@ -56,7 +56,7 @@ def test_words_without_tokens_are_refused(variant, page):
 
     scorer = FindingScorer(session.engine, session.prompt, Deaf(), 96)
     with pytest.raises(UserError, match="MI: ' Yes' has no tokens"):
-        scorer.score(session.engine.empty_cache(), session.manifest.findings[0])
+        scorer.score(session.engine.empty_cache(), session.inference.findings[0])
 
 
 def test_logits_that_are_not_numbers_are_refused(session):
@@ -69,4 +69,4 @@ def test_logits_that_are_not_numbers_are_refused(session):
 
     scorer = FindingScorer(Broken(), session.prompt, session.tokenizer, 96)
     with pytest.raises(UserError, match="not numbers"):
-        scorer.score(session.engine.empty_cache(), session.manifest.findings[0])
+        scorer.score(session.engine.empty_cache(), session.inference.findings[0])

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.ask import main
 from edge_runtime.guard import LOW, NOTHING_LEFT, Guard
-from edge_runtime.manifest import FindingSpec
+from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Session
 
 
@@ -83,11 +83,11 @@ def test_a_session_leaves_out_and_goes_on_from_what_it_said(tiny, wordy, page):
     assert len(answer.left_out) == 1
     follow = tiny.twin.embed([*answer.token_ids, 1, *tiny.ids("USER: a ASSISTANT:")])
     expected = tiny.twin.greedy(np.concatenate([tiny.prompt(page, "rhythm?"), follow]), 3)
-    assert seen.ask("a", max_new_tokens=3, free=True).finish().token_ids == expected
+    assert seen.ask("a", max_new_tokens=3, unconstrained=True).finish().token_ids == expected
 
 
 def test_free_says_it_all(tiny, wordy, page):
-    answer = Session.open(wordy, threads=1).look(page).ask("rhythm?", free=True).finish()
+    answer = Session.open(wordy, threads=1).look(page).ask("rhythm?", unconstrained=True).finish()
     assert answer.token_ids == tiny.twin.greedy(tiny.prompt(page, "rhythm?"), 8)
     assert answer.left_out == ()
 

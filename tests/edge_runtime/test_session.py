@@ -140,7 +140,7 @@ def test_not_an_ecg_is_said_instead_of_answered(tiny, variant, page):
     answer = seen.ask("a").finish()
     assert answer.text == f"This picture does not look like an ECG page (is_ecg probability {seen.is_ecg:.2f})."
     assert (answer.token_ids, answer.findings, answer.finish_reason) == ([], [], "not_ecg")
-    anyway = seen.ask("a", anyway=True).finish()
+    anyway = seen.ask("a", allow_non_ecg=True).finish()
     assert anyway.token_ids == tiny.twin.greedy(tiny.prompt(page, "a"), 8)
     assert len(anyway.findings) == 2
 

@@ -6,7 +6,7 @@ import pytest
 import tokenizers
 
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import PromptSpec
+from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import IMAGE_TOKEN, Prompt
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
 

@@ -1,4 +1,4 @@
-"""A checkpoint of a few thousand random weights, complete with tokenizer and runtime section, and a page to look at."""
+"""A checkpoint of a few thousand random weights, complete with tokenizer, and a page to look at."""
 
 from __future__ import annotations
 
@@ -17,50 +17,22 @@ from export.build import build_bundle
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llava import Llava
-
-RUNTIME = {
-    "preprocess": {
-        "mode": "fit",
-        "width": 96,
-        "height": 64,
-        "channels": "grey",
-        "resample": "bilinear",
-        "fill": 255,
-        "mean": [0.5],
-        "std": [0.25],
-    },
-    "prompt": {
-        "system": "",
-        "first_turn": "USER: <image>\n{question} ASSISTANT:",
-        "next_turn": "USER: {question} ASSISTANT:",
-        "add_bos": True,
-    },
-    "generation": {"max_new_tokens": 8, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
-    "default_question": "Report?",
-    "findings": [{"label": "NORM", "name": "normal ECG", "question": "Normal?", "yes": " Yes", "no": " No"}],
-    "is_ecg": {"question": "ECG?", "yes": " Yes", "no": " No", "threshold": 0.0},
-    "notice": "For research; not a medical device.",
-    "bos_token_id": 0,
-    "eos_token_ids": [1],
-}
+from tests.inference import inference_of
 
 
 def config() -> Config:
-    return Config(
-        vision=ConvVision(height=64, width=96, channels=(8, 16, 32), blocks=(0, 1, 1), pool=2),
-        text=Decoder(
-            vocab_size=300,
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=16,
-            max_position_embeddings=256,
-        ),
-        runtime=RUNTIME,
-        name="tiny",
+    text = Decoder(
+        vocab_size=300,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
     )
+    vision = ConvVision(height=64, width=96, channels=(8, 16, 32), blocks=(0, 1, 1), pool=2)
+    return Config(vision, text, inference_of(text), name="tiny")
 
 
 def relative(got: np.ndarray, want: np.ndarray) -> float:

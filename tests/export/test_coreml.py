@@ -234,12 +234,12 @@ def test_session_on_a_bundle_asks_again_from_one_image(bundle: Path, reference: 
     loaded = Bundle.load(bundle)
     probabilities = []
     for engine in (certifying_engine(loaded), reference):
-        page = Session(loaded, engine, Tokenizer(loaded.path("tokenizer"))).look(pages[0])
+        page = Session(engine, loaded.manifest.inference, Tokenizer(loaded.path("tokenizer"))).look(pages[0])
         before = page.findings()[0].probability
-        first = page.ask("Report?", max_new_tokens=3, findings=False, anyway=True).finish()
+        first = page.ask("Report?", max_new_tokens=3, findings=False, allow_non_ecg=True).finish()
         page._findings.clear()
         assert page.findings()[0].probability == pytest.approx(before, rel=1e-3)
-        second = page.ask("Sure?", max_new_tokens=3, findings=False, anyway=True).finish()
+        second = page.ask("Sure?", max_new_tokens=3, findings=False, allow_non_ecg=True).finish()
         probabilities.append([before, *first.token_ids, *second.token_ids])
     assert probabilities[0][1:] == probabilities[1][1:]
     assert probabilities[0][0] == pytest.approx(probabilities[1][0], abs=5e-3)

@@ -15,6 +15,7 @@ from pulse.model.config import ClipVision, Config, Decoder
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
 from quantize.load import quantize_model
+from tests.inference import inference_of
 
 from .conftest import relative
 
@@ -30,7 +31,7 @@ def chunked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
         height=28, width=42, patch_size=14, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
         num_attention_heads=2,
     )  # fmt: skip
-    config = Config(vision=vision, text=text, name="clip")
+    config = Config(vision, text, inference_of(text), name="clip")
     torch.manual_seed(1)
     model = Llava(config).eval().requires_grad_(False)
     for tensor in model.parameters():

@@ -16,6 +16,7 @@ from export.targets.coreml.packages import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import ClipVision, Config, Decoder
 from quantize.load import load_model
+from tests.inference import inference_of
 
 
 class Recorder(nn.Module):
@@ -66,7 +67,7 @@ def test_heads_and_attention_of_the_decoder_pass_the_lint(checkpoint: Checkpoint
 )
 def test_lint_warns_of_states_that_some_processors_cannot_hold(head_dim: int, context: int, found: list[str]) -> None:
     text = Decoder(head_dim=head_dim, max_position_embeddings=context)
-    warnings = coreml_lint.warnings(Config(vision=ClipVision(), text=text))
+    warnings = coreml_lint.warnings(Config(ClipVision(), text, inference_of(text)))
     assert len(warnings) == len(found)
     assert all(part in warning for part, warning in zip(found, warnings, strict=True))
 

@@ -73,7 +73,7 @@ def test_a_model_without_findings_is_not_passed_for_them(
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
-    config["runtime"] |= {"findings": [], "is_ecg": None}
+    config["inference"] |= {"findings": [], "is_ecg": None}
     (folder / "config.json").write_text(json.dumps(config))
     certificate, _ = build_bundle(Checkpoint.open(folder), "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "incomplete"
@@ -151,13 +151,13 @@ def test_wrong_use_is_one_line_and_exit_2(
 
 
 @pytest.mark.usefixtures("instant")
-def test_a_checkpoint_without_runtime_section_says_what_is_missing(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_prompt_says_what_is_missing(checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
-    del config["runtime"]["prompt"]
+    del config["inference"]["prompt"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="runtime has no prompt"):
+    with pytest.raises(UserError, match="inference: prompt must be a JSON object but is absent; correct it"):
         build_bundle(Checkpoint.open(folder), "onnx", "float32", tmp_path / "out", [])
     assert not (tmp_path / "out").exists()
 
@@ -189,7 +189,7 @@ def test_a_bundle_of_standard_operators_is_certified_as_exact(
     errors = {stage.stage: stage.error for stage in certificate.stages}
     assert errors["vision_features"] < 1e-5
     assert errors["first_logits"] < 1e-5
-    assert Session.open(folder).look(pages[0]).ask(anyway=True).finish().token_ids
+    assert Session.open(folder).look(pages[0]).ask(allow_non_ecg=True).finish().token_ids
 
 
 def test_weights_that_a_checkpoint_does_not_have(checkpoint: Checkpoint, tmp_path: Path) -> None:

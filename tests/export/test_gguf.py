@@ -164,7 +164,8 @@ def test_a_gguf_bundle_names_the_program_that_runs_it(bundle: tuple[Certificate,
 def test_what_llama_cpp_has_no_place_for(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     golden = Checkpoint.open(GOLDEN / "a" / "checkpoint")
     model, config = load_model(golden, "float32"), golden.config
-    config.runtime["preprocess"]["pool"] = change.get("pool", 1)
+    spec = dataclasses.replace(config.inference.preprocess, pool=change.get("pool", 1))
+    config = dataclasses.replace(config, inference=dataclasses.replace(config.inference, preprocess=spec))
     source = dataclasses.replace(golden, folder=change.get("folder", golden.folder))
     with pytest.raises(UserError, match=said):
         write_graphs(model, config, change.get("weights", "float32"), tmp_path, source)
@@ -189,7 +190,7 @@ def test_llama_cpp_reads_the_picture_and_writes_the_golden_answer(bundle: tuple[
     """Its decoder, given the model's own image tokens; and its tower, but for where the class token stands."""
     pytest.importorskip("llama_cpp", reason="the extra `peers` is not installed: it compiles llama.cpp")
     engine, reference = LlamaEngine(bundle[1]), reference_of(bundle[1], Checkpoint.open(GOLDEN / "a" / "checkpoint"))
-    tiles = pixels(image.load(PAGE), bundle[1].manifest.preprocess)
+    tiles = pixels(image.load(PAGE), bundle[1].manifest.inference.preprocess)
     right = reference.vision(tiles)
     got, last = engine.vision(tiles[:1]), class_token_last(reference, torch.from_numpy(tiles[:1]))
     # Right, or wrong in the one way that ggml-org/llama.cpp issue 25814 describes.

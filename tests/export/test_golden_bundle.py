@@ -33,7 +33,7 @@ def test_a_4_bit_checkpoint_of_it_keeps_what_the_device_needs(tmp_path: Path) ->
     quantize_checkpoint(Checkpoint.open(GOLDEN / "unpad" / "checkpoint"), tmp_path / "small")
     model, config = load_model(Checkpoint.open(tmp_path / "small")), Checkpoint.open(tmp_path / "small").config
     assert config.name == "checkpoint"
-    assert config.runtime["preprocess"]["merge"] == "spatial_unpad"
+    assert config.inference.preprocess.merge == "spatial_unpad"
     assert (tmp_path / "small" / "tokenizer.json").is_file()
     newline = model.language_model.model.embed_tokens.weight[config.text.vocab_size]
     before = load_model(Checkpoint.open(GOLDEN / "unpad" / "checkpoint")).language_model.model.embed_tokens.weight

@@ -16,7 +16,7 @@ from edge_runtime.engines import onnx_decoders, stateful
 from edge_runtime.engines.onnx import session_options
 from edge_runtime.engines.onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import ModelSpec
+from edge_runtime.inference import ModelSpec
 from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
 from export.manifest import manifest_of
 from export.targets.onnx.graphs import write_graphs

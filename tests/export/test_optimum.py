@@ -15,7 +15,7 @@ import onnxruntime as ort
 import pytest
 
 from edge_runtime.engines.onnx_decoders import BoundDecoder
-from edge_runtime.manifest import ModelSpec
+from edge_runtime.inference import ModelSpec
 from export.manifest import manifest_of
 from export.targets.onnx.graphs import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint

@@ -19,7 +19,7 @@ from edge_runtime.anyres import pooled
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
+from edge_runtime.preprocess import pack_image_tokens, pixels
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export import verify_cli
@@ -56,9 +56,11 @@ def test_visual_tokens_are_576_a_tile_over_the_block(name: str, merge: int) -> N
     picture = image.load(GOLDEN / "images" / str(golden["image_file"]))
     for tiles, left in TILES[name].items():
         config = with_options(golden_config(), Options(tiles, merge))
-        spec = PreprocessSpec.from_dict(config.runtime["preprocess"])
+        spec = config.inference.preprocess
         found = len(pixels(picture, spec))
-        tokens = arranged(np.zeros((found * 576, 2), np.float32), found, picture.size, spec, lambda: np.zeros(2))
+        tokens = pack_image_tokens(
+            np.zeros((found * 576, 2), np.float32), found, picture.size, spec, lambda: np.zeros(2)
+        )
         assert (found, len(tokens)) == (left, left * 576 // merge**2)
         if tiles is None and merge == 1:
             assert len(tokens) == int(golden["n_visual_tokens"])
@@ -71,15 +73,15 @@ def test_a_merged_token_is_the_mean_of_its_block() -> None:
 
 
 def test_one_unpadded_tile_is_closed_by_the_newline() -> None:
-    spec = PreprocessSpec.from_dict(with_options(golden_config("unpad"), Options(1)).runtime["preprocess"])
+    spec = with_options(golden_config("unpad"), Options(1)).inference.preprocess
     features = np.arange(576 * 2, dtype=np.float32).reshape(-1, 2)
-    tokens = arranged(features, 1, (400, 300), spec, lambda: np.array([-1.0, -2.0]))
+    tokens = pack_image_tokens(features, 1, (400, 300), spec, lambda: np.array([-1.0, -2.0]))
     assert np.array_equal(tokens, np.concatenate([features, [[-1, -2]]]))
 
 
 def test_the_defaults_change_nothing() -> None:
     config = golden_config()
-    assert with_options(config, Options()).runtime == config.runtime
+    assert with_options(config, Options()).inference == config.inference
     assert Options().as_json() == {}
 
 
@@ -143,9 +145,9 @@ def test_options_that_do_not_fit_are_one_line(
 
 
 def test_a_page_whose_tokens_do_not_divide_is_refused() -> None:
-    spec = PreprocessSpec.from_dict({**golden_config().runtime["preprocess"], "pool": 2})
+    spec = dataclasses.replace(golden_config().inference.preprocess, pool=2)
     with pytest.raises(UserError, match="a tile has 35 tokens"):
-        arranged(np.zeros((70, 2), np.float32), 2, (9, 9), spec, lambda: np.zeros(2))
+        pack_image_tokens(np.zeros((70, 2), np.float32), 2, (9, 9), spec, lambda: np.zeros(2))
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
     certificate, out = build_bundle(Checkpoint.open("pulse-nano"), "executorch", "int4", tmp_path / "nano")
     assert certificate.status == "pass"
     session, page = Session.open(out), example_pages()[0]
-    question = session.manifest.default_question
+    question = session.inference.default_question
     want = session.look(page).ask(question, temperature=0, max_new_tokens=24, findings=False).finish()
-    tiles = pixels(image.load(page), session.manifest.preprocess)
+    tiles = pixels(image.load(page), session.inference.preprocess)
     _, channels, height, width = tiles.shape
     inputs = [
         runner.make_token_input(session.prompt.before_image()),

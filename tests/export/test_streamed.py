@@ -82,7 +82,9 @@ def test_both_ways_measure_the_same(exported: tuple[Path, Bundle, list]) -> None
 
 def test_what_is_wrong_is_found_where_it_is(exported: tuple[Path, Bundle, list]) -> None:
     _, bundle, pages = exported
-    right = stages.greedy_tokens(stages.Session(bundle, certifying_engine(bundle), _tokenizer(bundle)), pages[0])
+    right = stages.greedy_tokens(
+        stages.Session(certifying_engine(bundle), bundle.manifest.inference, _tokenizer(bundle)), pages[0]
+    )
     token = next(t for t in range(5, 200) if t not in right)
     by_status = {s.stage: s.status for s in streamed(exported, Louder(certifying_engine(bundle), token, 1e3)).stages}
     assert by_status["vision_features"] == "pass"
@@ -93,7 +95,7 @@ def test_a_token_that_lost_by_a_hair_is_a_near_tie(exported: tuple[Path, Bundle,
     """The second token of the first page gets just enough to win: an error for exact targets, a tie for others."""
     _, bundle, pages = exported
     engine = certifying_engine(bundle)
-    logits, _ = stages.after_prompt(stages.Session(bundle, engine, _tokenizer(bundle)), pages[0])
+    logits, _ = stages.after_prompt(stages.Session(engine, bundle.manifest.inference, _tokenizer(bundle)), pages[0])
     second, first = np.argsort(logits)[-2:]
     by = float(logits[first] - logits[second]) * 1.01 + 1e-6
     margin = by / float(np.sqrt(np.square(logits).mean()))

@@ -12,8 +12,7 @@ import pytest
 import sentencepiece
 
 from edge_runtime import image
-from edge_runtime.manifest import PromptSpec
-from edge_runtime.preprocess import PreprocessSpec, arranged, canvas, pixels
+from edge_runtime.preprocess import canvas, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint
@@ -42,7 +41,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 def test_every_stage(engine: TorchEngine, tokenizer: Tokenizer, name: str) -> None:
     config = engine.config
     golden = case("unpad" if config.text.extra_embeddings else "a", name)
-    spec = PreprocessSpec.from_dict(config.runtime["preprocess"])
+    spec = config.inference.preprocess
     page = image.load(GOLDEN / "images" / str(golden["image_file"]))
     tiles = pixels(page, spec)
     assert _sha(canvas(page, spec).transpose(0, 3, 1, 2)) == str(golden["tiles_u8_sha256"])
@@ -52,7 +51,7 @@ def test_every_stage(engine: TorchEngine, tokenizer: Tokenizer, name: str) -> No
     assert [1, *tokenizer.encode(before), -200, *tokenizer.encode(after)] == golden["input_ids"].tolist()
 
     newline = lambda: engine.embed([config.text.vocab_size])[0]  # noqa: E731
-    features = arranged(engine.vision(tiles), len(tiles), page.size, spec, newline)
+    features = pack_image_tokens(engine.vision(tiles), len(tiles), page.size, spec, newline)
     assert len(features) == int(golden["n_visual_tokens"])
     start = int(golden["image_start"])
     parts = engine.embed(golden["input_ids"][:start].tolist()), engine.embed(golden["input_ids"][start + 1 :].tolist())
@@ -74,7 +73,7 @@ def test_every_stage(engine: TorchEngine, tokenizer: Tokenizer, name: str) -> No
 
 def test_the_runtime_prompt_gives_the_originals_ids_turn_by_turn(tokenizer: Tokenizer) -> None:
     config = Checkpoint.open(GOLDEN / "a" / "checkpoint").config
-    prompt = Prompt(PromptSpec(**config.runtime["prompt"]), tokenizer, 1, 2)
+    prompt = Prompt.of(config.inference, tokenizer)
     golden = case("a", "page_two")
     asked = str(golden["prompt"])
     first = asked.split("<image>\n")[1].split(" ASSISTANT:")[0]

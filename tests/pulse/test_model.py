@@ -15,6 +15,7 @@ from pulse.model.llava import Llava
 from pulse.model.towers.clip import ClipTower
 from pulse.model.towers.conv import ConvTower, deepen, fold_norms, unfold_norms
 from quantize.load import load_model
+from tests.inference import inference_of
 
 TEXT = Decoder(
     vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=8,
@@ -137,7 +138,7 @@ def test_a_deepened_tower_computes_the_same_and_can_learn_otherwise() -> None:
 
 
 def test_checkpoint_round_trip_and_faults(tmp_path) -> None:
-    model = Llava(Config(VISION, TEXT, runtime={"default_question": "?"}, name="tiny"))
+    model = Llava(Config(VISION, TEXT, inference_of(TEXT), name="tiny"))
     (tmp_path / "tokenizer.json").write_text("{}")
     save_checkpoint(tmp_path / "model", model.config, model.state_dict(), tmp_path / "tokenizer.json")
     again = load_model(Checkpoint.open(tmp_path / "model"))

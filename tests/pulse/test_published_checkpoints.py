@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import PreprocessSpec, arranged, pixels
+from edge_runtime.preprocess import pack_image_tokens, pixels
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from quantize.checkpoint import quantize_checkpoint
@@ -164,12 +164,12 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
 
     model = load_model(Checkpoint.open(tmp_path / "model")).requires_grad_(False)
     engine = TorchEngine(model, model.config)
-    spec = PreprocessSpec.from_dict(model.config.runtime["preprocess"])
+    spec = model.config.inference.preprocess
     page = Image.effect_noise((190, 75), 90).convert("RGB")
     seen = process(page, return_tensors="pt")
     tiles = pixels(page, spec)
     np.testing.assert_allclose(tiles, seen["pixel_values"].numpy().reshape(tiles.shape), atol=1e-5)
-    features = arranged(engine.vision(tiles), len(tiles), page.size, spec, lambda: engine.embed([120])[0])
+    features = pack_image_tokens(engine.vision(tiles), len(tiles), page.size, spec, lambda: engine.embed([120])[0])
     before, after = [1, 5, 9], [7, 8]
     embeds = np.concatenate([engine.embed(before), features, engine.embed(after)])
     logits, _ = engine.decode(embeds, engine.empty_cache())
@@ -184,6 +184,6 @@ def test_transformers_own_layouts_give_its_logits(kind: str, tmp_path: Path) -> 
     )  # in the layout that it has, and read as such again
     small, config = load_model(Checkpoint.open(tmp_path / "small")), Checkpoint.open(tmp_path / "small").config
     assert json.loads((tmp_path / "small" / "config.json").read_text())["model_type"] == kind
-    assert config.runtime == model.config.runtime
+    assert config.inference == model.config.inference
     before, after = (m.language_model.model.layers[0].mlp.up_proj for m in (model, small))
     assert 0 < (after.float_weight - before.weight).norm() < 0.2 * before.weight.norm()

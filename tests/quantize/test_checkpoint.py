@@ -21,6 +21,7 @@ from quantize.integers import Scheme, dequantize, quantize
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
 from quantize.shards import ShardWriter
+from tests.inference import inference_of
 
 LAYER = "language_model.model.layers.0"
 Q_PROJ = f"{LAYER}.self_attn.q_proj"
@@ -48,7 +49,9 @@ def source(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> Path:
     folder = tmp_path / "float"
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(Config(ConvVision(), Decoder(), name="tiny").to_json()))
+    (folder / "config.json").write_text(
+        json.dumps(Config(ConvVision(), Decoder(), inference_of(Decoder()), name="tiny").to_json())
+    )
     (folder / "tokenizer.json").write_text("{}")
     return folder
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -87,8 +86,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_gptq_gives_the_integers_of_a_whole_model_in_memory(source: Path, results: dict[str, Path]) -> None:
     """What reaches a layer depends on the layers before it alone, so all of them can be run as they were quantized."""
     model, quantized = load_model(Checkpoint.open(source)), load_model(Checkpoint.open(results["gptq"]), "float32")
-    features = list(page_features(model.vision_tower, model.config, small_pages()))
-    texts = list(dialogues(model, model.config, Tokenizer(results["gptq"] / TOKENIZER), features))
+    features = list(page_features(model.vision_tower, model.config.inference, small_pages()))
+    texts = list(
+        dialogues(model, model.config.inference, Tokenizer(results["gptq"] / TOKENIZER), small_pages(), features)
+    )
     assert len(texts) == 4
     with safe_open(results["gptq"] / "model.safetensors", framework="pt") as file:
         for name, inputs in inputs_of(quantized, texts).items():
@@ -174,7 +175,7 @@ def test_a_limit_is_refused_before_a_page_is_looked_at(
 
 def test_the_plan_of_the_7b_fits_a_small_machine(source: Path) -> None:
     vision, text = SHAPES["7b"]
-    config = replace(Checkpoint.open(source).config, vision=vision, text=text)
+    config = Checkpoint.open(source).config.resized(vision, text)
     for method in methods.METHODS:
         assert 3e9 < methods.plan(config, Precision(), method) <= 6e9
 

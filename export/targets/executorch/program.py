@@ -267,7 +267,7 @@ def _trace_decoder(model: Llava, text: Decoder, layers: range, chosen: Delegate)
 
 def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
     """The runner's constant methods; names from extension/llm/runner/constants.h."""
-    length, runtime = config.text.max_position_embeddings, config.runtime
+    length, model = config.text.max_position_embeddings, config.inference.model
     constants = {
         "get_max_seq_len": min(STEP, length),
         "get_max_context_len": length,
@@ -275,10 +275,10 @@ def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
         "use_kv_cache": True,
         "use_sdpa_with_kv_cache": chosen.decoder is CachedDecoder,
         "enable_dynamic_shape": True,
-        "get_eos_ids": list(runtime.get("eos_token_ids", ())),
+        "get_eos_ids": list(model.eos_token_ids),
     }
-    if runtime.get("bos_token_id") is not None:
-        constants["get_bos_id"] = runtime["bos_token_id"]
+    if model.bos_token_id is not None:
+        constants["get_bos_id"] = model.bos_token_id
     return constants
 
 

@@ -35,8 +35,8 @@ class LlamaEngine:
             from llama_cpp import mtmd_cpp
         except ImportError:
             raise CannotRunHere("certifying it needs llama-cpp-python; pip install pulse-edge[peers]") from None
-        self._peer, self._eyes, self._spec = llama_cpp, mtmd_cpp, bundle.manifest.preprocess
-        self._size = bundle.manifest.model
+        self._peer, self._eyes, self._spec = llama_cpp, mtmd_cpp, bundle.manifest.inference.preprocess
+        self._size = bundle.manifest.inference.model
         threads = usable_cores()
         # Its log goes to stderr unless it is taken; the callback must outlive the library's use of it.
         self._quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)

@@ -32,7 +32,7 @@ def warnings(config: Config) -> list[str]:
         "(ggml-org/llama.cpp issue 25814, mended in its pull request 25844): until then vision_features fails",
         "llama.cpp resizes a whole page with its own filter, so its programs see slightly other pixels",
     ]
-    if config.runtime["preprocess"].get("merge") == "spatial_unpad":
+    if config.inference.preprocess.merge == "spatial_unpad":
         notes.append("llama.cpp lays tiles one after the other, and this model was trained on one grid with line ends")
     return notes
 
@@ -51,8 +51,7 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, sourc
         )
     if weights not in WEIGHTS:
         raise UserError(f"target gguf has no form for {weights} weights; use --weights {', '.join(WEIGHTS)}")
-    preprocess = config.runtime["preprocess"]
-    if preprocess.get("pool", 1) != 1:
+    if config.inference.preprocess.pool != 1:
         raise UserError("target gguf: llama.cpp does not merge image tokens; leave --merge-tokens out")
     if not (source.folder / SENTENCEPIECE).is_file():
         raise UserError(

@@ -31,7 +31,7 @@ _LAYER = {
 
 def write_vision(model: Llava, config: Config, path: Path, half: bool) -> None:
     """Write tower and projector of a model with CLIP to `path`; half: weights of two dimensions in float16."""
-    vision, preprocess = config.vision, config.runtime["preprocess"]
+    vision, preprocess = config.vision, config.inference.preprocess
     assert isinstance(vision, ClipVision)
     writer = GGUFWriter(path, "clip", use_temp_file=True)
     writer.add_name(config.name or "vision")
@@ -51,12 +51,12 @@ def write_vision(model: Llava, config: Config, path: Path, half: bool) -> None:
         writer.add_uint32(f"clip.vision.{key}", value)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", vision.layer_norm_eps)
     writer.add_array("clip.vision.feature_layer", [vision.depth])
-    writer.add_array("clip.vision.image_mean", list(preprocess["mean"]))
-    writer.add_array("clip.vision.image_std", list(preprocess["std"]))
-    pinpoints = [side for pair in preprocess.get("pinpoints", ()) for side in pair]
+    writer.add_array("clip.vision.image_mean", list(preprocess.mean))
+    writer.add_array("clip.vision.image_std", list(preprocess.std))
+    pinpoints = [side for pair in preprocess.pinpoints for side in pair]
     if pinpoints:
         writer.add_array("clip.vision.image_grid_pinpoints", pinpoints)
-        writer.add_string("clip.vision.mm_patch_merge_type", preprocess["merge"])
+        writer.add_string("clip.vision.mm_patch_merge_type", preprocess.merge)
     tower = model.vision_tower.get_submodule("vision_model")
     add_plain(writer, "v.class_embd", tower.get_parameter("embeddings.class_embedding"))
     add_plain(writer, "v.patch_embd.weight", tower.get_parameter("embeddings.patch_embedding.weight"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from gguf import GGUFWriter, TokenType
 
 from edge_runtime.errors import UserError
-from edge_runtime.manifest import IMAGE, QUESTION
+from edge_runtime.inference import IMAGE, QUESTION, PromptSpec
 from pulse.model.config import Config
 
 
@@ -22,7 +22,7 @@ def add_vocabulary(writer: GGUFWriter, config: Config, path: Path) -> None:
         pieces = SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
         raise UserError(f"{path}: not a SentencePiece model ({error}); download it again") from None
-    count, size, runtime = pieces.vocab_size(), config.text.vocab_size, config.runtime
+    count, size, inference = pieces.vocab_size(), config.text.vocab_size, config.inference
     if count > size:
         raise UserError(f"{path}: has {count} tokens but the decoder {size}; give the checkpoint's own tokenizer.model")
     padding = size - count  # rows of the table that no token has
@@ -31,19 +31,21 @@ def add_vocabulary(writer: GGUFWriter, config: Config, path: Path) -> None:
     writer.add_token_scores([pieces.get_score(i) for i in range(count)] + [0.0] * padding)
     writer.add_token_types([_type(pieces, i) for i in range(count)] + [TokenType.UNUSED] * padding)
     writer.add_unk_token_id(pieces.unk_id())
-    writer.add_bos_token_id(runtime["bos_token_id"])
-    writer.add_eos_token_id(runtime["eos_token_ids"][0])
-    writer.add_add_bos_token(bool(runtime["prompt"]["add_bos"]))
+    end = inference.model.eos_token_ids[0]
+    if inference.model.bos_token_id is not None:
+        writer.add_bos_token_id(inference.model.bos_token_id)
+    writer.add_eos_token_id(end)
+    writer.add_add_bos_token(inference.prompt.add_bos)
     writer.add_add_space_prefix(True)
-    writer.add_chat_template(chat_template(runtime["prompt"], pieces.id_to_piece(runtime["eos_token_ids"][0])))
+    writer.add_chat_template(chat_template(inference.prompt, pieces.id_to_piece(end)))
 
 
-def chat_template(prompt: dict[str, str], end: str) -> str:
+def chat_template(prompt: PromptSpec, end: str) -> str:
     """The prompt as a Jinja template. The picture's place is the user's to name: llama.cpp's marker comes in with the
     message, before the question."""
-    before, after = prompt["first_turn"].replace(IMAGE + "\n", "").split(QUESTION)
+    before, after = prompt.first_turn.replace(IMAGE + "\n", "").split(QUESTION)
     return (
-        f"{prompt['system']}{{% for message in messages %}}"
+        f"{prompt.system}{{% for message in messages %}}"
         f"{{% if message['role'] == 'user' %}}{before}{{{{ message['content'] }}}}{after}"
         f"{{% elif message['role'] == 'assistant' %}}{{{{ message['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
     )

@@ -1,0 +1,179 @@
+"""How a model is used, typed: what a session needs to know besides the weights.
+
+A checkpoint's config.json holds it in its section "inference", a bundle's manifest.json at its top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge_runtime.errors import UserError, shorten
+from edge_runtime.fields import Fields
+from edge_runtime.preprocess import PreprocessSpec
+from edge_runtime.sampling import Sampler
+
+IMAGE = "<image>"
+QUESTION = "{question}"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Sizes of the decoder and its special tokens. context_length counts every position: image, words and answer."""
+
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    context_length: int
+    bos_token_id: int | None
+    eos_token_ids: tuple[int, ...]
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> ModelSpec:
+        """Read and check the manifest's `model`. Raises UserError naming the first wrong field."""
+        vocab_size = fields.integer("vocab_size", 1)
+        bos, ends = special_tokens(fields, vocab_size)
+        return cls(
+            vocab_size=vocab_size,
+            hidden_size=fields.integer("hidden_size", 1),
+            layers=fields.integer("layers", 1),
+            kv_heads=fields.integer("kv_heads", 1),
+            head_dim=fields.integer("head_dim", 1),
+            context_length=fields.integer("context_length", 1),
+            bos_token_id=bos,
+            eos_token_ids=ends,
+        )
+
+
+@dataclass(frozen=True)
+class PromptSpec:
+    """The conversation's text. The prompt is `system + first_turn`, joined as they are, split at "<image>"."""
+
+    system: str
+    first_turn: str
+    next_turn: str
+    add_bos: bool
+
+
+@dataclass(frozen=True)
+class GenerationSpec:
+    """What an answer uses unless the caller says otherwise; see sampling.Sampler."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+
+
+@dataclass(frozen=True)
+class FindingSpec:
+    """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are.
+
+    words: phrases by which a text names the finding.
+    """
+
+    label: str
+    name: str
+    question: str
+    yes: str
+    no: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inference:
+    """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
+    tell; is_ecg_threshold: the probability from which on it is taken for one. notice: what every user must read."""
+
+    model: ModelSpec
+    preprocess: PreprocessSpec
+    prompt: PromptSpec
+    generation: GenerationSpec
+    default_question: str
+    findings: tuple[FindingSpec, ...]
+    is_ecg: FindingSpec | None
+    is_ecg_threshold: float
+    notice: str
+
+    @classmethod
+    def from_fields(cls, fields: Fields, model: ModelSpec) -> Inference:
+        """Read and check all but `model`. Raises UserError naming the first wrong field."""
+        is_ecg = None if fields.is_null("is_ecg") else fields.child("is_ecg")
+        preprocess = fields.child("preprocess")
+        return cls(
+            model=model,
+            preprocess=PreprocessSpec.from_dict(preprocess.data, preprocess.where, fields.fix),
+            prompt=_prompt(fields.child("prompt"), model),
+            generation=_generation(fields.child("generation")),
+            default_question=fields.text("default_question"),
+            findings=tuple(_finding(i, i.text("label"), i.text("name")) for i in fields.children("findings")),
+            is_ecg=None if is_ecg is None else _finding(is_ecg, "is_ecg", "ECG page"),
+            is_ecg_threshold=0.0 if is_ecg is None else is_ecg.number("threshold", 0, 1),
+            notice=fields.text("notice"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but `model` as JSON, which from_fields reads."""
+        is_ecg = None
+        if self.is_ecg is not None:
+            words = {key: getattr(self.is_ecg, key) for key in ("question", "yes", "no")}
+            is_ecg = {**words, "threshold": self.is_ecg_threshold}
+        return {
+            "preprocess": self.preprocess.to_dict(),
+            "prompt": asdict(self.prompt),
+            "generation": asdict(self.generation),
+            "default_question": self.default_question,
+            "findings": [{**asdict(finding), "words": list(finding.words)} for finding in self.findings],
+            "is_ecg": is_ecg,
+            "notice": self.notice,
+        }
+
+
+def special_tokens(fields: Fields, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:
+    """bos_token_id and eos_token_ids. Raises UserError for what is no token."""
+    last = vocab_size - 1
+    bos = None if fields.is_null("bos_token_id") else fields.integer("bos_token_id", 0, last)
+    return bos, fields.integers("eos_token_ids", 0, last)
+
+
+def _prompt(fields: Fields, model: ModelSpec) -> PromptSpec:
+    spec = PromptSpec(
+        system=fields.text("system", empty=True),
+        first_turn=fields.text("first_turn"),
+        next_turn=fields.text("next_turn"),
+        add_bos=fields.flag("add_bos"),
+    )
+    image, question = spec.first_turn.find(IMAGE), spec.first_turn.find(QUESTION)
+    # The image before the question: everything up to its last token is then shared by all questions.
+    if not 0 <= image < question or spec.first_turn.count(IMAGE) != 1 or spec.first_turn.count(QUESTION) != 1:
+        raise UserError(f"{fields.where}: first_turn must hold {IMAGE} once and, after it, {QUESTION} once")
+    if spec.next_turn.count(QUESTION) != 1 or IMAGE in spec.next_turn or IMAGE in spec.system:
+        raise UserError(f"{fields.where}: next_turn must hold {QUESTION} once; {IMAGE} belongs in first_turn only")
+    if spec.add_bos and model.bos_token_id is None:
+        raise UserError(f"{fields.where}: add_bos is true but model has no bos_token_id; {fields.fix}")
+    return spec
+
+
+def _generation(fields: Fields) -> GenerationSpec:
+    spec = GenerationSpec(
+        max_new_tokens=fields.integer("max_new_tokens", 1),
+        temperature=fields.number("temperature"),
+        top_p=fields.number("top_p"),
+        top_k=fields.integer("top_k", 0),
+    )
+    try:
+        Sampler(spec.temperature, spec.top_p, spec.top_k)
+    except UserError as error:
+        raise UserError(f"{fields.where}: {error}") from None
+    return spec
+
+
+def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
+    # Bundles of before it was listed name a finding by its name.
+    words = (name,) if fields.is_null("words") else fields.texts("words")
+    spec = FindingSpec(label, name, fields.text("question"), fields.text("yes"), fields.text("no"), words)
+    if spec.yes == spec.no:
+        raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; {fields.fix}")
+    return spec

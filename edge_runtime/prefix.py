@@ -1,0 +1,67 @@
+"""From a picture to what the decoder reads first: tiles, vision, packed image tokens, and the words before them.
+
+The only copy: sessions, certificates, calibration, teachers and benchmarks all call it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime import image as pictures
+from edge_runtime.inference import Inference
+from edge_runtime.preprocess import draft_size, pack_image_tokens, pixels
+from edge_runtime.prompt import Prompt
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+
+
+class Eyes(Protocol):
+    """What a page needs of an engine."""
+
+    def vision(self, pixels: np.ndarray) -> np.ndarray:
+        """Features float32 [N * t, D] of tiles float32 [N, C, H, W]."""
+
+    def embed(self, ids: Sequence[int]) -> np.ndarray:
+        """Embeddings float32 [S, D] of token ids; vocab_size is the row past the vocabulary, if there is one."""
+
+
+class Prefix(NamedTuple):
+    """embeds: float32 [P, D] of everything before the question. preprocess_ms, vision_ms: what tiles and tower took."""
+
+    embeds: np.ndarray
+    preprocess_ms: float
+    vision_ms: float
+
+
+def page_prefix(
+    picture: Picture, engine: Eyes, inference: Inference, prompt: Prompt, page: int | None = None
+) -> Prefix:
+    """What the decoder reads before the question about a picture: a path, a file's bytes, a PIL image, or a uint8 array
+    [H, W] or [H, W, 3].
+
+    page: of a PDF or multi-page TIFF, from 1. Raises UserError for a picture that cannot be read.
+    """
+    started = time.perf_counter()
+    spec = inference.preprocess
+    if isinstance(picture, str | os.PathLike | bytes):
+        picture = pictures.load(picture, page, draft_size(spec))
+    elif isinstance(picture, Image.Image):
+        picture = pictures.to_rgb(picture)
+    tiles = pixels(picture, spec)
+    prepared = time.perf_counter()
+    size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
+
+    def newline() -> np.ndarray:
+        return engine.embed([inference.model.vocab_size])[0]
+
+    seen = pack_image_tokens(engine.vision(tiles), len(tiles), size, spec, newline)
+    ended = time.perf_counter()
+    before = prompt.before_image()
+    embeds = np.concatenate([engine.embed(before), seen]) if before else seen
+    return Prefix(embeds, 1e3 * (prepared - started), 1e3 * (ended - prepared))
