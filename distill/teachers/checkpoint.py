@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill.teacher import AskForLogits, Teacher, Workspace
-from pulse.checkpoint.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from distill.pages import Pages
     from distill.runs import DecoderRun
     from distill.training_set import TrainingSet
+    from pulse.checkpoint.checkpoint import Checkpoint
     from pulse.model.llava import Llava
 
 
@@ -48,6 +48,8 @@ class CheckpointTeacher(Teacher):
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """Opened once. Raises UserError when it is no checkpoint."""
+        from pulse.checkpoint.checkpoint import Checkpoint
+
         return Checkpoint.open(self.model)
 
     @cached_property

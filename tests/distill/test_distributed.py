@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from distill.curves import draw_curves
+from distill.dataset_cache import DatasetCache
 from distill.distributed import Distributed
 from distill.recipe import distill
 from edge_runtime.errors import UserError
-from tests.distill.conftest import tiny_recipe
+from tests.distill.conftest import tiny_recipe, with_dataset
 from tests.distill.one_process import main
 
 CPU = torch.device("cpu")
@@ -26,9 +27,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def begun(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(data: Path, dataset: DatasetCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run up to its features: without its decoder."""
-    out = tmp_path_factory.mktemp("begun") / "run"
+    out = with_dataset(data, tmp_path_factory.mktemp("begun") / "run")
     distill(data, out, tiny_recipe(), CPU)
     for name in ("decoder.pt", "decoder.csv", "curves.png", "pulse-nano", "pulse-nano-float16"):
         path = out / name

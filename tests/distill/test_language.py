@@ -22,7 +22,7 @@ from distill.speaker import Speaker
 from distill.students.nano import STUDENT as NANO
 from distill.targets import build_targets
 from distill.teacher import Workspace
-from distill.teachers import _answers, _logits, named
+from distill.teachers import named
 from distill.teachers._answers import ask_about_each
 from distill.teachers._logits import shares_words_and_pages
 from distill.teachers.checkpoint import CheckpointTeacher
@@ -40,6 +40,7 @@ from pulse.ecg.ptbxl import SUPERCLASSES
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
 from quantize.precision import Precision
+from tests.distill.conftest import tiny_recipe, with_dataset
 from tests.golden import GOLDEN
 
 CPU = torch.device("cpu")
@@ -47,11 +48,9 @@ PULSE = GOLDEN / "a" / "checkpoint"  # PULSE's own format and vocabulary, with t
 
 
 @pytest.fixture(scope="module")
-def student(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def student(data: Path, dataset: DatasetCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a student's run, which can teach another one."""
-    from .conftest import tiny_recipe
-
-    out = tmp_path_factory.mktemp("student")
+    out = with_dataset(data, tmp_path_factory.mktemp("student") / "run")
     distill(data, out, replace(tiny_recipe(), teachers=()), CPU)
     return out
 
@@ -226,12 +225,10 @@ def test_the_mean_is_over_those_who_say_something() -> None:
     assert mean_probabilities([]) is None
 
 
-def test_several_teach_one_student(
-    data: Path, tiny: Recipe, student: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
+def test_several_teach_one_student(data: Path, tiny: Recipe, student: Path, tmp_path: Path, capsys) -> None:
     names = [str(student / "pulse-nano"), str(PULSE)]
     recipe = replace(tiny, teachers=(*tiny.teachers, *map(named, names)))
-    small = distill(data, tmp_path / "run", recipe, CPU)
+    small = distill(data, with_dataset(data, tmp_path / "run"), recipe, CPU)
     with (small / "teachers.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["teacher"] for row in rows] == ["signal", *names]
@@ -242,10 +239,15 @@ def test_several_teach_one_student(
     # The one with the student's words also taught by token, for both epochs; a second run asks nobody again.
     assert sorted(path.name for path in (tmp_path / "run" / "teacher-2").glob("epoch-*")) == ["epoch-0", "epoch-1"]
     assert not list((tmp_path / "run" / "teacher-3").glob("epoch-*"))
-    monkeypatch.setattr(_answers, "ask_about_each", None)
-    monkeypatch.setattr(_logits, "top_logits", None)
+    kept = written(tmp_path / "run")
     settings = json.loads((distill(data, tmp_path / "run", recipe, CPU) / "recipe.json").read_text())["teachers"]
     assert [one["name"] for one in settings] == ["signal", *names]
+    assert written(tmp_path / "run") == kept
+
+
+def written(run: Path) -> dict[Path, int]:
+    """When each file of the teachers' folders was last written."""
+    return {path: path.stat().st_mtime_ns for path in run.glob("teacher-*/**/*")}
 
 
 def _session(source: Path, folder: Path) -> Session:
