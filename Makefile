@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# What `make quick` uses: the base install and the tests' tools, no torch.
+QUICK  ?= .venv-quick
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c requirements.lock
 
 BUNDLE := build/pulse-nano-onnx
@@ -15,8 +17,13 @@ KINDS  := $(foreach target,onnx executorch coreml,$(foreach weights,float16 int8
 DATA   ?= sample
 OLD    ?=
 
+# Files with parts that cog writes.
+GENERATED := README.md docs/*.md
+# All but the Java engine, which is tested on a bundle that torch exports.
+QUICK_TESTS := tests/edge_runtime tests/packaging --ignore tests/edge_runtime/test_engine_java.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo app test test-all lint format report picture screenshots phone emulated lock clean
+.PHONY: help demo app nano quick test test-all wheel-check help-times lint docs format report picture screenshots phone emulated lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -27,19 +34,38 @@ demo: $(BUNDLE)/manifest.json  ## export pulse-nano to ONNX and ask it about a r
 app: $(BUNDLE)/manifest.json $(VENV)/.app  ## export pulse-nano to ONNX and open the app
 	$(BIN)/pulse-demo
 
-test: $(VENV)/.dev screen devices  ## the tests but the slow ones; edge_runtime must be covered to 90 %
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --cov=edge_runtime --cov-fail-under=90
+nano: $(VENV)/.demo  ## export edge_runtime/nano, the bundle that comes with the base install, anew
+	rm -rf build/nano
+	$(BIN)/pulse-export pulse-nano --target onnx --out build/nano
+	rm -rf edge_runtime/nano
+	cp -r build/nano edge_runtime/nano
+
+quick: $(QUICK)/.done  ## the tests of the runtime and the commands, with the base install and no torch: under a minute
+	$(QUICK)/bin/python -m pytest -q -m "not wheel" $(QUICK_TESTS)
+
+test: $(VENV)/.dev screen devices  ## the tests but the slow ones; branches of edge_runtime and export covered to 90 %
+	$(BIN)/python -m pytest -m "not slow and not wheel" -n auto --maxprocesses 4 --dist loadfile --cov --cov-fail-under=90
 
 test-all: $(VENV)/.dev screen devices  ## all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## ruff, mypy, and the order of the folders
+wheel-check: $(VENV)/.dev  ## build the wheel, install it with each extra into clean environments, run every command there
+	$(BIN)/python -m pytest -m wheel tests/packaging
+
+help-times: $(VENV)/.dev  ## seconds that --help of each command takes, median of five
+	$(BIN)/python scripts/help_times.py
+
+lint: $(VENV)/.dev  ## ruff, mypy, the order of the folders, and docs that say what the commands say
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/cog --check --diff -P -I scripts $(GENERATED)
 
-format: $(VENV)/.dev  ## let ruff mend what it can
+docs: $(VENV)/.dev  ## write the generated parts of the docs anew
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/cog -r -P -I scripts $(GENERATED)
+
+format: $(VENV)/.dev  ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -67,7 +93,7 @@ lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for 
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 
 clean:  ## remove the virtual environment and everything that was built
-	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(QUICK) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The sources that decide what is in the bundle; the export is repeated only when one of them is newer.
 $(BUNDLE)/manifest.json: $(wildcard pulse/nano/*) | $(VENV)/.demo
@@ -94,6 +120,13 @@ build/checkpoints/int8/config.json: $(wildcard pulse/nano/*) | $(VENV)/.targets
 
 $(VENV)/.venv: scripts/venv.sh
 	PYTHON=$(PYTHON) scripts/venv.sh $(VENV)
+	@touch $@
+
+# onnx writes the tests' tiny bundle; nothing else here is more than the base install and its tests need.
+$(QUICK)/.done: scripts/venv.sh pyproject.toml requirements.lock
+	PYTHON=$(PYTHON) scripts/venv.sh $(QUICK)
+	$(QUICK)/bin/python -m pip install --disable-pip-version-check --quiet -c requirements.lock \
+	    -e '.[sign]' onnx pytest pytest-timeout
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml requirements.lock
