@@ -17,7 +17,6 @@ from kivy.uix.modalview import ModalView
 from kivy.uix.widget import Widget
 from PIL import Image
 
-from demo_app.actions import Actions
 from demo_app.themes import DARK, LIGHT
 from demo_app.ui import (
     browse,
@@ -28,18 +27,18 @@ from demo_app.ui import (
     notices,
     result,
     settings_screen,
+    style,
     system,
 )
-from demo_app.ui import style as look
 from demo_app.ui.frames import FrameGaps
 from demo_app.ui.history_screen import Found
 from demo_app.ui.input import Input
-from demo_app.ui.layout import Shell
+from demo_app.ui.layout import Layout
 from demo_app.ui.picture import for_screen
 from demo_app.ui.result import ResultBody
-from demo_app.ui.style import Look
+from demo_app.ui.style import Style
 from demo_app.ui.tree import let_go, scroll_view, take_up
-from demo_app.ui.widgets import Dialog
+from demo_app.ui.window import AppWindow
 
 SCREENS = {
     "home": (home.build, None),
@@ -60,7 +59,7 @@ _SWEEP = 0.25
 _DELIVERY = 0.008
 
 
-class PulseDemo(Actions, App):
+class PulseDemo(AppWindow, App):
     """Kivy's App and our Actions. picture: opened at once; theme, language: instead of the settings'."""
 
     def __init__(
@@ -75,7 +74,7 @@ class PulseDemo(Actions, App):
         # that is not in its place yet.
         self._build_soon = Clock.create_trigger(self._build, -1)
         self._resized_soon = Clock.create_trigger(lambda _: self.show(), 0.05)
-        Actions.__init__(self, data, built_in, self.post, language)
+        AppWindow.__init__(self, data, built_in, self.post, language)
         self.title = "PULSE ECG"
         self._theme, self._picture = theme, picture
         self._system_dark, self._system_scale = system.prefers_dark(), system.font_scale()
@@ -94,7 +93,7 @@ class PulseDemo(Actions, App):
         """The window's one widget; screens come and go in it."""
         self.root = FloatLayout()
         self.input = Input(self)
-        look.use(self._look())
+        style.use(self._style())
         self.show()
         Window.bind(on_resize=self._resized)
         # Lifts the field being typed in above a phone's keyboard.
@@ -121,6 +120,9 @@ class PulseDemo(Actions, App):
         self.input.forget()
         self.show()
 
+    def leave(self) -> None:
+        self.stop()
+
     def on_stop(self) -> None:
         self.close()
 
@@ -137,19 +139,19 @@ class PulseDemo(Actions, App):
         if self.input.touching:
             self._owed = True
             return
-        look.use(self._look())
-        Window.clearcolor = look.now.colour("back")
+        style.use(self._style())
+        Window.clearcolor = style.now.colour("back")
         before, screen = scroll_view(self.body), self.state.screen
         build, tools = SCREENS[screen]
         title, body = build(self)
         same = self.body is not None and getattr(self.body, "screen", "") == screen
         body.screen = screen
         extra = tools(self) if tools is not None else []
-        shell = Shell(self, title, body, bool(self.state.back), *extra)
+        layout = Layout(self, title, body, bool(self.state.back), *extra)
         self._tools = extra
         held = let_go()
         self.root.clear_widgets()
-        self.root.add_widget(shell)
+        self.root.add_widget(layout)
         self.body = body
         take_up(held, self.root)
         if same and before is not None and (view := scroll_view(body)) is not None:
@@ -195,21 +197,21 @@ class PulseDemo(Actions, App):
         elif screen in ("bench", "result"):
             self.show()
 
-    def _look(self) -> Look:
+    def _style(self) -> Style:
         chosen = self._theme or self.settings.theme
         dark = self._system_dark if chosen == "system" else chosen == "dark"
         scale = self.settings.text_size * self._system_scale
-        return Look(DARK if dark else LIGHT, self.language, scale, Window.width >= dp(_WIDE))
+        return Style(DARK if dark else LIGHT, self.language, scale, Window.width >= dp(_WIDE))
 
     @property
     def body_width(self) -> float:
         """Pixels that a screen has across."""
-        return float(Window.width - (max(dp(96), look.text_size(12) * 7.5) if look.now.wide else 0))
+        return float(Window.width - (max(dp(96), style.text_size(12) * 7.5) if style.now.wide else 0))
 
     @property
     def body_height(self) -> float:
         """Pixels that a screen has between title and foot, about."""
-        return float(Window.height - dp(90) - (0 if look.now.wide else dp(70)))
+        return float(Window.height - dp(90) - (0 if style.now.wide else dp(70)))
 
     def display(self, picture: Image.Image) -> Image.Image:
         """The picture at a size for the screen, made once."""
@@ -270,7 +272,7 @@ class PulseDemo(Actions, App):
 
     # --- dialogs --------------------------------------------------------------------------------------------
 
-    def open_dialog(self, dialog: Dialog) -> None:
+    def open_dialog(self, dialog: ModalView) -> None:
         """One at a time."""
         if self.dialog is not None:
             self.dialog.dismiss()

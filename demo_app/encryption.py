@@ -1,7 +1,7 @@
 """Encryption of the history: AES-256-GCM under a key that scrypt (RFC 7914) derives from the user's passphrase.
 
-The key is never stored; a sealed known text tells a right passphrase from a wrong one. Whoever forgets the passphrase
-has lost the history, and the app says so before it encrypts.
+The key is never stored; an encrypted known text tells a right passphrase from a wrong one. Whoever forgets the
+passphrase has lost the history, and the app says so before it encrypts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KNOWN = b"pulse-demo history"
 LEAST_PASSPHRASE = 8
 
 
-class Seal:
+class Encryption:
     """Seals and opens bytes with one key."""
 
     def __init__(self, passphrase: str, salt: bytes) -> None:
@@ -35,38 +35,38 @@ class Seal:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def new(cls, passphrase: str) -> Seal:
-        """A seal with a fresh salt. Raises UserError for a passphrase shorter than 8 characters."""
+    def new(cls, passphrase: str) -> Encryption:
+        """An encryption with a fresh salt. Raises UserError for a passphrase shorter than 8 characters."""
         if len(passphrase) < LEAST_PASSPHRASE:
             raise UserError(f"the passphrase is too short; use at least {LEAST_PASSPHRASE} characters")
         return cls(passphrase, os.urandom(_SALT))
 
     @classmethod
-    def known(cls, passphrase: str, header: str) -> Seal:
-        """The seal that `header` came from. Raises UserError when the passphrase is another."""
+    def known(cls, passphrase: str, header: str) -> Encryption:
+        """The encryption that `header` came from. Raises UserError when the passphrase is another."""
         fields = json.loads(header)
-        seal = cls(passphrase, base64.b64decode(fields["salt"]))
+        found = cls(passphrase, base64.b64decode(fields["salt"]))
         try:
-            seal.open(base64.b64decode(fields["known"]), "header")
+            found.decrypt(base64.b64decode(fields["known"]), "header")
         except UserError:
             raise UserError("that is not the passphrase of this history; try again") from None
-        return seal
+        return found
 
     def header(self) -> str:
-        """What must be kept beside the sealed rows to know the passphrase again: salt and a sealed known text."""
-        fields = {"salt": self._salt, "known": self.seal(_KNOWN, "header")}
+        """What must be kept beside the encrypted rows to know the passphrase again: salt and encrypted known text."""
+        fields = {"salt": self._salt, "known": self.encrypt(_KNOWN, "header")}
         return json.dumps({name: base64.b64encode(value).decode() for name, value in fields.items()})
 
-    def seal(self, plain: bytes, place: str) -> bytes:
+    def encrypt(self, plain: bytes, place: str) -> bytes:
         """place: where the bytes belong (a row's id), authenticated so that rows cannot be exchanged unseen."""
         nonce = os.urandom(_NONCE)
         return nonce + bytes(self._cipher.encrypt(nonce, plain, place.encode()))
 
-    def open(self, sealed: bytes, place: str) -> bytes:
-        """Raises UserError when the bytes were altered, moved, or sealed with another key."""
+    def decrypt(self, encrypted: bytes, place: str) -> bytes:
+        """Raises UserError when the bytes were altered, moved, or encrypted with another key."""
         from cryptography.exceptions import InvalidTag
 
         try:
-            return bytes(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place.encode()))
+            return bytes(self._cipher.decrypt(encrypted[:_NONCE], encrypted[_NONCE:], place.encode()))
         except (InvalidTag, ValueError):
             raise UserError("an entry of the history was altered or belongs to another passphrase") from None

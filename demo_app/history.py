@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from demo_app.encryption import Seal
+from demo_app.encryption import Encryption
 from edge_runtime.errors import UserError
 
 _SCHEMA = """
@@ -73,7 +73,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        self._seal: Seal | None = None
+        self._encryption: Encryption | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -104,17 +104,17 @@ class History:
     @property
     def locked(self) -> bool:
         """Encrypted, and unlock() was not called yet."""
-        return self.encrypted and self._seal is None
+        return self.encrypted and self._encryption is None
 
     def unlock(self, passphrase: str) -> None:
         """Raises UserError when the passphrase is wrong."""
         header = self._header()
         if header is not None:
-            self._seal = Seal.known(passphrase, header)
+            self._encryption = Encryption.known(passphrase, header)
 
     def encrypt(self, passphrase: str) -> None:
-        """Seal every entry, and all that come. Raises UserError for a short passphrase; then nothing has changed."""
-        self._rewrite(Seal.new(passphrase))
+        """Encrypt every entry, and all that come. Raises UserError for a short passphrase; then nothing has changed."""
+        self._rewrite(Encryption.new(passphrase))
 
     def decrypt(self) -> None:
         """Store every entry in the clear again. Raises Locked."""
@@ -150,7 +150,7 @@ class History:
                 else:
                     self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
             if id is None:
-                self._seal, self._encrypted = None, False
+                self._encryption, self._encrypted = None, False
                 self._db.execute("VACUUM")
 
     def _header(self) -> str | None:
@@ -158,36 +158,36 @@ class History:
             row = self._db.execute("SELECT header FROM seal").fetchone()
         return None if row is None else str(row[0])
 
-    def _rewrite(self, seal: Seal | None) -> None:
-        """All rows from the present seal to another, in one transaction; VACUUM then drops the old pages."""
+    def _rewrite(self, encryption: Encryption | None) -> None:
+        """All rows from the present encryption to another, in one transaction; VACUUM then drops the old pages."""
         with self._lock:
             rows = self._db.execute("SELECT id, created, text, page FROM entries").fetchall()
             plain = [(i, c, self._plain(t, f"{i}/text"), self._plain(p, f"{i}/page")) for i, c, t, p in rows]
-            before = self._seal, self._encrypted
+            before = self._encryption, self._encrypted
             try:
                 with self._transaction():
-                    self._seal, self._encrypted = seal, seal is not None
+                    self._encryption, self._encrypted = encryption, encryption is not None
                     self._db.execute("DELETE FROM seal")
-                    if seal is not None:
-                        self._db.execute("INSERT INTO seal VALUES (?)", (seal.header(),))
+                    if encryption is not None:
+                        self._db.execute("INSERT INTO seal VALUES (?)", (encryption.header(),))
                     for row in plain:
                         self._put(*row)
             except BaseException:
-                self._seal, self._encrypted = before
+                self._encryption, self._encrypted = before
                 raise
             self._db.execute("VACUUM")
 
     def _put(self, id: str, created: float, text: bytes, page: bytes) -> None:
         if self.locked:
             raise Locked
-        if self._seal is not None:
-            text, page = self._seal.seal(text, f"{id}/text"), self._seal.seal(page, f"{id}/page")
+        if self._encryption is not None:
+            text, page = self._encryption.encrypt(text, f"{id}/text"), self._encryption.encrypt(page, f"{id}/page")
         self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (id, created, text, page))
 
     def _plain(self, blob: bytes, place: str) -> bytes:
         if self.locked:
             raise Locked
-        return self._seal.open(blob, place) if self._seal is not None else blob
+        return self._encryption.decrypt(blob, place) if self._encryption is not None else blob
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

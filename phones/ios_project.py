@@ -26,7 +26,7 @@ def main(folder: str, dist: str) -> None:
     """Change both files in place."""
     project_file = next(Path(folder).glob("*.xcodeproj")) / "project.pbxproj"
     project = XcodeProject.load(str(project_file))
-    # `toolchain create` links the libraries of the kit's own recipes only.
+    # `toolchain create` links the libraries of kivy-ios's own recipes only.
     library = Path(dist, "xcframework", "libtokenizers.xcframework").resolve()
     if not library.is_dir():
         raise SystemExit(f"error: {library} is missing; the recipe for tokenizers was not built")

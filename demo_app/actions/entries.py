@@ -1,4 +1,4 @@
-"""The history: answers are kept, found, shown, shared, deleted, sealed."""
+"""The history: answers are kept, found, shown, shared, deleted, encrypted."""
 
 from __future__ import annotations
 

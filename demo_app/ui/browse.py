@@ -16,7 +16,7 @@ from demo_app.ui.widgets import Scroll, Text
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 ENDINGS = {
     "picture": (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf"),
@@ -27,11 +27,11 @@ ENDINGS = {
 _MOST = 400
 
 
-def choose_picture(app: PulseDemo) -> None:
+def choose_picture(app: AppWindow) -> None:
     _choose(app, "picture", lambda path: app.open_picture(path, path.stem))
 
 
-def choose_bundle(app: PulseDemo, kind: str) -> None:
+def choose_bundle(app: AppWindow, kind: str) -> None:
     """kind: "zip" or "folder"."""
 
     def picked(path: Path) -> None:
@@ -41,7 +41,7 @@ def choose_bundle(app: PulseDemo, kind: str) -> None:
     _choose(app, kind, picked)
 
 
-def choose_key(app: PulseDemo) -> None:
+def choose_key(app: AppWindow) -> None:
     def picked(path: Path) -> None:
         app.enter("settings")
         app.set_key(str(path))
@@ -49,7 +49,7 @@ def choose_key(app: PulseDemo) -> None:
     _choose(app, "key", picked)
 
 
-def _choose(app: PulseDemo, kind: str, done: Callable[[Path], object]) -> None:
+def _choose(app: AppWindow, kind: str, done: Callable[[Path], object]) -> None:
     if phone.has_chooser(kind):
         try:
             phone.choose_file(lambda path: app.post(lambda: done(path)))
@@ -61,7 +61,7 @@ def _choose(app: PulseDemo, kind: str, done: Callable[[Path], object]) -> None:
     app.go("browse")
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body: the folder above, folders, then files of the wanted kind."""
     kind, here = app.state.picking, Path(app.state.folder)
     parts: list[Widget] = [Text(str(here), 13, "muted")]
@@ -94,13 +94,13 @@ def listing(folder: Path, endings: tuple[str, ...]) -> tuple[list[Path] | None, 
     return [p for p, is_dir in seen if is_dir], [p for p, is_dir in seen if not is_dir and p.suffix.lower() in endings]
 
 
-def _enter(app: PulseDemo, folder: Path) -> None:
+def _enter(app: AppWindow, folder: Path) -> None:
     app.state.folder = str(folder)
     app.body = None  # another folder is read from its top
     app.show()
 
 
-def _pick(app: PulseDemo, path: Path) -> None:
+def _pick(app: AppWindow, path: Path) -> None:
     if app.state.back:
         app.state.back.pop()
     assert app.state.on_pick is not None

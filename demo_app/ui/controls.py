@@ -13,7 +13,7 @@ from kivy.uix.label import Label
 from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.icons import Icon
 from demo_app.ui.style import TOUCH, gap, text_size
 from demo_app.ui.widgets import RADIUS, Text, paint
@@ -36,7 +36,7 @@ class Overlay:
     def __init__(self, widget: Widget, veil: bool = False) -> None:
         self._widget, self._group, self._seen = widget.proxy_ref, InstructionGroup(), False
         self._shape = SmoothRoundedRectangle(radius=[dp(RADIUS)]) if veil else SmoothLine(width=dp(1.5))
-        self._group.add(Color(*(look.now.colour("text", 0.12) if veil else look.now.colour("accent"))))
+        self._group.add(Color(*(style.now.colour("text", 0.12) if veil else style.now.colour("accent"))))
         self._group.add(self._shape)
 
     def show(self, seen: bool) -> None:
@@ -77,7 +77,7 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
         self.name, self.says, self._action = name, says or text, action
         paint(self, fill, border)
         self._veil, self._ring = Overlay(self, veil=True), Overlay(self)
-        self.icon = Icon(icon, look.now.colour(role), 22) if icon else None
+        self.icon = Icon(icon, style.now.colour(role), 22) if icon else None
         self.label = Text(text, 12 if stacked else 15, role, halign="center", bold=kind == "primary") if text else None
         if self.icon is not None:
             self.icon.pos_hint = {"center_x": 0.5} if stacked or not text else {"center_y": 0.5}
@@ -152,9 +152,9 @@ class Field(TextInput):
         super().__init__(
             hint_text=hint, multiline=False, font_size=size, size_hint_y=None, height=height, write_tab=False,
             padding=(gap(1), (height - 1.35 * size) / 2), background_normal="", background_active="",
-            background_color=(0, 0, 0, 0), foreground_color=look.now.colour("text"),
-            cursor_color=look.now.colour("accent"),
-            hint_text_color=look.now.colour("muted"), selection_color=look.now.colour("accent", 0.3), **kwargs,
+            background_color=(0, 0, 0, 0), foreground_color=style.now.colour("text"),
+            cursor_color=style.now.colour("accent"),
+            hint_text_color=style.now.colour("muted"), selection_color=style.now.colour("accent", 0.3), **kwargs,
         )  # fmt: skip
         self.name = name
         paint(self, "raised", "line")

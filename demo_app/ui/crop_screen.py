@@ -8,24 +8,23 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.outline import WHOLE, Corners
-from demo_app.ui import phone
-from demo_app.ui import style as look
+from demo_app.ui import phone, style
 from demo_app.ui.controls import PushButton
 from demo_app.ui.picture import CropView
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Column, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
     from demo_app.state import Case
+    from demo_app.ui.window import AppWindow
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body."""
     case = app.state.case
     assert case is not None
     view = CropView(app.display(case.picture), case.corners, lambda corners: _moved(case, corners))
-    if look.now.wide:
+    if style.now.wide:
         side = BoxLayout(size_hint_x=None, width=min(gap(26), 0.42 * app.body_width))
         side.add_widget(Scroll(*_controls(app, view, case), pad=1))
         body = BoxLayout(padding=(gap(1), 0, 0, gap(1)))
@@ -43,7 +42,7 @@ def _moved(case: Case, corners: Corners) -> None:
     case.corners, case.quality = corners, None
 
 
-def _controls(app: PulseDemo, view: CropView, case: Case) -> list[Widget]:
+def _controls(app: AppWindow, view: CropView, case: Case) -> list[Widget]:
     def show(corners: Corners) -> None:
         _moved(case, corners)
         view.show(corners)
@@ -67,5 +66,5 @@ def _controls(app: PulseDemo, view: CropView, case: Case) -> list[Widget]:
             tools,
             PushButton(t("crop.anyway"), lambda: app.read(anyway=True), "pulse", "primary", "read"),
         ]
-    hint = t("crop.hint") if phone.PHONE or not look.now.wide else f"{t('crop.hint')}\n{t('crop.keys')}"
+    hint = t("crop.hint") if phone.PHONE or not style.now.wide else f"{t('crop.hint')}\n{t('crop.keys')}"
     return [*parts, Text(hint, 14, "muted"), tools, PushButton(t("crop.go"), app.read, "pulse", "primary", "read")]

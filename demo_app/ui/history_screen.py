@@ -9,7 +9,7 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.result import Findings, TurnCard, share_dialog
@@ -17,13 +17,13 @@ from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 _AT_ONCE = 25
 _TEASER = 140
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body: a search field over the entries."""
     state = app.state
     body = BoxLayout(orientation="vertical")
@@ -42,7 +42,7 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
 class Found(Scroll):
     """The entries that match; refresh() after a search, so that the field above keeps its focus."""
 
-    def __init__(self, app: PulseDemo) -> None:
+    def __init__(self, app: AppWindow) -> None:
         super().__init__(pad=1, space=0.75)
         self._app, self._most = app, _AT_ONCE
         self.refresh()
@@ -73,7 +73,7 @@ class Found(Scroll):
         self.refresh()
 
 
-def _row(app: PulseDemo, entry: Entry) -> Widget:
+def _row(app: AppWindow, entry: Entry) -> Widget:
     answer = entry.turns[0].answer
     teaser = answer if len(answer) <= _TEASER else answer[: _TEASER - 1].rsplit(" ", 1)[0] + " …"
     when = Text(f"{moment(entry.created)} · {entry.model}", 12, "muted")
@@ -94,7 +94,7 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def _unlock(app: PulseDemo) -> Widget:
+def _unlock(app: AppWindow) -> Widget:
     field = Field(t("history.passphrase"), app.unlock, "passphrase", password=True)
     parts: list[Widget] = [banner(app.state.error, name="error")] if app.state.error else []
     unlock = PushButton(t("history.unlock"), lambda: app.unlock(field.text), "lock", "primary", "unlock")
@@ -102,7 +102,7 @@ def _unlock(app: PulseDemo) -> Widget:
     return Scroll(*parts, Card(Text(t("history.locked")), field, unlock), clear)
 
 
-def _ask_clear(app: PulseDemo) -> None:
+def _ask_clear(app: AppWindow) -> None:
     count = len(app.state.entries or [])
     _confirm(
         app,
@@ -113,12 +113,12 @@ def _ask_clear(app: PulseDemo) -> None:
     )
 
 
-def ask_delete(app: PulseDemo, entry: Entry) -> None:
+def ask_delete(app: AppWindow, entry: Entry) -> None:
     """Deleting cannot be undone, so it is asked first."""
     _confirm(app, t("history.delete.ask"), t("history.delete.body"), t("history.delete"), lambda: app.delete(entry.id))
 
 
-def _confirm(app: PulseDemo, title: str, body: str, verb: str, action) -> None:  # type: ignore[no-untyped-def]
+def _confirm(app: AppWindow, title: str, body: str, verb: str, action) -> None:  # type: ignore[no-untyped-def]
     def go() -> None:
         dialog.dismiss()
         action()
@@ -129,15 +129,15 @@ def _confirm(app: PulseDemo, title: str, body: str, verb: str, action) -> None: 
     app.open_dialog(dialog)
 
 
-def build_entry(app: PulseDemo) -> tuple[str, Widget]:
+def build_entry(app: AppWindow) -> tuple[str, Widget]:
     """One entry: its page and the whole conversation."""
     entry = app.state.shown
     assert entry is not None
-    body = BoxLayout(orientation="horizontal" if look.now.wide else "vertical")
+    body = BoxLayout(orientation="horizontal" if style.now.wide else "vertical")
     picture = app.state.shown_page
     if picture is not None:
         page = ZoomView(picture)
-        if look.now.wide:
+        if style.now.wide:
             frame = BoxLayout(padding=(gap(1), 0, 0, gap(1)), size_hint_x=1.15)
             frame.add_widget(page)
             body.add_widget(frame)
@@ -161,7 +161,7 @@ def build_entry(app: PulseDemo) -> tuple[str, Widget]:
     return entry.title, body
 
 
-def entry_tools(app: PulseDemo) -> list[Widget]:
+def entry_tools(app: AppWindow) -> list[Widget]:
     """What stands beside an entry's title."""
     entry = app.state.shown
     if entry is None or app.state.shown_page is None:

@@ -15,8 +15,7 @@ from kivy.uix.widget import Widget
 from PIL import Image
 
 from demo_app.paths import EXAMPLES
-from demo_app.ui import phone
-from demo_app.ui import style as look
+from demo_app.ui import phone, style
 from demo_app.ui.browse import choose_picture
 from demo_app.ui.controls import Overlay, PushButton
 from demo_app.ui.picture import for_screen, texture_of
@@ -25,10 +24,10 @@ from demo_app.ui.widgets import Bar, Busy, Card, Column, Row, Scroll, Text, bann
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body."""
     parts: list[Widget] = []
     if app.state.error:
@@ -52,22 +51,22 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
     return t("home.title"), Scroll(*parts, space=1.25, widest=860)
 
 
-def model_state(app: PulseDemo) -> list[Widget]:
-    """Nothing when a model is ready; otherwise what is the matter and the mend."""
-    model, mend = (
+def model_state(app: AppWindow) -> list[Widget]:
+    """Nothing when a model is ready; otherwise what is the matter and the fix."""
+    model, fix = (
         app.state.model,
         PushButton(t("model.import"), lambda: app.go_place("models"), "model", name="to-models"),
     )
     if model.stage == "none":
-        return [banner(t("model.none"), mend, name="no-model")]
+        return [banner(t("model.none"), fix, name="no-model")]
     if model.stage == "failed":
-        return [banner(model.error, mend, name="no-model")]
+        return [banner(model.error, fix, name="no-model")]
     if model.stage == "loading":
         return [Column(Text(t("model.loading"), 13, "muted"), Busy(), space=0.5)]
     return []
 
 
-def _choose(app: PulseDemo) -> Widget:
+def _choose(app: AppWindow) -> Widget:
     first = PushButton(t("home.choose"), lambda: choose_picture(app), "image", "primary", "choose")
     others = [PushButton(t("home.paste"), app.paste, "paste", name="paste")]
     if phone.PHONE:
@@ -76,7 +75,7 @@ def _choose(app: PulseDemo) -> Widget:
     return Card(Text(hint, 14, "muted"), first, Row(*others))
 
 
-def _take_photo(app: PulseDemo) -> None:
+def _take_photo(app: AppWindow) -> None:
     def taken(path: Path) -> None:
         app.post(lambda: app.open_picture(path, t("home.camera")))
 
@@ -86,8 +85,8 @@ def _take_photo(app: PulseDemo) -> None:
         app.fail(t("error.camera"))
 
 
-def _examples(app: PulseDemo) -> Widget:
-    grid = GridLayout(cols=4 if look.now.wide else 2, spacing=gap(0.75), size_hint_y=None)
+def _examples(app: AppWindow) -> Widget:
+    grid = GridLayout(cols=4 if style.now.wide else 2, spacing=gap(0.75), size_hint_y=None)
     grid.bind(minimum_height=grid.setter("height"))
     for path in sorted(EXAMPLES.glob("*.jpg")):
         grid.add_widget(_Example(app, path))
@@ -98,7 +97,7 @@ def _examples(app: PulseDemo) -> Widget:
 class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
     """A thumbnail with its name beneath; the names keep all tiles of a row equally high."""
 
-    def __init__(self, app: PulseDemo, path: Path) -> None:
+    def __init__(self, app: AppWindow, path: Path) -> None:
         super().__init__(orientation="vertical", size_hint_y=None, padding=gap(0.5), spacing=gap(0.4))
         self.name, self._open = f"example.{path.stem}", lambda: app.open_picture(path, t(f"example.{path.stem}"))
         paint(self, "card", "line")
@@ -115,7 +114,7 @@ class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
         words.bind(height=self._fit)
 
     def _fit(self, *_: object) -> None:
-        words = max(self._words.height, 2 * look.text_size(13) * 1.3)
+        words = max(self._words.height, 2 * style.text_size(13) * 1.3)
         self.height = self._picture.height + words + gap(1.4)
 
     def on_release(self) -> None:

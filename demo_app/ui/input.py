@@ -14,7 +14,7 @@ from demo_app.ui.result import ResultBody
 from demo_app.ui.tree import focus_first, focused
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 _ESCAPE, _TAB = 27, 9
 
@@ -22,7 +22,7 @@ _ESCAPE, _TAB = 27, 9
 class Input:
     """Listens to the window on the app's behalf."""
 
-    def __init__(self, app: PulseDemo) -> None:
+    def __init__(self, app: AppWindow) -> None:
         self._app = app
         self._touches: set[int] = set()
         Window.bind(on_keyboard=self._key_down, on_drop_file=self._dropped)
@@ -54,7 +54,7 @@ class Input:
                     app.dialog.dismiss()
                 return True
             if not app.go_back():
-                app.stop()
+                app.leave()
             return True
         if key == _TAB and focused() is None:  # Tab leads on from what has the focus; somebody must have it first
             return focus_first(app.dialog or app.root)

@@ -9,23 +9,23 @@ from kivy.metrics import dp
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.controls import PushButton, width_of
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Text, paint
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 PLACES = (("home", "pulse"), ("history", "history"), ("models", "model"), ("settings", "settings"))
 # Which place a screen belongs to.
 _OF = {"crop": "home", "result": "home", "entry": "history", "bench": "models"}
 
 
-class Shell(BoxLayout):
+class Layout(BoxLayout):
     """A rail at the side of a wide window, a bar at the foot of a narrow one."""
 
-    def __init__(self, app: PulseDemo, title: str, body: Widget, back: bool, *tools: Widget) -> None:
+    def __init__(self, app: AppWindow, title: str, body: Widget, back: bool, *tools: Widget) -> None:
         super().__init__(orientation="vertical")
         self.add_widget(_notice())
         middle = BoxLayout(orientation="vertical")
@@ -33,7 +33,7 @@ class Shell(BoxLayout):
         middle.add_widget(body)
         screen = app.state.back[-1] if app.state.screen == "browse" and app.state.back else app.state.screen
         here = _OF.get(screen, screen)
-        if look.now.wide:
+        if style.now.wide:
             across = BoxLayout()
             across.add_widget(_places(app, here, upright=True))
             across.add_widget(middle)
@@ -53,7 +53,7 @@ def _notice() -> Widget:
     return strip
 
 
-def _head(app: PulseDemo, title: str, back: bool, tools: tuple[Widget, ...]) -> Widget:
+def _head(app: AppWindow, title: str, back: bool, tools: tuple[Widget, ...]) -> Widget:
     head = BoxLayout(size_hint_y=None, height=dp(60), padding=(gap(0.5), gap(0.5)), spacing=gap(0.5))
     if back:
         head.add_widget(PushButton("", app.go_back, "back", "bare", name="back", says=t("back")))
@@ -73,14 +73,14 @@ class _Title(Text):
     def _wrap(self, *_: object) -> None:
         room = max(self.width - gap(1), 1)
         fits = self._needs <= room
-        self.font_size = look.text_size(20 if fits else 15)
+        self.font_size = style.text_size(20 if fits else 15)
         # Two lines of letters of the usual width, less what is lost where the first one ends.
         letters = max(8, int(1.7 * room / (0.75 * self._needs / len(self._whole))))
         self.text = self._whole if fits or len(self._whole) <= letters else self._whole[: letters - 1] + "…"
         super()._wrap()
 
 
-def _places(app: PulseDemo, here: str, upright: bool) -> Widget:
+def _places(app: AppWindow, here: str, upright: bool) -> Widget:
     box = BoxLayout(orientation="vertical" if upright else "horizontal", spacing=gap(0.25), padding=gap(0.5))
     paint(box, "card", radius=0)
     buttons = []
@@ -92,7 +92,7 @@ def _places(app: PulseDemo, here: str, upright: bool) -> Widget:
     for button in buttons:
         box.add_widget(button)
     if upright:
-        box.size_hint_x, box.width = None, max(dp(96), look.text_size(12) * 7.5)
+        box.size_hint_x, box.width = None, max(dp(96), style.text_size(12) * 7.5)
         box.add_widget(Widget())
     else:
         box.size_hint_y = None

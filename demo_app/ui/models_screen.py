@@ -8,7 +8,7 @@ from kivy.uix.widget import Widget
 
 from demo_app.benchmark import ROWS, RUNS
 from demo_app.bundles import Installed
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.browse import choose_bundle
 from demo_app.ui.controls import PushButton
 from demo_app.ui.home import model_state, progress
@@ -16,10 +16,10 @@ from demo_app.ui.style import t
 from demo_app.ui.widgets import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body."""
     state = app.state
     parts: list[Widget] = [banner(state.error, name="error")] if state.error else []
@@ -38,14 +38,14 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
         folder = PushButton(
             t("models.import.folder"), lambda: choose_bundle(app, "folder"), "folder", name="import.folder"
         )
-        parts.append(Row(zipped, folder) if look.now.wide else Column(zipped, folder, space=0.75))
+        parts.append(Row(zipped, folder) if style.now.wide else Column(zipped, folder, space=0.75))
     bench = PushButton(t("models.bench"), lambda: app.go("bench"), "gauge", "soft", "bench")
     bench.disabled = state.model.stage != "ready"
     parts.append(bench)
     return t("models.title"), Scroll(*parts)
 
 
-def _bundle(app: PulseDemo, bundle: Installed) -> Widget:
+def _bundle(app: AppWindow, bundle: Installed) -> Widget:
     loaded = app.state.model.loaded
     in_use = loaded is not None and loaded.digest == bundle.digest and loaded.folder == bundle.folder
     origin = t("models.own") if bundle.own else t("models.built_in")
@@ -82,11 +82,11 @@ def _facts(facts: tuple[tuple[str, str], ...]) -> Widget:
     for key, value in facts:
         name = Text(t(key), 13, "muted")
         name.size_hint_x = 0.45
-        grid.add_widget(Column(name, Text(value, 13), space=0) if look.crowded() else Row(name, Text(value, 13)))
+        grid.add_widget(Column(name, Text(value, 13), space=0) if style.crowded() else Row(name, Text(value, 13)))
     return grid
 
 
-def _ask_remove(app: PulseDemo, bundle: Installed) -> None:
+def _ask_remove(app: AppWindow, bundle: Installed) -> None:
     def go() -> None:
         dialog.dismiss()
         app.remove_bundle(bundle)
@@ -97,7 +97,7 @@ def _ask_remove(app: PulseDemo, bundle: Installed) -> None:
     app.open_dialog(dialog)
 
 
-def build_bench(app: PulseDemo) -> tuple[str, Widget]:
+def build_bench(app: AppWindow) -> tuple[str, Widget]:
     """Title and body of the benchmark."""
     bench = app.state.bench
     parts: list[Widget] = [banner(app.state.error, name="error")] if app.state.error else []
@@ -122,11 +122,11 @@ def _figures(result: dict) -> Widget:
     def line(name: str, *values: str, role: str = "text") -> None:
         cells = [Text(value, 14, role, halign="right") for value in values]
         for cell in cells:
-            cell.size_hint_x, cell.width = None, look.text_size(14) * 5.6
+            cell.size_hint_x, cell.width = None, style.text_size(14) * 5.6
         words = Text(name, 14, role)
         lines.add_widget(
             Column(words, Row(Widget(), *cells, space=0.5), space=0.2)
-            if look.crowded() and name.strip()
+            if style.crowded() and name.strip()
             else Row(words, *cells, space=0.5)
         )
 

@@ -12,10 +12,10 @@ from demo_app.ui.widgets import Dialog, Text
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 
-def first_run(app: PulseDemo) -> None:
+def first_run(app: AppWindow) -> None:
     """Nothing works before this was read."""
 
     def accept() -> None:
@@ -28,7 +28,7 @@ def first_run(app: PulseDemo) -> None:
     app.open_dialog(dialog)
 
 
-def saved(app: PulseDemo, path: Path) -> None:
+def saved(app: AppWindow, path: Path) -> None:
     """Tell where it is; a phone's share sheet follows."""
     close = PushButton(t("close"), lambda: dialog.dismiss(), "check", "primary", "close")
     dialog = Dialog(t("share.title"), [Text(t("share.saved", path=path), 14)], [close])

@@ -26,7 +26,7 @@ from kivy.uix.widget import Widget
 from PIL import Image
 
 from demo_app.outline import Corners, is_convex
-from demo_app.ui import style as look
+from demo_app.ui import style
 
 _MOST = 6.0
 
@@ -60,7 +60,7 @@ class ZoomView(StencilView):
             Color(1, 1, 1, 1)
             self._image = Rectangle(texture=texture_of(picture))
         with self.canvas.before:
-            Color(*look.now.colour("raised"))
+            Color(*style.now.colour("raised"))
             self._back = Rectangle()
         self.add_widget(self.scatter)
         self.bind(pos=self.fit, size=self.fit)
@@ -228,7 +228,7 @@ class CropView(FocusBehavior, Widget):
         x, y, width, height = self._box()
         box = [(x, y + height), (x + width, y + height), (x + width, y), (x, y)]
         at = [self.place(i) for i in range(4)]
-        accent = look.now.colour("accent")
+        accent = style.now.colour("accent")
         with self.canvas:
             Color(1, 1, 1, 1)
             Rectangle(texture=self._texture, pos=(x, y), size=(width, height))
@@ -260,7 +260,7 @@ class CropView(FocusBehavior, Widget):
         StencilPush()
         Rectangle(pos=(left, bottom), size=(side, side))
         StencilUse()
-        Color(*look.now.colour("raised"))
+        Color(*style.now.colour("raised"))
         Rectangle(pos=(left, bottom), size=(side, side))
         Color(1, 1, 1, 1)
         Rectangle(texture=self._texture, pos=pos, size=shown)

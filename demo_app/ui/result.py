@@ -10,7 +10,7 @@ from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
 from demo_app.strings import finding_name
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import model_state
 from demo_app.ui.picture import ZoomView
@@ -18,8 +18,8 @@ from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
     from demo_app.state import Case
+    from demo_app.ui.window import AppWindow
 
 # A small model finds all in less than a frame; building all rows at once would hold the window for as long as it takes.
 _ROWS_A_FRAME = 3
@@ -28,8 +28,8 @@ _ROWS_A_FRAME = 3
 class ResultBody(BoxLayout):
     """Page and answer, beside each other or one above the other; refresh() follows the case without a rebuild."""
 
-    def __init__(self, app: PulseDemo, case: Case) -> None:
-        super().__init__(orientation="horizontal" if look.now.wide else "vertical")
+    def __init__(self, app: AppWindow, case: Case) -> None:
+        super().__init__(orientation="horizontal" if style.now.wide else "vertical")
         self._app, self.case = app, case
         page = ZoomView(app.display(case.page or case.picture))
         # Each part of the column is built anew only when what it shows has changed.
@@ -43,7 +43,7 @@ class ResultBody(BoxLayout):
         right = BoxLayout(orientation="vertical")
         right.add_widget(self._scroll)
         right.add_widget(self._ask_box)
-        if look.now.wide:
+        if style.now.wide:
             frame = BoxLayout(padding=(gap(1), 0, 0, gap(1)), size_hint_x=1.15)
             frame.add_widget(page)
             self.add_widget(frame)
@@ -182,13 +182,13 @@ def figures(case: Case) -> str:
     return f"{words}\n{by.name} ({by.weights}, {by.title})" if by else words
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body."""
     assert app.state.case is not None
     return app.state.case.title, ResultBody(app, app.state.case)
 
 
-def tools(app: PulseDemo) -> list[Widget]:
+def tools(app: AppWindow) -> list[Widget]:
     """What stands beside the title."""
     case = app.state.case
     share = PushButton("", lambda: _share(app), "share", "bare", "share", says=t("result.share"))
@@ -196,7 +196,7 @@ def tools(app: PulseDemo) -> list[Widget]:
     return [share]
 
 
-def _share(app: PulseDemo) -> None:
+def _share(app: AppWindow) -> None:
     case = app.state.case
     if case is not None and case.entry is not None:
         share_dialog(app, case.entry)
@@ -244,12 +244,12 @@ class Findings(Card):
 def _row(label: str, name: str, probability: float) -> Widget:
     strong = probability >= 0.5
     share = Text(f"{100 * probability:.0f} %", 14, "text" if strong else "muted", halign="right", bold=strong)
-    share.size_hint_x, share.width = None, look.text_size(14) * 3.2
-    words = Text(finding_name(look.now.language, label, name), 14, "text" if strong else "muted", bold=strong)
+    share.size_hint_x, share.width = None, style.text_size(14) * 3.2
+    words = Text(finding_name(style.now.language, label, name), 14, "text" if strong else "muted", bold=strong)
     return Column(Row(words, share), Bar(probability, strong, 6), space=0.3)
 
 
-def share_dialog(app: PulseDemo, entry: Entry) -> None:
+def share_dialog(app: AppWindow, entry: Entry) -> None:
     """PDF or PNG."""
     dialog: Dialog
 

@@ -12,17 +12,17 @@ from kivy.uix.widget import Widget
 
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import languages
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.browse import choose_key
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.style import t
 from demo_app.ui.widgets import Card, Column, Dialog, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
-    from demo_app.app import PulseDemo
+    from demo_app.ui.window import AppWindow
 
 
-def build(app: PulseDemo) -> tuple[str, Widget]:
+def build(app: AppWindow) -> tuple[str, Widget]:
     """Title and body."""
     now, change = app.settings, app.change
     themes = [(name, t(f"settings.theme.{name}")) for name in THEMES]
@@ -39,7 +39,7 @@ def build(app: PulseDemo) -> tuple[str, Widget]:
     return t("settings.title"), Scroll(*parts)
 
 
-def _language(app: PulseDemo) -> Widget:
+def _language(app: AppWindow) -> Widget:
     choices = [("", t("settings.language.system")), *((code, known.name) for code, known in languages().items())]
     parts = [_choice("language", choices, app.settings.language, lambda value: app.change(language=value))]
     here = languages()[app.language]
@@ -58,12 +58,12 @@ def _choice(name: str, options: Sequence[tuple[object, str]], chosen: object, ch
     for value, text in options:
         mark, kind = ("check", "soft") if value == chosen else ("", "plain")
         buttons.append(PushButton(text, partial(choose, value), mark, kind, f"{name}.{value}"))
-    narrow = {2: 1 if look.now.scale > 1.3 else 2, 4: 2}
-    each = 4 if look.now.wide else narrow.get(len(buttons), 1)
+    narrow = {2: 1 if style.now.scale > 1.3 else 2, 4: 2}
+    each = 4 if style.now.wide else narrow.get(len(buttons), 1)
     return Column(*(Row(*buttons[i : i + each], space=0.5) for i in range(0, len(buttons), each)), space=0.5)
 
 
-def _history(app: PulseDemo) -> Widget:
+def _history(app: AppWindow) -> Widget:
     keep = [(True, t("on")), (False, t("off"))]
     parts: list[Widget] = [
         _head("settings.history"),
@@ -80,7 +80,7 @@ def _history(app: PulseDemo) -> Widget:
     return Card(*parts)
 
 
-def _encrypt(app: PulseDemo) -> None:
+def _encrypt(app: AppWindow) -> None:
     def go(*_: object) -> None:
         dialog.dismiss()
         app.encrypt_history(field.text)
@@ -92,7 +92,7 @@ def _encrypt(app: PulseDemo) -> None:
     app.open_dialog(dialog)
 
 
-def _key(app: PulseDemo) -> Widget:
+def _key(app: AppWindow) -> Widget:
     key = app.settings.key
     words = t("settings.key.set", name=Path(key).name) if key else t("settings.key.none")
     parts: list[Widget] = [_head("settings.key"), Text(words, 14, "muted")]
@@ -102,7 +102,7 @@ def _key(app: PulseDemo) -> Widget:
     return Card(*parts)
 
 
-def _about(app: PulseDemo) -> Widget:
+def _about(app: AppWindow) -> Widget:
     try:
         version = metadata.version("pulse-edge")
     except metadata.PackageNotFoundError:  # a phone's app has no package metadata

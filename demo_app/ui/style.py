@@ -1,7 +1,7 @@
 """How the app looks now: colours, text sizes and language, in one value that every widget reads while it is built.
 
 When the theme, the language, the text size or the shape of the window changes, the widgets are built anew from the
-app's state; so no widget has to know how to change its looks.
+app's state; so no widget has to know how to change its style.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Colour = list[float]
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """theme, language (its code), scale of the text (on top of the system's), and the window's shape."""
 
     theme: Theme = LIGHT
@@ -32,13 +32,13 @@ class Look:
         return [red, green, blue, alpha]
 
 
-now = Look()
+now = Style()
 
 
-def use(look: Look) -> None:
+def use(style: Style) -> None:
     """Everything that is built from here on looks like this."""
     global now
-    now = look
+    now = style
 
 
 def t(key: str, **values: object) -> str:

@@ -15,7 +15,7 @@ from kivy.uix.modalview import ModalView
 from kivy.uix.scrollview import ScrollView
 from kivy.uix.widget import Widget
 
-from demo_app.ui import style as look
+from demo_app.ui import style
 from demo_app.ui.icons import Icon
 from demo_app.ui.style import gap, text_size
 
@@ -27,11 +27,11 @@ def paint(widget: Widget, fill: str | None, border: str | None = None, radius: f
     """A rounded rectangle behind a widget, in a role of the theme, that follows it."""
     group = InstructionGroup()
     if fill is not None:
-        group.add(Color(*look.now.colour(fill)))
+        group.add(Color(*style.now.colour(fill)))
         box = SmoothRoundedRectangle(radius=[dp(radius)])
         group.add(box)
     if border is not None:
-        group.add(Color(*look.now.colour(border)))
+        group.add(Color(*style.now.colour(border)))
         line = SmoothLine(width=1)
         group.add(line)
     # First of all: the colour that Kivy's own text field sets for its words must stay the last one.
@@ -58,7 +58,7 @@ class Text(Label):
         super().__init__(
             text=text,
             font_size=text_size(size),
-            color=look.now.colour(role),
+            color=style.now.colour(role),
             size_hint_y=None,
             line_height=1.15,
             **kwargs,
@@ -110,9 +110,9 @@ class Scroll(ScrollView):
         self, *children: Widget, space: float = 1.0, pad: float = 1.0, widest: float = 760, **kwargs: object
     ) -> None:
         super().__init__(
-            do_scroll_x=False, bar_width=dp(4), bar_color=look.now.colour("muted", 0.7),
+            do_scroll_x=False, bar_width=dp(4), bar_color=style.now.colour("muted", 0.7),
             scroll_type=["bars", "content"],
-            bar_inactive_color=look.now.colour("muted", 0.25), scroll_distance=dp(12), **kwargs,
+            bar_inactive_color=style.now.colour("muted", 0.25), scroll_distance=dp(12), **kwargs,
         )  # fmt: skip
         self.column = Column(*children, space=space)
         self.add_widget(self.column)
@@ -140,9 +140,9 @@ class Bar(Widget):
     def __init__(self, value: float, strong: bool = True, thickness: float = 8, **kwargs: object) -> None:
         super().__init__(size_hint_y=None, height=dp(thickness), **kwargs)
         with self.canvas:
-            Color(*look.now.colour("raised"))
+            Color(*style.now.colour("raised"))
             self._rail = SmoothRoundedRectangle(radius=[dp(thickness / 2)])
-            Color(*look.now.colour("accent" if strong else "muted"))
+            Color(*style.now.colour("accent" if strong else "muted"))
             self._fill = SmoothRoundedRectangle(radius=[dp(thickness / 2)])
         self.bind(pos=self._draw, size=self._draw, value=self._draw)
         self.value = value
@@ -160,9 +160,9 @@ class Busy(Widget):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(size_hint_y=None, height=dp(3), **kwargs)
         with self.canvas:
-            Color(*look.now.colour("raised"))
+            Color(*style.now.colour("raised"))
             self._rail = SmoothRoundedRectangle(radius=[dp(1.5)])
-            Color(*look.now.colour("accent"))
+            Color(*style.now.colour("accent"))
             self._fill = SmoothRoundedRectangle(radius=[dp(1.5)])
         self.bind(pos=self._draw, size=self._draw)
         Clock.schedule_interval(self._move, 1 / 30)
@@ -215,7 +215,7 @@ class Dialog(ModalView):
 
 def banner(text: str, *buttons: Widget, icon: str = "warn", name: str = "") -> Card:
     """A sentence in the colours of a warning, with what can be done about it."""
-    mark = Icon(icon, look.now.colour("warn_text"), 20, pos_hint={"center_y": 0.5})
+    mark = Icon(icon, style.now.colour("warn_text"), 20, pos_hint={"center_y": 0.5})
     words = Text(text, 14, "warn_text", pos_hint={"center_y": 0.5})
     card = Card(Row(mark, words), *buttons, fill="warn_back")
     card.name = name

@@ -10,13 +10,13 @@ _SEARCH = "    ret = self.compiler.find_library_file(self.compiler.library_dirs,
 
 
 class NewerPillowRecipe(PillowRecipe):
-    """The kit's own recipe with another version."""
+    """kivy-ios's own recipe with another version."""
 
     version = "11.3.0"
     url = "https://pypi.python.org/packages/source/p/pillow/pillow-{version}.tar.gz"
 
     def prebuild_platform(self, plat):
-        """As the kit's patch does for 8.2: what is there is said by --disable flags, not searched for on the Mac."""
+        """As kivy-ios's patch does for 8.2: what is there is said by --disable flags, not searched for on the Mac."""
         setup = Path(self.build_dir, "setup.py")
         text = setup.read_text()
         if text.count(_SEARCH) != 1:

@@ -27,7 +27,7 @@ class TokenizersRecipe(Recipe):
     def build_platform(self, plat):
         target = _TARGETS[plat.name]
         env = self.get_recipe_env(plat)
-        # cargo chooses compiler and SDK by the target; the kit's wrappers would build the build scripts for the phone.
+        # cargo chooses compiler and SDK by the target; kivy-ios's wrappers would build the build scripts for the phone.
         for name in ("CC", "CXX", "AR", "LD", "CFLAGS", "CXXFLAGS", "LDFLAGS"):
             env.pop(name, None)
         # The stable ABI needs no interpreter to ask.
