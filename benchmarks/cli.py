@@ -21,15 +21,14 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.ecg.paper.render import LAYOUTS
-from pulse.ecg.record import RecordError
+from pulse.ecg.paper.layouts import LAYOUTS
 from pulse.instruct.endpoint import Endpoint
 from quantize.calibration import EXAMPLES, calibration_pages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 1 a report is worse than an earlier one, 2 wrong use, 130 interrupted."""
-    return run("pulse-bench", lambda: _main(argv), (UserError, RecordError))
+    return run("pulse-bench", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from edge_runtime.errors import UserError
 from pulse.ecg.ptbxl import PtbXl
-from pulse.ecg.record import LEADS, Record, RecordError
+from pulse.ecg.record import LEADS, Record
 from pulse.instruct.intervals import heart_rate
 
 SAMPLES = 1000  # ten seconds at 100 Hz
@@ -79,10 +79,7 @@ def build_dataset_cache(data: Path, folder: Path) -> DatasetCache:
     """
     if (folder / "records.jsonl").exists():
         return open_dataset_cache(folder)
-    try:
-        database = PtbXl(data)
-    except RecordError as error:
-        raise UserError(str(error)) from None
+    database = PtbXl(data)
     partial, ids = folder.with_name(folder.name + ".partial"), database.ids()
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

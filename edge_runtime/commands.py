@@ -21,6 +21,7 @@ MODULES = {
     "pulse-distill": "distill.cli",
     "pulse-export": "export.cli",
     "pulse-instruct": "pulse.instruct.cli",
+    "pulse-page": "pulse.ecg.page_cli",
     "pulse-quantize": "quantize.cli",
     "pulse-verify": "export.verify_cli",
 }
@@ -95,6 +96,11 @@ def export() -> int:
 def instruct() -> int:
     """`pulse-instruct`."""
     return start("pulse-instruct")
+
+
+def page() -> int:
+    """`pulse-page`."""
+    return start("pulse-page")
 
 
 def quantize() -> int:

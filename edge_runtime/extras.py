@@ -16,6 +16,7 @@ OF_COMMAND = {
     "pulse-distill": "train",
     "pulse-export": "export",
     "pulse-instruct": "instruct",
+    "pulse-page": "ecg",
     "pulse-quantize": "export",
     "pulse-verify": "export",
 }

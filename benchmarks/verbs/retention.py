@@ -22,7 +22,7 @@ from benchmarks.tasks import ptbxl_super
 from distill.score import calibration_error, draws, hard_figures, macro_auc
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from pulse.ecg.paper.render import LAYOUTS
+from pulse.ecg.paper.layouts import LAYOUTS
 from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl
 
 Rows = list[dict[str, Any]]

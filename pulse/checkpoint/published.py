@@ -16,7 +16,6 @@ from typing import Any
 
 from edge_runtime.errors import UserError
 from edge_runtime.inference import Inference
-from pulse.instruct.questions import NOTICE, REPORT, finding_specs
 from pulse.model.config import ClipVision, Config, Decoder, parse_inference
 
 ORIGINAL, LLAVA, LLAVA_NEXT = KINDS = ("llava_llama", "llava", "llava_next")
@@ -163,6 +162,14 @@ def _llama(data: Mapping[str, Any], newline: bool) -> Decoder:
     )
 
 
+def questions() -> dict[str, Any]:
+    """What is asked of a model that others published: default_question, findings and notice of its section "inference".
+
+    The file is what pulse.instruct.questions says of the findings; a test holds both together.
+    """
+    return dict(json.loads((Path(__file__).parent / "questions.json").read_text(encoding="utf-8")))
+
+
 def _generation(folder: Path) -> dict[str, Any]:
     path = folder / "generation_config.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
@@ -193,10 +200,8 @@ def _inference(
         "prompt": PROMPT,
         # PULSE's evaluation decodes greedily, up to 1024 tokens.
         "generation": {"max_new_tokens": 1024, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
-        "default_question": REPORT[0],
-        "findings": finding_specs(),
+        **questions(),
         "is_ecg": None,  # it was never taught to tell
-        "notice": NOTICE,
         "bos_token_id": generation.get("bos_token_id", data.get("bos_token_id", 1)),
         "eos_token_ids": end if isinstance(end, list) else [end],
     }

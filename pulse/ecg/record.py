@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edge_runtime.errors import UserError
+
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-class RecordError(ValueError):
-    """The samples or their description cannot be read as a 12-lead ECG; the message names the mend."""
+class RecordError(UserError):
+    """The samples or their description cannot be read as a 12-lead ECG; the message names the fix."""
 
 
 @dataclass(frozen=True)

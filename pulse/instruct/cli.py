@@ -12,7 +12,6 @@ from tqdm import tqdm
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from pulse.ecg.record import RecordError
 from pulse.instruct.endpoint import Endpoint
 from pulse.instruct.samples import Look
 from pulse.instruct.shards import LIST, Plan, tally, write
@@ -20,7 +19,7 @@ from pulse.instruct.shards import LIST, Plan, tally, write
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted (run it again to go on)."""
-    return run("pulse-instruct", lambda: _main(argv), (UserError, RecordError))
+    return run("pulse-instruct", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:

@@ -40,7 +40,9 @@ class Louder:
 
 
 @pytest.fixture(scope="module", params=["tiny", "golden"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle, list]:
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkpoint, Bundle, list]:
     """A 4-bit checkpoint, its bundle, and pages: a tower of convolutions, and PULSE's tiles with two of three left."""
     folder, small = tmp_path_factory.mktemp(request.param), "checkpoint"
     if request.param == "tiny":
@@ -54,10 +56,12 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         options = Options(tiles=3)
     quantize_checkpoint(source, folder / small)
     _, out = build_bundle(Checkpoint.open(folder / small), "onnx", None, folder / "bundle", pages, options=options)
-    return folder / small, Bundle.load(out), pages
+    return Checkpoint.open(folder / small), Bundle.load(out), pages
 
 
-def streamed(exported: tuple[Path, Bundle, list], engine: Engine | None = None, near_tie: float = 0.0) -> Certificate:
+def streamed(
+    exported: tuple[Checkpoint, Bundle, list], engine: Engine | None = None, near_tie: float = 0.0
+) -> Certificate:
     source, bundle, pages = exported
     config = with_options(source.config, options_of(bundle))
     return certify_streamed(
@@ -69,7 +73,7 @@ def streamed(exported: tuple[Path, Bundle, list], engine: Engine | None = None, 
     )
 
 
-def test_both_ways_measure_the_same(exported: tuple[Path, Bundle, list]) -> None:
+def test_both_ways_measure_the_same(exported: tuple[Checkpoint, Bundle, list]) -> None:
     source, bundle, pages = exported
     whole = certify(bundle, certifying_engine(bundle), reference_of(bundle, source), pages)
     parts = streamed(exported)
@@ -80,7 +84,7 @@ def test_both_ways_measure_the_same(exported: tuple[Path, Bundle, list]) -> None
         assert ours.error == pytest.approx(theirs.error, abs=2e-6)
 
 
-def test_what_is_wrong_is_found_where_it_is(exported: tuple[Path, Bundle, list]) -> None:
+def test_what_is_wrong_is_found_where_it_is(exported: tuple[Checkpoint, Bundle, list]) -> None:
     _, bundle, pages = exported
     right = stages.greedy_tokens(
         stages.Session(certifying_engine(bundle), bundle.manifest.inference, _tokenizer(bundle)), pages[0]
@@ -91,7 +95,7 @@ def test_what_is_wrong_is_found_where_it_is(exported: tuple[Path, Bundle, list])
     assert by_status["first_logits"] == by_status["greedy_tokens"] == "fail"
 
 
-def test_a_token_that_lost_by_a_hair_is_a_near_tie(exported: tuple[Path, Bundle, list]) -> None:
+def test_a_token_that_lost_by_a_hair_is_a_near_tie(exported: tuple[Checkpoint, Bundle, list]) -> None:
     """The second token of the first page gets just enough to win: an error for exact targets, a tie for others."""
     _, bundle, pages = exported
     engine = certifying_engine(bundle)
@@ -121,7 +125,7 @@ def test_texts_see_the_image_and_themselves_alone() -> None:
     assert mask[5].tolist() == [True, True, False, False, False, True]
 
 
-def test_the_limit_decides_which_way_it_goes(exported: tuple[Path, Bundle, list], monkeypatch) -> None:
+def test_the_limit_decides_which_way_it_goes(exported: tuple[Checkpoint, Bundle, list], monkeypatch) -> None:
     source, bundle, pages = exported
     monkeypatch.setattr(build, "certificate_bytes", lambda *_: 10e9)
     monkeypatch.setattr(build, "certify", None)
@@ -132,7 +136,7 @@ def test_the_limit_decides_which_way_it_goes(exported: tuple[Path, Bundle, list]
 
 
 def test_a_cache_of_integers_is_planned_as_a_quarter(
-    exported: tuple[Path, Bundle, list], tmp_path: Path, monkeypatch
+    exported: tuple[Checkpoint, Bundle, list], tmp_path: Path, monkeypatch
 ) -> None:
     source, bundle, pages = exported
     _, out = build_bundle(

@@ -19,7 +19,6 @@ from PIL import Image
 from pulse.instruct.cli import main
 from pulse.instruct.converse import FILL, OPEN, Piece
 from pulse.instruct.endpoint import Endpoint
-from pulse.instruct.published import read_published
 from pulse.instruct.questions import Turn
 from pulse.instruct.rewrite import Rewriter, says_the_same
 from pulse.instruct.shards import shard_path
@@ -42,13 +41,16 @@ def test_what_is_written_is_read_as_published(made: Path, tmp_path: Path) -> Non
     for path in shards:
         with tarfile.open(path) as tar:
             tar.extractall(tmp_path, filter="data")
-    read = list(read_published(made / "ECGInstruct.json", tmp_path))
-    assert len(read) == 5 * 6
-    assert {talk.image.name for talk in read} == {f"{k:05d}.jpg" for k in (10, 281, 722, 796, 1502)}
-    for talk in read:
-        assert Image.open(talk.image).size[0] > 450
-        assert all(turn.question and turn.answer for turn in talk.turns)
-    assert len({talk.id for talk in read}) == len(read)
+    listed = json.loads((made / "ECGInstruct.json").read_text())
+    assert len(listed) == 5 * 6
+    assert {Path(talk["image"]).name for talk in listed} == {f"{k:05d}.jpg" for k in (10, 281, 722, 796, 1502)}
+    for talk in listed:
+        assert Image.open(tmp_path / talk["image"]).size[0] > 450
+        turns = talk["conversations"]
+        assert [turn["from"] for turn in turns] == ["human", "gpt"] * (len(turns) // 2)
+        assert turns[0]["value"].startswith("<image>")
+        assert all(turn["value"].strip() for turn in turns)
+    assert len({talk["id"] for talk in listed}) == len(listed)
 
 
 def test_webdataset_reads_the_shards(made: Path) -> None:

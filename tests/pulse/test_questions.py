@@ -7,13 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pulse.checkpoint.published import questions
 from pulse.instruct.facts import NOT_AN_ECG, Facts
 from pulse.instruct.questions import (
     IS_ECG,
     NO,
+    NOTICE,
+    REPORT,
     STATEMENTS,
     YES,
     finding_question,
+    finding_specs,
     superclass_turns,
     training_turns,
     yes_no,
@@ -61,3 +65,7 @@ def test_every_superclass_is_asked_of_every_ecg_and_none_of_other_pictures() -> 
     assert len({finding_question(label) for label in STATEMENTS}) == len(STATEMENTS)
     answers = {t.question: t.answer for d in training_turns(Facts(is_ecg=False), np.random.default_rng(3)) for t in d}
     assert answers[IS_ECG] == NO
+
+
+def test_what_is_asked_of_published_checkpoints_is_what_is_taught() -> None:
+    assert questions() == {"default_question": REPORT[0], "findings": finding_specs(), "notice": NOTICE}

@@ -10,9 +10,9 @@ import pytest
 import wfdb
 
 from pulse.ecg.check import checked, lead_name, millivolts
-from pulse.ecg.formats.read import read_record
 from pulse.ecg.formats.table import read_table
 from pulse.ecg.formats.wfdb import read_wfdb
+from pulse.ecg.read import read_record
 from pulse.ecg.record import LEADS, Record, RecordError
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pulse.ecg.paper.render import LAYOUTS, Style, render
+from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.render import Style, render
 from pulse.ecg.paper.variety import varied_page
 from pulse.ecg.record import LEADS, Record
 

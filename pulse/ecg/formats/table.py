@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pulse.ecg.check import checked, lead_name, millivolts
+from pulse.ecg.format import Format
 from pulse.ecg.record import LEADS, Record, RecordError
 
 _TIMES = {"time": 1.0, "t": 1.0, "time_s": 1.0, "time (s)": 1.0, "time [s]": 1.0, "seconds": 1.0,
@@ -20,7 +21,7 @@ def read_table(
     path: str | Path,
     fs: float | None = None,
     leads: Sequence[str] | None = None,
-    unit: str = "mV",
+    unit: str | None = None,
     *,
     allow_missing: bool = False,
 ) -> Record:
@@ -29,6 +30,7 @@ def read_table(
     CSV: a column a lead, named in the first line (or by `leads`, which then replaces that line's names); separated by
     comma, semicolon (decimal commas allowed) or tab; a column 'time' in seconds or 'time_ms' gives `fs`; empty cells
     are gaps. NPY: numbers as [12, n] or [n, 12], in the order of `LEADS` unless `leads` says otherwise; needs `fs`.
+    unit: 'mV' unless given.
     Raises RecordError (see also `pulse.ecg.check.checked`) for what cannot be read with certainty.
     """
     path = Path(path)
@@ -46,7 +48,7 @@ def read_table(
         fs = fs if fs is not None else timed
     if fs is None:
         raise RecordError(f"{path} does not say its sampling rate; give fs, in samples a second")
-    return checked(signal * millivolts(unit), names, fs, name=path.stem, allow_missing=allow_missing)
+    return checked(signal * millivolts(unit or "mV"), names, fs, name=path.stem, allow_missing=allow_missing)
 
 
 def _npy(path: Path, leads: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
@@ -123,3 +125,6 @@ def _rate(path: Path, seconds: np.ndarray) -> float:
     # times printed to the millisecond give 499.99 where 500 is meant
     rate = 1 / step
     return float(round(rate)) if abs(rate - round(rate)) < 0.002 * rate and abs(rate - round(rate)) < 0.05 else rate
+
+
+FORMAT = Format("a table", (".csv", ".tsv", ".npy"), read_table, describes_itself=False)

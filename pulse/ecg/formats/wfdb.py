@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wfdb
 
 from pulse.ecg.check import checked, lead_name, millivolts
+from pulse.ecg.format import Format
 from pulse.ecg.record import Record, RecordError
 
 
@@ -27,6 +27,8 @@ def read_wfdb(path: str | Path, *, allow_missing: bool = False) -> Record:
     header = base.with_name(base.name + ".hea")
     if not header.is_file():
         raise RecordError(f"{header} is not there; give the base name of a WFDB record that has its .hea beside it")
+    import wfdb  # brings pandas, which only reading needs
+
     try:
         raw = wfdb.rdrecord(str(base.absolute()), physical=False)
     except FileNotFoundError as error:
@@ -61,3 +63,10 @@ def _about(comments: list[str]) -> dict[str, Any]:
         if sex:
             about["sex"] = {"m": "male", "f": "female"}[sex[1][0].lower()]
     return about
+
+
+def _has_header(path: Path) -> bool:
+    return path.with_name(path.name + ".hea").is_file()
+
+
+FORMAT = Format("WFDB", (".hea", ".dat"), read_wfdb, also=_has_header)

@@ -11,29 +11,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from pulse.ecg.paper.layouts import LAYOUTS
 from pulse.ecg.record import Record
 
 MM_PER_INCH = 25.4
 _SHIFT = 4  # OpenCV takes points in 1/16 pixel: without it fine traces turn to stairs
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Rows of leads shown side by side, then full-length rhythm strips below."""
-
-    rows: tuple[tuple[str, ...], ...]
-    rhythm: tuple[str, ...] = ()
-
-
-_COLUMNS_3X4 = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
-LAYOUTS = {
-    "3x4+rhythm": Layout(_COLUMNS_3X4, ("II",)),
-    "3x4": Layout(_COLUMNS_3X4),
-    "6x2": Layout((("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))),
-    "12x1": Layout(
-        tuple((name,) for name in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
-    ),
-}
 
 
 @dataclass(frozen=True)

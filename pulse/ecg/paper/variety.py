@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulse.ecg.paper.render import LAYOUTS, STYLES, Page, Style, render
+from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.record import Record
 
 # ECGInstruct's pages are mostly 3x4; the other layouts keep the student from relying on where a lead stands.
-LAYOUT_SHARE = {"3x4+rhythm": 0.5, "3x4": 0.15, "6x2": 0.2, "12x1": 0.15}
+LAYOUT_SHARE = {layout.name: layout.share for layout in LAYOUTS.values() if layout.share}
 STYLE_SHARE = {"red": 0.46, "orange": 0.12, "green": 0.1, "blue": 0.08, "grey": 0.16, "none": 0.08}
 
 
@@ -78,5 +79,4 @@ def _header(rng: np.random.Generator, record: Record) -> tuple[str, ...]:
     return tuple(lines[k] for k in sorted(rng.choice(len(lines), keep, replace=False)))
 
 
-assert set(LAYOUT_SHARE) == set(LAYOUTS)
 assert set(STYLE_SHARE) == set(STYLES)

@@ -1,0 +1,16 @@
+"""Page layouts: one file each, with its LAYOUT."""
+
+from __future__ import annotations
+
+from edge_runtime.registry import Registry
+from pulse.ecg.paper.layout import Layout
+
+REGISTRY: Registry[Layout] = Registry(__name__, "LAYOUT", "layout")
+
+
+def _place(layout: Layout) -> tuple[int, int, str]:
+    return len(layout.rows), -len(layout.rhythm), layout.name
+
+
+# By name; few rows first, the order that the training's random choice goes by.
+LAYOUTS = {layout.name: layout for layout in sorted((found for _, found in REGISTRY.all()), key=_place)}

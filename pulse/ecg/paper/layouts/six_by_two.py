@@ -1,0 +1,11 @@
+"""Six rows of two leads, five seconds each: limb leads beside chest leads."""
+
+from __future__ import annotations
+
+from pulse.ecg.paper.layout import Layout
+
+LAYOUT = Layout(
+    "6x2",
+    (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6")),
+    share=0.2,
+)

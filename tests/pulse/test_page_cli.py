@@ -1,0 +1,89 @@
+"""`pulse-page`: any record that can be read becomes a picture; one that cannot is one line, in every command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import distill.cli
+import quantize.cli
+from pulse.ecg.page_cli import main
+from pulse.ecg.paper.render import render
+from pulse.ecg.ptbxl import PtbXl
+
+PTBXL = Path("tests/data/ptbxl")
+RECORD = PTBXL / "records100/00000/00010_lr.hea"
+
+
+@pytest.mark.parametrize("layout", ["3x4", "12x1"])
+def test_a_wfdb_record_is_drawn(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "page.png"
+    assert main([str(RECORD), "--layout", layout, "--out", str(out), "--dpi", "50.8", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["width"], about["height"]) == (544, 384)
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), render(PtbXl(PTBXL)[10], layout).image)
+
+
+def test_a_table_is_drawn_and_photographed(tmp_path: Path) -> None:
+    np.save(tmp_path / "r.npy", PtbXl(PTBXL)[10].signal)
+    argv = [str(tmp_path / "r.npy"), "--fs", "100"]
+    for name, more in (("plain", []), ("photo", ["--photo", "1"]), ("other", ["--photo", "2"])):
+        assert main([*argv, *more, "--out", str(tmp_path / f"{name}.png")]) == 0
+    assert len({(tmp_path / f"{name}.png").read_bytes() for name in ("plain", "photo", "other")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("record", "more", "reason"),
+    [
+        ("absent.hea", [], "is not there"),
+        ("r.xyz", [], "is of no kind known here"),
+        ("r.npy", [], "does not say its sampling rate"),
+        (str(RECORD.absolute()), ["--fs", "500"], "correct the header instead"),
+        (str(RECORD.absolute()), ["--layout", "5x5"], "invalid choice"),
+        (str(RECORD.absolute()), ["--out", "page.gif"], "ends in .png"),
+        (str(RECORD.absolute()), ["--out", "absent/page.png"], "give another --out"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(
+    record: str,
+    more: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save(tmp_path / "r.npy", np.zeros((12, 1000)))
+    (tmp_path / "r.xyz").write_text("?")
+    monkeypatch.chdir(tmp_path)
+    assert main([record, "--out", "page.png", *more]) == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert error.count("\n") == 1
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A PTB-XL folder whose table is cut short."""
+    shutil.copytree(PTBXL, tmp_path / "damaged")
+    table = tmp_path / "damaged" / "ptbxl_database.csv"
+    table.write_text(table.read_text()[:-200])
+    return tmp_path / "damaged"
+
+
+def test_a_damaged_database_is_one_line_for_quantize_and_distill(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert quantize.cli.main(["pulse-nano", "--method", "gptq", "--calibration", f"ptbxl:{damaged}", *out]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(damaged) in error
+    assert distill.cli.main(["--data", str(damaged), *out]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(damaged) in error
