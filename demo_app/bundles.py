@@ -55,18 +55,18 @@ class Bundles:
     """The imported bundles in `folder`, and the one that came with the app, if any."""
 
     def __init__(self, folder: Path, built_in: Path | None) -> None:
-        self._folder, self._built_in = folder, built_in
+        self.folder, self._built_in = folder, built_in
 
     def installed(self) -> list[Installed]:
         """All of them, the built-in one first. Digests are not checked here but whenever one is loaded."""
-        own = sorted(p for p in self._folder.iterdir() if not p.name.startswith(".")) if self._folder.is_dir() else []
+        own = sorted(p for p in self.folder.iterdir() if not p.name.startswith(".")) if self.folder.is_dir() else []
         found = [(self._built_in, False)] if self._built_in is not None else []
         return [b for path, mine in [*found, *((p, True) for p in own)] if (b := describe(path, mine)) is not None]
 
     def sweep(self) -> None:
         """Remove what an import that was killed has left."""
-        if self._folder.is_dir():
-            for path in self._folder.glob(f"{_PART}*"):
+        if self.folder.is_dir():
+            for path in self.folder.glob(f"{_PART}*"):
                 shutil.rmtree(path, ignore_errors=True)
 
     def add(self, source: Path, key: Path | None, progress: Progress = lambda share: None) -> Installed:
@@ -75,7 +75,7 @@ class Bundles:
         progress: gets 0 to 1 and may raise to stop. Raises UserError; then nothing was added.
         """
         self._make_folder()
-        part = Path(tempfile.mkdtemp(prefix=_PART, dir=self._folder))
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=self.folder))
         try:
             if source.is_dir():
                 _copy_folder(source, part, progress)
@@ -83,7 +83,7 @@ class Bundles:
                 _unzip(source, part, progress)
             bundle = Bundle.load(part, key)
             digest = hashlib.sha256((part / MANIFEST).read_bytes()).hexdigest()
-            target = self._folder / f"{_plain(bundle.manifest.name)}-{bundle.manifest.target}-{digest[:12]}"
+            target = self.folder / f"{_plain(bundle.manifest.name)}-{bundle.manifest.target}-{digest[:12]}"
             if target.exists():
                 raise UserError(f"{source.name}: this bundle is already here")
             os.replace(part, target)
@@ -97,15 +97,15 @@ class Bundles:
 
     def remove(self, bundle: Installed) -> None:
         """Delete an imported bundle. Raises UserError for the built-in one."""
-        if not bundle.own or bundle.folder.parent != self._folder:
+        if not bundle.own or bundle.folder.parent != self.folder:
             raise UserError(f"{bundle.name}: came with the app and cannot be removed")
         shutil.rmtree(bundle.folder, ignore_errors=True)
 
     def _make_folder(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{self._folder}: cannot be written to ({error.strerror})") from None
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})") from None
 
 
 def describe(folder: Path, own: bool) -> Installed | None:

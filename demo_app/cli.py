@@ -60,13 +60,13 @@ def prepare_kivy(data: Path, size: tuple[int, int] | None) -> None:
         KIVY_LOG_MODE="PYTHON",
         KIVY_HOME=str(data / "kivy"),
     )
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        if "ANDROID_ARGUMENT" not in os.environ:
-            raise UserError("there is no display; start it in a desktop session, or under xvfb-run")
     try:
         from kivy.config import Config
     except ImportError:
         raise UserError("the app needs Kivy, which is not installed; pip install 'pulse-edge[demo]'") from None
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if "ANDROID_ARGUMENT" not in os.environ:
+            raise UserError("there is no display; start it in a desktop session, or under xvfb-run")
     Config.set("kivy", "exit_on_escape", "0")  # Esc goes back; the app decides when that leaves it
     Config.set("input", "mouse", "mouse,disable_multitouch")
     # Edges are smoothed where they are drawn; multisampling would double the work of a machine without a graphics card.

@@ -67,7 +67,8 @@ class Interruptible:
 class Reader:
     """One bundle and one page at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_engine: Callable[[Bundle], Engine] = open_engine) -> None:
+        self._open_engine = open_engine
         self._session: Session | None = None
         self._engine: Interruptible | None = None
         self._page: Observation | None = None
@@ -81,7 +82,7 @@ class Reader:
         started = time.perf_counter()
         bundle = Bundle.load(folder, key)
         job.check()
-        engine = Interruptible(open_engine(bundle))
+        engine = Interruptible(self._open_engine(bundle))
         session = Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
         manifest, raw = bundle.manifest, (folder / MANIFEST).read_bytes()
         self._session, self._engine = session, engine

@@ -11,6 +11,7 @@ from demo_app import settings
 from demo_app.bundles import Bundles
 from demo_app.drafts import Draft
 from demo_app.history import History
+from demo_app.outline import Corners, propose
 from demo_app.reader import Reader
 from demo_app.state import State
 from demo_app.strings import languages, system_language, translate
@@ -19,14 +20,24 @@ from edge_runtime.errors import UserError
 
 
 class Core:
-    """Subclasses are the app's verbs, by subject. post() must have callables run on the window's thread."""
+    """Subclasses are the app's verbs, by subject. post() must have callables run on the window's thread.
 
-    def __init__(self, data: Path, built_in: Path | None, post: Post, language: str | None = None) -> None:
+    propose: finds the page's corners in a picture.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        built_in: Path | None,
+        post: Post,
+        language: str | None = None,
+        propose: Callable[[Image.Image], Corners] = propose,
+    ) -> None:
         self.data = data
         self.state = State()
         self._settings_file = data / "settings.json"
         self.settings = settings.load(self._settings_file)
-        self._language = language
+        self._language, self._propose = language, propose
         self.history = History(data / "history.sqlite")
         self.bundles = Bundles(data / "bundles", built_in)
         self.draft = Draft(data)

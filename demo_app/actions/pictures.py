@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlparse
 
 from PIL import Image, ImageGrab
 
-from demo_app import outline
 from demo_app.actions.core import Core
 from demo_app.crop import turned
+from demo_app.outline import Corners
 from demo_app.state import Case
 from demo_app.worker import Job
 from edge_runtime import image as pictures
@@ -57,7 +57,7 @@ class Pictures(Core):
     def draft_title(self) -> str | None:
         return self._draft_title
 
-    def _open(self, source: Path | Image.Image, title: str, corners: outline.Corners | None) -> None:
+    def _open(self, source: Path | Image.Image, title: str, corners: Corners | None) -> None:
         self.cancel()
         if self._opening is not None:
             self._opening.cancel()
@@ -68,7 +68,7 @@ class Pictures(Core):
         def work(job: Job) -> None:
             picture = pictures.load(source) if isinstance(source, Path) else pictures.to_rgb(source)
             job.check()
-            proposed = outline.propose(picture)
+            proposed = self._propose(picture)
             if keep:
                 with contextlib.suppress(UserError):  # a full storage keeps nobody from an answer
                     self.draft.save(picture, title, proposed)
@@ -101,11 +101,11 @@ class Pictures(Core):
 
         def work(job: Job) -> None:
             picture = turned(case.picture, quarters)
-            proposed = outline.propose(picture)
+            proposed = self._propose(picture)
             self.prepare(picture)
             job.post(lambda: done(picture, proposed))
 
-        def done(picture: Image.Image, proposed: outline.Corners) -> None:
+        def done(picture: Image.Image, proposed: Corners) -> None:
             case.picture, case.proposed, case.corners, case.quality = picture, proposed, proposed, None
             self.show()
 

@@ -16,6 +16,7 @@ from demo_app.actions import Actions
 from demo_app.benchmark import percentile
 from demo_app.reader import Reader
 from demo_app.worker import Worker
+from edge_runtime.engines import open_engine
 from edge_runtime.measure import FIGURES
 from edge_runtime.session import Session
 
@@ -23,9 +24,9 @@ from edge_runtime.session import Session
 class App(Actions):
     """Actions with a mailbox that the test empties."""
 
-    def __init__(self, data, bundle):
+    def __init__(self, data, bundle, **given):
         self.mail = queue.SimpleQueue()
-        super().__init__(data, bundle, self.mail.put, "en")
+        super().__init__(data, bundle, self.mail.put, "en", **given)
 
     def until(self, condition, seconds=30):
         end = time.monotonic() + seconds
@@ -105,28 +106,36 @@ def test_nothing_of_a_cancelled_answer_arrives_any_more(app, clean):
 
 def test_cancel_stops_the_thread_at_the_next_step(bundle, clean):
     posted = queue.SimpleQueue()
-    worker, reader, steps = Worker("model", posted.put), Reader(), []
-    started = threading.Event()
+    worker, steps = Worker("model", posted.put), []
+    started, cancelled = threading.Event(), threading.Event()
 
-    def work(job):
-        reader.load(bundle, None, job)
-        decode = reader._engine._engine.decode
+    def counting(bundle):
+        engine = open_engine(bundle)
+        decode = engine.decode
 
         def counted(embeds, cache):
             steps.append(len(embeds))
             started.set()
-            time.sleep(0.05)
+            assert cancelled.wait(30)
             return decode(embeds, cache)
 
-        reader._engine._engine.decode = counted
+        engine.decode = counted
+        return engine
+
+    reader = Reader(counting)
+
+    def work(job):
+        reader.load(bundle, None, job)
         reader.look(clean, job)
         reader.ask(None, job, lambda piece: None)
 
     job = worker.submit(work, posted.put)
     assert started.wait(30)
     job.cancel()
-    assert job.done.wait(1)
-    assert len(steps) <= 2
+    cancelled.set()
+    assert job.done.wait(30)
+    # The step that was on its way when it was cancelled, and none after it.
+    assert len(steps) == 1
     assert posted.empty()
     worker.close(5)
 
@@ -183,12 +192,13 @@ def test_file_that_is_no_picture_is_one_line(app, tmp_path):
     assert app.state.screen == "home"
 
 
-def test_fault_of_ours_is_a_sentence_too(app, clean, monkeypatch, caplog):
-    monkeypatch.setattr("demo_app.outline.propose", lambda picture: 1 / 0)
+def test_fault_of_ours_is_a_sentence_too(tmp_path, clean, caplog):
+    app = App(tmp_path / "data", None, propose=lambda picture: 1 / 0)
     app.open_picture(clean, "a page")
     app.until(lambda: app.state.error)
     assert "something went wrong (ZeroDivisionError" in app.state.error
     assert "Traceback" in caplog.text
+    app.close()
 
 
 def test_bundle_that_was_altered_is_not_loaded(tmp_path, bundle):

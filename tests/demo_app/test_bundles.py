@@ -46,7 +46,7 @@ def keys(tmp_path):
 
 
 def nothing_left(bundles):
-    return not bundles._folder.exists() or list(bundles._folder.iterdir()) == []
+    return not bundles.folder.exists() or list(bundles.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "flat zip"])
@@ -198,6 +198,6 @@ def test_import_that_is_stopped_leaves_nothing(bundles, bundle):
 
 def test_import_that_was_killed_is_swept_away(bundles, bundle):
     bundles.add(bundle, None)
-    (bundles._folder / ".part-killed").mkdir()
+    (bundles.folder / ".part-killed").mkdir()
     bundles.sweep()
-    assert len(list(bundles._folder.iterdir())) == 1
+    assert len(list(bundles.folder.iterdir())) == 1

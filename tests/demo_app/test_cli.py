@@ -42,6 +42,17 @@ def test_wrong_use_is_one_line(tmp_path, arguments, message):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_help_and_a_missing_kivy_need_the_base_install_alone(tmp_path):
+    """Whatever imports Kivy ends here as it does where the extra is not installed."""
+    (tmp_path / "kivy.py").write_text("raise ModuleNotFoundError('No module named kivy', name='kivy')")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    assert run("--help", PYTHONPATH=path).returncode == 0
+    done = run(PYTHONPATH=path, PULSE_DEMO_DATA=str(tmp_path))
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "pip install 'pulse-edge[demo]'" in line
+
+
 @pytest.mark.parametrize(
     ("platform", "environ", "folder"),
     [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from hands import REPOSITORY
 
 ANDROID = """
 class SharedStorage:
@@ -69,3 +70,28 @@ def test_ios_shows_its_sheet_from_the_view_on_the_screen():
 @pytest.mark.parametrize(("platform", "library"), [("android", ANDROID.format(uri="None")), ("ios", "")])
 def test_file_stays_where_it_was_saved_if_it_cannot_be_shared(platform, library):
     assert share(platform, library).endswith("ecg.pdf was saved, but this system has no way to share it")
+
+
+def test_runtime_of_nothing_but_compiled_files_answers(bundle, tmp_path):
+    """As python-for-android packs it: engines are found by file, and the files there are .pyc."""
+    lay_out = [str(REPOSITORY / "scripts" / "phone_sources.sh"), str(bundle), str(tmp_path / "phone")]
+    subprocess.run(["bash", *lay_out], cwd=REPOSITORY, check=True, timeout=60)
+    folder = tmp_path / "phone"
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "-b", str(folder)], check=True, timeout=60)
+    for source in folder.rglob("*.py"):
+        source.unlink()
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "import edge_runtime.ask, demo_app.strings\n"
+        "assert edge_runtime.ask.__file__.endswith('.pyc'), edge_runtime.ask.__file__\n"
+        "from edge_runtime.registry import Registry\n"
+        "assert 'onnx' in Registry('edge_runtime.engines', 'ENGINE', 'engine').names()\n"
+        "assert 'en' in demo_app.strings.languages()\n"
+        "sys.exit(edge_runtime.ask.main(['demo_app/bundle', 'demo_app/examples/b-normal.jpg']))"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 5
