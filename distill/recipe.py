@@ -21,7 +21,7 @@ from distill.distributed import Distributed
 from distill.features import Features, cache_features
 from distill.lessons import Lessons
 from distill.pages import PageMix, Pages, shuffled
-from distill.ship import ship
+from distill.ship import inference_of, ship
 from distill.soft_targets import soft_targets_of
 from distill.speaker import Speaker
 from distill.student import Student
@@ -31,7 +31,6 @@ from distill.tokens import rare_codes
 from distill.tower import TowerWithHead, train_tower
 from distill.training_set import TrainingSet, split
 from edge_runtime.errors import UserError
-from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint
@@ -66,6 +65,7 @@ class Recipe:
             Checkpoint.open(self.student.tower.start)
         for teacher in self.teachers:
             teacher.check()
+        inference_of(self.student)
         self.student.check()
 
 
@@ -148,14 +148,14 @@ def _look(run: _Run, seeing: TowerWithHead) -> tuple[list[Pages], list[Features]
     student, data, device = run.student, run.data, run.distributed.device
     seed, workers, pages = student.tower.seed, student.tower.workers, []
     for epoch in range(student.tower.epochs, student.tower.epochs + student.views):
-        one = Pages(data.cache, shuffled(data.train, seed, epoch), student.spec, PageMix(), seed)
+        one = Pages(data.cache, shuffled(data.train, seed, epoch), student.preprocess, PageMix(), seed)
         one.epoch = epoch
         pages.append(one)
     views = [
         cache_features(seeing.tower, one, run.out / f"features-{view}", device, workers)
         for view, one in enumerate(pages)
     ]
-    plain = Pages(data.cache, data.validation, student.spec, None)
+    plain = Pages(data.cache, data.validation, student.preprocess, None)
     return pages, views, cache_features(seeing.tower, plain, run.out / "features-plain", device, workers)
 
 
@@ -171,7 +171,7 @@ def _lessons(
         share = student.tower.teacher_share
         soft_targets = soft_targets_of(views, validation, seeing.head, data, soft, share, run.out)
     tokenizer = Tokenizer(path)
-    prompt = Prompt(PromptSpec(**student.prompt), tokenizer, None, student.end)
+    prompt = Prompt(student.prompt, tokenizer, None, student.end)
     packer = Packer(prompt, tokenizer, validation.tokens.shape[1], student.end, student.decoder.max_length)
     return Lessons(data.cache, views, soft_targets, packer, path, unsaid=rare_codes(data.cache, data.train))
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill.runs import DecoderRun, TowerRun
+from edge_runtime.inference import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec
 from pulse.model.config import Decoder, GridVision
 
@@ -20,19 +21,12 @@ if TYPE_CHECKING:
     from distill.dataset_cache import DatasetCache
 
 # The grey page that pulse-nano and pulse-small see; mean and deviation are each student's own.
-GREY_PAGE: dict[str, Any] = {
-    "mode": "fit",
-    "width": 544,
-    "height": 384,
-    "channels": "grey",
-    "resample": "bilinear",
-    "fill": 255,
-}
+GREY_PAGE = PreprocessSpec("fit", 544, 384, "grey", "bilinear", 255, mean=(0.0,), std=(1.0,))
 
 
 @dataclass(frozen=True)
 class Student:
-    """name: of its checkpoint. vision, text: sizes of tower and decoder. preprocess, prompt: as config.json has them.
+    """name: of its checkpoint. vision, text: sizes of tower and decoder. preprocess, prompt: in training and later.
     end: the id of the token that ends an answer.
 
     tower, decoder: the default recipe of each stage. teachers: names of its default teachers. views: how many
@@ -43,19 +37,14 @@ class Student:
     name: str
     vision: GridVision
     text: Decoder
-    preprocess: Mapping[str, Any]
-    prompt: Mapping[str, Any]
+    preprocess: PreprocessSpec
+    prompt: PromptSpec
     end: int
     tower: TowerRun = field(default_factory=TowerRun)
     decoder: DecoderRun = field(default_factory=DecoderRun)
     teachers: tuple[str, ...] = ("signal",)
     views: int = 2
     origin: str = ""
-
-    @property
-    def spec(self) -> PreprocessSpec:
-        """Its preprocessing, the same for training and for the device."""
-        return PreprocessSpec.from_dict(dict(self.preprocess))
 
     def for_device(self, device: str) -> Student:
         """The student as a device of this type ("cpu", "cuda") trains it."""

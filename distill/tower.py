@@ -116,7 +116,9 @@ def _first_model(data: TrainingSet, student: Student, device: torch.device, fres
         model.tower.load_state_dict(state)
     model = model.to(device).to(memory_format=torch.channels_last)
     if run.start and fresh:
-        some = Pages(data.cache, shuffled(data.train, run.seed, 0)[:256], student.spec, PageMix(negative=0), run.seed)
+        some = Pages(
+            data.cache, shuffled(data.train, run.seed, 0)[:256], student.preprocess, PageMix(negative=0), run.seed
+        )
         pixels = torch.stack([some[k][0] for k in range(len(some))]).to(device)
         begin_with(model.tower, model.vision, Checkpoint.open(run.start), pixels)
     return model
@@ -135,7 +137,7 @@ def _epoch(
     run, device, per_epoch = student.tower, distributed.device, len(data.train) // student.tower.batch
     done = state.step % per_epoch
     order = shuffled(data.train, run.seed, epoch)[done * run.batch :]
-    pages = Pages(data.cache, distributed.share(order, run.batch), student.spec, PageMix(), run.seed)
+    pages = Pages(data.cache, distributed.share(order, run.batch), student.preprocess, PageMix(), run.seed)
     pages.epoch = epoch
     loader = DataLoader(pages, distributed.part(run.batch), num_workers=run.workers)
     title = f"tower epoch {epoch + 1}/{run.epochs}"
@@ -191,7 +193,7 @@ def evaluate(model: TowerWithHead, data: TrainingSet, student: Student, device: 
     """Figures of the head on plain pages of the validation records: the superclasses, and the mean error of the heart
     rate in percent."""
     probability, rates = [], []
-    pages = Pages(data.cache, data.validation, student.spec, None)
+    pages = Pages(data.cache, data.validation, student.preprocess, None)
     for pixels, _, _ in DataLoader(pages, 32, num_workers=student.tower.workers):
         logits, rate = model(pixels.to(device, memory_format=torch.channels_last))
         probability.append(logits[:, : len(SUPERCLASSES)].sigmoid().float().cpu())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from distill.student import GREY_PAGE, Student
+from edge_runtime.inference import PromptSpec
 from pulse.model.config import ConvVision, Decoder
 
 STUDENT = Student(
@@ -18,12 +21,12 @@ STUDENT = Student(
         head_dim=32,
         max_position_embeddings=1024,
     ),
-    preprocess={**GREY_PAGE, "mean": [0.85], "std": [0.2]},
-    prompt={
-        "system": "",
-        "first_turn": "USER: <image>\n{question}\nASSISTANT:",
-        "next_turn": "USER: {question}\nASSISTANT:",
-        "add_bos": False,
-    },
+    preprocess=replace(GREY_PAGE, mean=(0.85,), std=(0.2,)),
+    prompt=PromptSpec(
+        system="",
+        first_turn="USER: <image>\n{question}\nASSISTANT:",
+        next_turn="USER: {question}\nASSISTANT:",
+        add_bos=False,
+    ),
     end=1,  # </s>, the second of distill.tokens.SPECIALS
 )

@@ -17,6 +17,7 @@ import numpy as np
 from distill.runs import DecoderRun, TowerRun
 from distill.student import GREY_PAGE, Student
 from edge_runtime.errors import UserError
+from edge_runtime.inference import PromptSpec
 from pulse.model.config import Decoder, EfficientVision
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ STUDENT = Small(
         rope_theta=1e5,
         max_position_embeddings=1024,
     ),
-    preprocess={**GREY_PAGE, "mean": [127 / 255], "std": [128 / 255]},  # as its tower was trained
-    prompt={
-        "system": "",
-        "first_turn": "<|im_start|>user\n<image>\n{question}<|im_end|>\n<|im_start|>assistant\n",
-        "next_turn": "\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
-        "add_bos": False,
-    },
+    preprocess=replace(GREY_PAGE, mean=(127 / 255,), std=(128 / 255,)),  # as its tower was trained
+    prompt=PromptSpec(
+        system="",
+        first_turn="<|im_start|>user\n<image>\n{question}<|im_end|>\n<|im_start|>assistant\n",
+        next_turn="\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
+        add_bos=False,
+    ),
     end=2,  # <|im_end|>
     tower=TowerRun(epochs=4, peak=5e-4, frozen=True),
     decoder=DecoderRun(peak=2e-4, max_length=512),

@@ -5,8 +5,11 @@ Put it into distill/students/ as pico.py; then `pulse-distill --data PTBXL_DIR -
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from distill.runs import DecoderRun, TowerRun
 from distill.student import GREY_PAGE, Student
+from edge_runtime.inference import PromptSpec
 from pulse.model.config import ConvVision, Decoder
 
 STUDENT = Student(
@@ -23,13 +26,13 @@ STUDENT = Student(
         max_position_embeddings=1024,
     ),
     # What the device does with a picture and a question, before and after the training alike.
-    preprocess={**GREY_PAGE, "mean": [0.85], "std": [0.2]},
-    prompt={
-        "system": "",
-        "first_turn": "USER: <image>\n{question}\nASSISTANT:",
-        "next_turn": "USER: {question}\nASSISTANT:",
-        "add_bos": False,
-    },
+    preprocess=replace(GREY_PAGE, mean=(0.85,), std=(0.2,)),
+    prompt=PromptSpec(
+        system="",
+        first_turn="USER: <image>\n{question}\nASSISTANT:",
+        next_turn="USER: {question}\nASSISTANT:",
+        add_bos=False,
+    ),
     end=1,  # </s> of the tokenizer that is learned
     tower=TowerRun(epochs=4, batch=16),
     decoder=DecoderRun(epochs=1),

@@ -14,7 +14,6 @@ from distill.recipe import Recipe
 from distill.speaker import Speaker
 from distill.students.nano import STUDENT as NANO
 from distill.tokens import facts_of, train_tokenizer
-from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.instruct.questions import Turn, training_turns
@@ -25,7 +24,7 @@ def packer(dataset: DatasetCache, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     train_tokenizer(dataset, dataset.rows((1,)), path, 400)
     tokenizer = Tokenizer(path)
-    return Packer(Prompt(PromptSpec(**NANO.prompt), tokenizer, None), tokenizer, 3, NANO.end, 384)
+    return Packer(Prompt(NANO.prompt, tokenizer, None), tokenizer, 3, NANO.end, 384)
 
 
 def test_a_packed_dialogue_sees_nothing_of_its_neighbours(dataset: DatasetCache, packer: Packer, tiny: Recipe) -> None:

@@ -106,6 +106,15 @@ def test_another_recipe_does_not_go_on_with_the_run(data: Path, whole: Path, tin
         _run(data, whole, changed_student(tiny, views=3, decoder=replace(tiny.student.decoder, peak=1e-3)))
 
 
+def test_a_student_that_cannot_be_asked_is_refused_before_it_is_trained(
+    data: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    prompt = replace(tiny.student.prompt, next_turn="USER: what?\nASSISTANT:")
+    with pytest.raises(UserError, match=r"next_turn must hold \{question\} once"):
+        _run(data, tmp_path / "run", changed_student(tiny, prompt=prompt))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_of_another_version_is_refused_in_one_line(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     """recipe.json of 0.1 had the stages' settings at its top."""
     (tmp_path / "recipe.json").write_text(json.dumps({"student": "nano", "signal": None, "tower": {"epochs": 2}}))

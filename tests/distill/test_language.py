@@ -30,7 +30,6 @@ from distill.teaching import kept_probabilities, mean_probabilities
 from distill.token_logits import TokenLogits, divergence, top_logits
 from distill.training_set import TrainingSet
 from edge_runtime.errors import UserError
-from edge_runtime.inference import PromptSpec
 from edge_runtime.prompt import Prompt
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
@@ -101,7 +100,7 @@ def test_a_teacher_of_other_words_says_what_its_bundle_would_say(dataset: Datase
     assert np.isnan(others).all()
     assert np.isnan(soft[4:]).all()
     (tmp_path / "other.json").write_text("{}")
-    assert not shares_words_and_pages(teacher, tmp_path / "other.json", NANO.spec, tmp_path)
+    assert not shares_words_and_pages(teacher, tmp_path / "other.json", NANO.preprocess, tmp_path)
 
 
 def test_in_nf4_it_thinks_nearly_the_same(dataset: DatasetCache, tmp_path: Path) -> None:
@@ -195,12 +194,10 @@ def test_a_teacher_of_the_same_words_gives_logits_of_the_very_tokens(
     """Its logits for a page are what its own decoder makes of the student's dialogues behind its own features."""
     run, rows = replace(tiny.student.decoder, epochs=1), np.arange(6)
     teacher, workspace = CheckpointTeacher(str(student / "pulse-nano-float16")), Workspace(tmp_path, CPU, 0)
-    pages = Pages(dataset, rows, NANO.spec, PageMix(), 1)
+    pages = Pages(dataset, rows, NANO.preprocess, PageMix(), 1)
     views = [cache_features(teacher.loaded(CPU).vision_tower, pages, tmp_path / "features", CPU, 0)]
     tokenizer = Tokenizer(student / "tokenizer.json")
-    packer = Packer(
-        Prompt(PromptSpec(**NANO.prompt), tokenizer, None), tokenizer, views[0].tokens.shape[1], NANO.end, 384
-    )
+    packer = Packer(Prompt(NANO.prompt, tokenizer, None), tokenizer, views[0].tokens.shape[1], NANO.end, 384)
     lessons = Lessons(dataset, views, None, packer, student / "tokenizer.json")
     ask = teacher.token_logits(lessons, [pages], run, workspace)
     assert ask is not None

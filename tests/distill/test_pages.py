@@ -15,7 +15,7 @@ from pulse.ecg.paper.variety import varied_page
 
 
 def test_a_training_page_depends_on_seed_epoch_and_record_alone(dataset: DatasetCache) -> None:
-    rows, spec = dataset.rows((1,)), NANO.spec
+    rows, spec = dataset.rows((1,)), NANO.preprocess
     a, b = Pages(dataset, rows, spec, PageMix(), 1), Pages(dataset, rows[::-1], spec, PageMix(), 1)
     last = len(rows) - 1
     assert torch.equal(a[0][0], b[last][0])
@@ -49,7 +49,7 @@ def test_pages_of_another_epoch_begin_at_another_beat(dataset: DatasetCache, mon
         return varied_page(record, rng)
 
     monkeypatch.setattr("distill.pages.varied_page", keep)
-    pages = Pages(dataset, dataset.rows((1,)), NANO.spec, PageMix(negative=0), 1)
+    pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, PageMix(negative=0), 1)
     first, again = pages[0][0], pages[0][0]
     pages.epoch = 1
     pages[0]
@@ -60,7 +60,7 @@ def test_pages_of_another_epoch_begin_at_another_beat(dataset: DatasetCache, mon
 
 
 def test_negatives_are_marked_and_seeded(dataset: DatasetCache) -> None:
-    pages = Pages(dataset, dataset.rows((1,)), NANO.spec, PageMix(negative=1.0), 1)
+    pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, PageMix(negative=1.0), 1)
     pixels, row, is_ecg = pages[0]
     assert (row, is_ecg) == (-1, False)
     assert torch.equal(pixels, pages[0][0])
