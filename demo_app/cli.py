@@ -11,6 +11,7 @@ from pathlib import Path
 
 from demo_app.paths import built_in_bundle, data_folder
 from demo_app.strings import languages
+from edge_runtime.bundle import bundle_folder
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 
@@ -30,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _open(args: argparse.Namespace) -> int:
     """Open the window and stay until it is closed. Raises UserError."""
     data = Path(args.data) if args.data else data_folder()
-    bundle = Path(args.bundle).resolve() if args.bundle else built_in_bundle()
-    if bundle is not None and not bundle.is_dir():
-        raise UserError(f"{bundle}: does not exist; give the folder that pulse-export wrote")
+    bundle = bundle_folder(args.bundle).resolve() if args.bundle else built_in_bundle()
     prepare_kivy(data, args.size)
     from demo_app.app import PulseDemo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 EXAMPLES = PACKAGE / "examples"
-# A phone's app carries its bundle inside; on a desktop `make app` exports one.
+# A phone's app carries its bundle inside; on a desktop `make app` exports one, and the base install brings one.
 _CARRIED = PACKAGE / "bundle"
 _BUILT = Path("build/pulse-nano-onnx")
 
@@ -31,6 +31,6 @@ def data_folder(environ: dict[str, str] | None = None, platform: str = sys.platf
 
 
 def built_in_bundle() -> Path | None:
-    """The bundle that needs no import: the one carried in the package, or the one `make app` exported."""
-    candidates = (_CARRIED, Path.cwd() / _BUILT, PACKAGE.parent / _BUILT)
+    """The bundle that needs no import: carried in the package, exported by `make app`, or shipped with edge_runtime."""
+    candidates = (_CARRIED, Path.cwd() / _BUILT, PACKAGE.parent / _BUILT, PACKAGE.parent / "edge_runtime" / "nano")
     return next((folder for folder in candidates if (folder / "manifest.json").is_file()), None)

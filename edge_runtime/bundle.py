@@ -13,6 +13,9 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, parse
 from edge_runtime.signature import SIGNATURE, check_signature
 
+# The name of the bundle that comes with the base install, wherever a command takes a bundle's folder.
+NANO = "pulse-nano"
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -25,13 +28,10 @@ class Bundle:
     def load(cls, path: str | os.PathLike[str], public_key: str | os.PathLike[str] | None = None) -> Bundle:
         """Read a bundle folder and check it: version, fields, list of files, then size and SHA-256 of every file.
 
-        public_key: the PEM file of whom the bundle must be signed by; checked before anything is believed. Raises
-        UserError for the first thing wrong.
+        path: a folder, or "pulse-nano" for the shipped bundle. public_key: the PEM file of whom the bundle must be
+        signed by; checked before anything is believed. Raises UserError for the first thing wrong.
         """
-        folder = Path(path)
-        if not folder.is_dir():
-            state = "is a file, not a bundle folder" if folder.exists() else "does not exist"
-            raise UserError(f"{folder}: {state}; give the folder that pulse-export wrote")
+        folder = bundle_folder(path)
         raw = _read_manifest(folder)
         if public_key is not None:
             check_signature(folder, raw, Path(public_key))
@@ -50,6 +50,23 @@ class Bundle:
         name = self.manifest.artifacts[artifact]
         names = (f for f in self.manifest.files if f == name or f.startswith((name + ".", name + "/")))
         return sum(self.manifest.files[f][1] for f in names)
+
+
+def bundle_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder that BUNDLE means: that of the shipped bundle for "pulse-nano", otherwise the one at that path.
+
+    Raises UserError when there is no such folder.
+    """
+    if str(path) == NANO:
+        folder = Path(__file__).parent / "nano"
+        if not folder.is_dir():
+            raise UserError(f"{NANO}: did not come with this installation; give the folder that pulse-export wrote")
+        return folder
+    folder = Path(path)
+    if not folder.is_dir():
+        state = "is a file, not a bundle folder" if folder.exists() else "does not exist"
+        raise UserError(f"{folder}: {state}; give the folder that pulse-export wrote, or {NANO}")
+    return folder
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object]) -> Path:
