@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+from export.target import find
 
 if TYPE_CHECKING:
     from pulse.checkpoint.checkpoint import Checkpoint
@@ -29,16 +29,15 @@ def open_subject(folder: Path, threads: int | None = None) -> Session:
         return torch_session(Checkpoint.open(folder))
     if not interpreted(folder):
         return Session.open(folder, threads)
-    from export.build import certifying_engine  # brings torch with it, which a bundle of another target does not need
-
     bundle = Bundle.load(folder)
-    return Session(certifying_engine(bundle), bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
+    engine = find(bundle.manifest.target).runner().open(bundle)
+    return Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
 
 
 def interpreted(folder: Path) -> bool:
     """Whether answers of this bundle come from an interpreter of its packages, not from the target's own runtime."""
     is_bundle = (folder / MANIFEST).is_file()
-    return is_bundle and platform.system() != "Darwin" and Bundle.load(folder).manifest.target == "coreml"
+    return is_bundle and find(Bundle.load(folder).manifest.target).runner().stand_in
 
 
 def about_bundle(folder: Path) -> dict[str, Any]:

@@ -9,21 +9,15 @@ from importlib import metadata
 from typing import Any
 
 from export.options import Options
+from export.target import Target
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config
-
-TOOLS = {
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "executorch": ("executorch", "torchao"),
-    "coreml": ("coremltools",),
-    "gguf": ("gguf",),
-}
 
 
 def manifest_of(
     config: Config,
     source: Checkpoint,
-    target: str,
+    target: Target[Any],
     weights: str,
     artifacts: dict[str, str],
     options: Options | None = None,
@@ -33,10 +27,11 @@ def manifest_of(
     artifacts: what the target wrote, such as {"vision": "vision.onnx"}, paths relative to the bundle. options: those
     that `config` has been given already, which are recorded.
     """
-    tools = ("pulse-edge", "torch", *TOOLS[target])
+    tools = ("pulse-edge", "torch", *target.packages)
     return {
         "name": config.name or source.name,
-        "target": target,
+        "target": target.name,
+        "title": target.title,
         "weights": weights,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "source": {"checkpoint": config.name or source.name, "sha256": source.digest()},

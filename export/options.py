@@ -6,49 +6,47 @@ The defaults change nothing: a bundle then shows its model exactly what PULSE's 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.preprocess import fewer_tiles
+from export.target import OwnOptions, Target, find
 from pulse.model.config import ClipVision, Config
-
-KV = ("float", "int8")
 
 
 @dataclass(frozen=True)
 class Options:
     """tiles: at most so many of a page, the squashed one included (None: as many as the model has). merge_tokens:
-    blocks of so many by so many of a tile's tokens become their mean. kv: one of KV, keys and values between steps.
-    exact: no activation is rounded to 8 bits, which target onnx does in large decoders for their speed.
+    blocks of so many by so many of a tile's tokens become their mean. own: those of the target alone.
     """
 
     tiles: int | None = None
     merge_tokens: int = 1
-    kv: str = KV[0]
-    exact: bool = False
+    own: OwnOptions = field(default_factory=OwnOptions)
 
     def as_json(self) -> dict[str, Any]:
         """Only what differs from the defaults."""
-        usual = asdict(Options())
-        return {key: value for key, value in asdict(self).items() if value != usual[key]}
-
-    @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Options:
-        """The options that a bundle's manifest.json records. Raises UserError for some that this version has not."""
-        recorded = manifest.get("options", {})
-        unknown = sorted(set(recorded) - set(asdict(cls())))
-        if unknown:
-            raise UserError(f"manifest.json: option {unknown[0]} is not one this version knows; upgrade pulse-edge")
-        return cls(**recorded)
+        common = {} if self.tiles is None else {"tiles": self.tiles}
+        return {
+            **common,
+            **({} if self.merge_tokens == 1 else {"merge_tokens": self.merge_tokens}),
+            **self.own.recorded(),
+        }
 
 
-def options_of(bundle: Bundle) -> Options:
+def options_of(bundle: Bundle, target: Target[Any] | None = None) -> Options:
     """The options that the bundle was exported with. Raises UserError for some that this version has not."""
-    return Options.of(json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8")))
+    target = target or find(bundle.manifest.target)
+    manifest = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
+    recorded = dict(manifest.get("options", {}))
+    common = {name: recorded.pop(name) for name in ("tiles", "merge_tokens") if name in recorded}
+    unknown = sorted(set(recorded) - {each.name for each in fields(target.options)})
+    if unknown:
+        raise UserError(f"manifest.json: option {unknown[0]} is not one this version knows; upgrade pulse-edge")
+    return Options(**common, own=target.options(**recorded))
 
 
 def with_options(config: Config, options: Options) -> Config:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from edge_runtime.bundle import Bundle
-from export.options import options_of
-from export.targets.coreml import packages as coreml
-from export.targets.executorch import program as executorch
+from export.target import Job, Memory
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import BASE, available
 from pulse.model.config import ClipVision, Config
@@ -18,22 +18,19 @@ from quantize.quantization_config import kind_of
 
 _MARGIN = 0.8  # of what is available now: other programs want some of it
 _BYTES = {"int4": 0.5, "nf4": 0.5, "int8": 1.0}  # of a weight; its scales come on top
-_WIDENING, _TRACING = {"executorch": 1.2}, 0.15  # bytes held for each byte of floats, and of all weights
+_TRACING = 0.15  # bytes held for each byte of all weights
 _WORDS = 256  # positions of a question and its answer
-# What converting takes for each byte of the layers that go into one program or package together.
-_CONVERTING = {"executorch": (6, executorch.PROGRAM_BYTES), "coreml": (4, coreml.PACKAGE_BYTES)}
 
 
-def graphs_bytes(source: Checkpoint, weights: str, target: str) -> int:
+def graphs_bytes(source: Checkpoint, weights: str, memory: Memory) -> int:
     """Peak while graphs are written, on the safe side of what was measured on checkpoints of PULSE-7B's width.
 
     What is not integers is widened to float32 and copied while it is stored; integers stay in the mapped file, but for
     the layers that a converter holds.
     """
     whole, floats, largest = _sizes(source, weights)
-    parts = BASE + int(floats * _WIDENING.get(target, 1.0) + _TRACING * whole) + 2 * largest
-    times, most = _CONVERTING.get(target, (0, 0))
-    return max(parts, BASE + times * min(most, whole - floats))
+    parts = BASE + int(floats * memory.floats + _TRACING * whole) + 2 * largest
+    return max(parts, BASE + int(memory.converting * min(memory.together, whole - floats)))
 
 
 def certificate_bytes(source: Checkpoint, config: Config, weights: str) -> int:
@@ -43,23 +40,24 @@ def certificate_bytes(source: Checkpoint, config: Config, weights: str) -> int:
     return BASE + 2 * _sizes(source, weights)[0] + 3 * cache
 
 
-def streamed_bytes(bundle: Bundle, source: Checkpoint, config: Config, weights: str) -> int:
-    """Peak of a certificate whose sides are in memory one after the other: see export.certificate.streamed.
-
-    What a bundle takes to run was measured on PULSE-7B's shape; ExecuTorch keeps keys and values of the whole context.
-    """
-    text, spec = config.text, bundle.manifest.inference.preprocess
-    positions = text.max_position_embeddings
-    if bundle.manifest.target != "executorch":
-        tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)
-        positions = min(positions, tiles * _tokens(config) // spec.pool**2 + _WORDS)
-    numbers = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
-    cache = numbers * (1 if options_of(bundle).kv == "int8" else 4)
-    files = sum(path.stat().st_size for path in bundle.folder.iterdir())
-    running = BASE + int(1.15 * files) + cache
+def streamed_bytes(bundle: Bundle, job: Job[Any], memory: Memory) -> int:
+    """Peak of a certificate whose sides are in memory one after the other: see export.certificate.streamed."""
+    text = job.config.text
     # One dequantized weight and the steps on the way to it, beside the vision tower or the head in float32.
-    reading = BASE + _sizes(source, weights)[1] + 32 * text.hidden_size * text.intermediate_size
-    return max(running, reading)
+    reading = BASE + _sizes(job.checkpoint, job.weights)[1] + 32 * text.hidden_size * text.intermediate_size
+    return max(running_bytes(bundle, job, memory), reading)
+
+
+def running_bytes(bundle: Bundle, job: Job[Any], memory: Memory) -> int:
+    """What a bundle takes to answer about one page, as it was measured on PULSE-7B's shape."""
+    text, spec = job.config.text, bundle.manifest.inference.preprocess
+    positions = text.max_position_embeddings
+    if not memory.whole_context:
+        tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)
+        positions = min(positions, tiles * _tokens(job.config) // spec.pool**2 + _WORDS)
+    numbers = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
+    files = sum(path.stat().st_size for path in bundle.folder.iterdir())
+    return BASE + int(1.15 * files) + numbers * (1 if job.own.int8_cache else 4)
 
 
 def _tokens(config: Config) -> int:

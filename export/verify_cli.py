@@ -8,41 +8,48 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.manifest import MANIFEST
+from edge_runtime.registry import Registry
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
-from export.build import certificate_of, certifying_engine, example_pages, reference_of
-from export.certificate.across import Agreement, agreement, as_table, read_pages
-from export.certificate.certify import Certificate
-from export.certificate.emulated import PROCESSORS
-from export.certificate.userland import open_userland
-from export.plan import room
+from export.certificate.userland import PROCESSORS, open_userland
+from export.pages import pages_in
+from export.target import TARGETS, Target, find
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
-from pulse.files.memory import parse_size
 
-_PICTURES = (".png", ".jpg", ".jpeg")
+if TYPE_CHECKING:
+    from export.certificate.across import Agreement
+    from export.certificate.certify import Certificate
+
+Found = tuple[Bundle, Target[Any]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, targets: Registry[Target[Any]] = TARGETS) -> int:
     """Run the command; exit status 0 all bundles pass, 1 one does not, 2 wrong use, 130 interrupted."""
-    return run("pulse-verify", lambda: _main(argv))
+    return run("pulse-verify", lambda: _main(argv, targets))
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str] | None, targets: Registry[Target[Any]]) -> int:
     args = _parser().parse_args(argv)
-    source = Checkpoint.open(args.model)
-    pages = example_pages() if args.pages is None else _pictures(args.pages)
+    from export.certificate.bundle import certificate_of  # brings torch, which --help does not need
+    from export.plan import room
+    from pulse.files.memory import parse_size
+
+    source, pages = Checkpoint.open(args.model), pages_in(args.pages)
     bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
+    found = [(bundle, find(bundle.manifest.target, targets)) for bundle in bundles]
     userland = open_userland() if args.emulated else None
     most = room(parse_size(args.max_memory))
-    found = [(bundle, certificate_of(bundle, source, pages, userland, most)) for bundle in bundles]
-    rows = _rows(bundles, source, pages) if len(bundles) > 1 else []
-    print(_as_json(found, rows) if args.json else _as_text(found, rows))
-    return 0 if all(certificate.status == "pass" for _, certificate in found) else 1
+    certificates = [certificate_of(bundle, source, pages, userland, most, target) for bundle, target in found]
+    rows = _rows(found, source, pages) if len(found) > 1 else []
+    made = [(str(bundle.folder), certificate) for bundle, certificate in zip(bundles, certificates, strict=True)]
+    print(_as_json(made, rows) if args.json else _as_text(made, rows))
+    return 0 if all(certificate.status == "pass" for certificate in certificates) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,13 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _pictures(folder: Path) -> list[Path]:
-    pages = sorted(p for p in folder.glob("*") if p.suffix.lower() in _PICTURES) if folder.is_dir() else []
-    if not pages:
-        raise UserError(f"{folder}: no {', '.join(_PICTURES)} there; give a folder of ECG pages")
-    return pages
-
-
 def _made_from(bundle: Bundle, source: Checkpoint) -> Bundle:
     recorded = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))["source"].get("sha256")
     if recorded != source.digest():
@@ -73,15 +73,18 @@ def _made_from(bundle: Bundle, source: Checkpoint) -> Bundle:
     return bundle
 
 
-def _rows(bundles: Sequence[Bundle], source: Checkpoint, pages: Sequence[Path]) -> list[Agreement]:
+def _rows(found: Sequence[Found], source: Checkpoint, pages: Sequence[Path]) -> list[Agreement]:
     """The formats side by side; a bundle that cannot run here has no row, and its certificate says why."""
+    from export.certificate.across import agreement, read_pages
+    from export.certificate.bundle import reference_of
+
     rows = []
-    for bundle in bundles:
+    for bundle, target in found:
         try:
-            engine = certifying_engine(bundle)
+            engine = target.runner().open(bundle)
         except CannotRunHere:
             continue
-        reference = reference_of(bundle, source)
+        reference = reference_of(bundle, source, target)
         tokenizer = Tokenizer(bundle.path("tokenizer"))
         ours = Session(engine, bundle.manifest.inference, tokenizer)
         theirs = Session(reference, reference.config.inference, tokenizer)
@@ -89,13 +92,15 @@ def _rows(bundles: Sequence[Bundle], source: Checkpoint, pages: Sequence[Path]) 
     return rows
 
 
-def _as_text(found: Sequence[tuple[Bundle, Certificate]], rows: Sequence[Agreement]) -> str:
-    parts = [f"{bundle.folder}: {certificate.as_text()}" for bundle, certificate in found]
+def _as_text(made: Sequence[tuple[str, Certificate]], rows: Sequence[Agreement]) -> str:
+    from export.certificate.across import as_table
+
+    parts = [f"{folder}: {certificate.as_text()}" for folder, certificate in made]
     return "\n".join([*parts, as_table(rows)] if rows else parts)
 
 
-def _as_json(found: Sequence[tuple[Bundle, Certificate]], rows: Sequence[Agreement]) -> str:
-    certificates = {str(bundle.folder): certificate.as_json() for bundle, certificate in found}
+def _as_json(made: Sequence[tuple[str, Certificate]], rows: Sequence[Agreement]) -> str:
+    certificates = {folder: certificate.as_json() for folder, certificate in made}
     return json.dumps({"certificates": certificates, "agreement": [asdict(row) for row in rows]}, allow_nan=False)
 
 

@@ -18,9 +18,6 @@ from quantize.nf4 import Nf4Linear
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
 
-# What an exporter can be asked for; a quantized checkpoint gives its own kind or floats.
-WEIGHTS = ("int4", "int8", "nf4", "float16", "float32")
-
 
 def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool = False) -> Llava:
     """The model in eval mode, computing in float32.

@@ -12,8 +12,7 @@ from typing import Any
 
 from benchmarks.devices.local import answer_of
 from edge_runtime.errors import UserError
-from export.certificate.emulated import PROCESSORS
-from export.certificate.userland import open_userland
+from export.certificate.userland import PROCESSORS, open_userland
 
 # What of edge_runtime.measure's answer is a result.
 _RESULTS = ("prompt_positions", "image_positions", "tokens", "token_ids", "probabilities")

@@ -19,10 +19,10 @@ from benchmarks.subjects import about_bundle
 from benchmarks.verbs import latency, retention
 from benchmarks.verbs.estimate import estimates
 from edge_runtime.bundle import Bundle
-from export.build import example_pages
 from export.certificate.certify import CERTIFICATE
 from export.certificate.emulated import emulate
 from export.certificate.userland import Userland, open_userland
+from export.pages import example_pages
 
 SCHEMA_VERSION = 1
 # (what is counted, its title, how many) -> the same things, counted for whoever watches.

@@ -14,7 +14,7 @@ from benchmarks.arguments import words
 from benchmarks.devices.profile import Profile, names, read_profile
 from benchmarks.devices.roofline import PHASES, Run, estimate, fit, left_out, runs_of
 from edge_runtime.errors import UserError
-from export.build import example_pages
+from export.pages import example_pages
 
 
 def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from benchmarks.metrics.spread import Figure, figure
 from benchmarks.output import check_writable
 from benchmarks.subjects import about_bundle
 from edge_runtime.errors import UserError
-from export.build import example_pages
+from export.pages import example_pages
 
 # What is printed, in the order in which it happens: key, title, unit.
 ROWS = (

@@ -19,8 +19,8 @@ from benchmarks.sample import FOLD, SAMPLE
 from benchmarks.verbs.retention import MARGIN
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from export.build import example_pages
-from export.certificate.emulated import PROCESSORS
+from export.certificate.userland import PROCESSORS
+from export.pages import example_pages
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
 from export.certificate.near_ties import NearTie, near_ties
+from export.certificate.tolerance import EXACT, Tolerance
 from pulse.model.engine import TorchEngine
 
 CERTIFICATE = "certificate.json"
+Computed = Callable[[Session, Path], np.ndarray]  # one stage's results for a page
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,6 @@ class Stage:
     status: str  # pass | fail | not_run
     reason: str = ""
     near_ties: tuple[NearTie, ...] = ()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a target that computes less exactly may differ by; the default is for targets that compute in float32.
-
-    thresholds: by stage, in place of those in CHECKS. near_tie: a greedy token may differ where the reference's own
-    two logits are closer together than this share of all its logits' root mean square. Both come from measured noise,
-    and the target's module says from which.
-    """
-
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    near_tie: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,13 +71,15 @@ class Certificate:
     """What certify found, with (file name, SHA-256) of the pages it used.
 
     warnings: what the format is known not to do everywhere, one line each; they do not change the status.
-    emulated: what another processor's kernels made of the pages, None if nobody asked.
+    emulated: what another processor's kernels made of the pages, None if nobody asked. ran_by: what ran the bundle, ""
+    where nothing did.
     """
 
     stages: tuple[Stage, ...]
     pages: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
     emulated: Emulated | None = None
+    ran_by: str = ""
 
     @property
     def status(self) -> str:
@@ -105,6 +96,7 @@ class Certificate:
             "status": self.status,
             "first_diverging_stage": self.first_diverging_stage,
             "reference": "float32 torch with the same (dequantized) weights",
+            "ran_by": self.ran_by,
             "warnings": list(self.warnings),
             "pages": [{"file": name, "sha256": digest} for name, digest in self.pages],
             "stages": [asdict(stage) for stage in self.stages],
@@ -113,7 +105,8 @@ class Certificate:
 
     def as_text(self) -> str:
         """Status, then one line a stage, near tie and warning."""
-        lines = [f"certificate: {self.status}", *_lines(self.stages)]
+        ran_by = f" (run by {self.ran_by})" if self.ran_by else ""
+        lines = [f"certificate: {self.status}{ran_by}", *_lines(self.stages)]
         lines += [f"note: {warning}" for warning in self.warnings]
         if self.first_diverging_stage:
             lines.append(f"the bundle first differs from the model at: {self.first_diverging_stage}")
@@ -146,28 +139,19 @@ def _lines(several: Sequence[Stage]) -> list[str]:
     return lines
 
 
-EXACT = Limits()
-# Activations of 8 bits and bfloat16 scales, measured with XNNPACK on pulse-nano and 44 pages: features are off by up to
-# 2.2e-3, logits by 1.1e-2 (each relative to its norm), probabilities by 0.011; tokens that differed were within 0.002
-# of each other (0.04 on small random models). The thresholds leave a factor of about five, and a near tie is one that
-# logits off by as much can decide; a doubled scale in one layer is off by more.
-EIGHT_BIT_ACTIVATIONS = Limits(
-    {"vision_features": 1e-2, "first_logits": 5e-2, "label_probabilities": 5e-2}, near_tie=0.05
-)
-
-
 def certify(
     bundle: Bundle,
     engine: Engine,
     reference: TorchEngine,
     pages: Sequence[Path],
-    limits: Limits = EXACT,
+    tolerance: Tolerance = EXACT,
     warnings: Sequence[str] = (),
+    computed: Mapping[str, Computed] = stages.STAGES,
 ) -> Certificate:
     """Run every stage on `pages` (pictures of ECG pages) with both engines and compare.
 
-    A stage in which the bundle raises is a failure, with the reason. Raises UserError when there are no pages, or when
-    the reference itself cannot answer (a broken checkpoint).
+    computed: what computes each stage's results. A stage in which the bundle raises is a failure, with the reason.
+    Raises UserError when there are no pages, or when the reference itself cannot answer (a broken checkpoint).
     """
     if not pages:
         raise UserError("there are no golden pages to certify with; reinstall pulse-edge")
@@ -175,19 +159,21 @@ def certify(
     ours = Session(engine, bundle.manifest.inference, tokenizer)
     # A manifest that is wrong about preprocessing, prompt or questions shows so.
     theirs = Session(reference, reference.config.inference, tokenizer)
-    found = (_run(check, ours, theirs, pages, limits.near_tie) for check in checks(limits))
+    found = (_run(check, computed[check.stage], ours, theirs, pages, tolerance.near_tie) for check in checks(tolerance))
     return Certificate(tuple(found), digests(pages), tuple(warnings))
 
 
-def not_run(pages: Sequence[Path], reason: str, limits: Limits = EXACT, warnings: Sequence[str] = ()) -> Certificate:
+def not_run(
+    pages: Sequence[Path], reason: str, tolerance: Tolerance = EXACT, warnings: Sequence[str] = ()
+) -> Certificate:
     """The certificate of a bundle that this machine cannot run: no stage passes."""
-    skipped = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(limits))
+    skipped = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(tolerance))
     return Certificate(tuple(skipped), digests(pages), tuple(warnings))
 
 
-def checks(limits: Limits) -> list[Check]:
-    """CHECKS with the thresholds of `limits`."""
-    return [replace(check, threshold=limits.thresholds.get(check.stage, check.threshold)) for check in CHECKS]
+def checks(tolerance: Tolerance) -> list[Check]:
+    """CHECKS with the thresholds of `tolerance`."""
+    return [replace(check, threshold=tolerance.thresholds.get(check.stage, check.threshold)) for check in CHECKS]
 
 
 def digests(pages: Sequence[Path]) -> tuple[tuple[str, str], ...]:
@@ -205,7 +191,7 @@ class Check:
     measure: str
     threshold: float
     compare: Callable[[np.ndarray, np.ndarray], float]
-    expect: Callable[[Session, Path], np.ndarray] | None = None
+    expect: Computed | None = None
 
 
 def compare(
@@ -247,9 +233,9 @@ def compare(
     return result(worst, "pass" if worst <= check.threshold else "fail")
 
 
-def _run(check: Check, ours: Session, theirs: Session, pages: Sequence[Path], near_tie: float) -> Stage:
-    compute = stages.STAGES[check.stage]
-
+def _run(
+    check: Check, compute: Computed, ours: Session, theirs: Session, pages: Sequence[Path], near_tie: float
+) -> Stage:
     def tied(page: Path, want: np.ndarray) -> list[NearTie] | None:
         if near_tie <= 0:
             return None

@@ -10,25 +10,26 @@ import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
-from export.certificate.certify import EXACT, Emulated, Limits, Stage, checks, compare
+from export.certificate.certify import Emulated, Stage, checks, compare
 from export.certificate.stages import key, results
+from export.certificate.tolerance import EXACT, Tolerance
 from export.certificate.userland import Userland
+from export.target import TARGETS, Target, find
 
-PROCESSORS = ("aarch64",)
 
-
-def emulate(bundle: Bundle, userland: Userland, pages: Sequence[Path], limits: Limits = EXACT) -> Emulated:
+def emulate(bundle: Bundle, userland: Userland, pages: Sequence[Path], tolerance: Tolerance = EXACT) -> Emulated:
     """Run every stage on `pages` on both sides and compare; about 20 s a page for pulse-nano.
 
     A bundle that fails there is a failure of every stage, with its reason. Raises UserError when there are no pages,
     or the bundle is not ONNX Runtime's or does not run here either.
     """
-    check_emulated(bundle.manifest.target)
+    check_emulated(find(bundle.manifest.target))
     if not pages:
         raise UserError("there are no pages to emulate with; give a folder of ECG pages")
     native = results(bundle, pages)
@@ -45,8 +46,8 @@ def emulate(bundle: Bundle, userland: Userland, pages: Sequence[Path], limits: L
         paths = [str(path.resolve()) for path in (bundle.folder, out, *pages)]
         done = userland.run("-m", "export.certificate.stages", *paths)
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-            stages = tuple(Stage(c.stage, c.measure, c.threshold, None, "fail", said[0]) for c in checks(limits))
+            reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+            stages = tuple(Stage(c.stage, c.measure, c.threshold, None, "fail", reason[0]) for c in checks(tolerance))
             return Emulated(about, stages)
         with np.load(out) as file:
             got = dict(file)
@@ -54,11 +55,14 @@ def emulate(bundle: Bundle, userland: Userland, pages: Sequence[Path], limits: L
     def of(side: dict[str, np.ndarray], stage: str) -> Callable[[Path], np.ndarray]:
         return lambda page: side[key(stage, page)]
 
-    found = (compare(c, of(got, c.stage), of(native, c.stage), pages) for c in checks(limits))
+    found = (compare(c, of(got, c.stage), of(native, c.stage), pages) for c in checks(tolerance))
     return Emulated(about, tuple(found))
 
 
-def check_emulated(target: str) -> None:
+def check_emulated(target: Target[Any]) -> None:
     """Raises UserError when bundles for `target` cannot be emulated."""
-    if target != "onnx":
-        raise UserError(f"only bundles for onnx are emulated, and this one's target is {target}; leave --emulated out")
+    if not target.emulated:
+        able = ", ".join(name for name, one in TARGETS.all() if one.emulated)
+        raise UserError(
+            f"only bundles for {able} are emulated, and this one's target is {target.name}; leave --emulated out"
+        )

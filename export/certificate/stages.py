@@ -56,10 +56,10 @@ def first_logits(session: Session, page: Picture) -> np.ndarray:
     return after_prompt(session, page)[0]
 
 
-def greedy_tokens(session: Session, page: Path) -> np.ndarray:
-    """The ids of the answer to the default question, at most GREEDY_TOKENS, and -1: the end counts too."""
+def greedy_tokens(session: Session, page: Path, most: int = GREEDY_TOKENS) -> np.ndarray:
+    """The ids of the answer to the default question, at most `most`, and -1: the end counts too."""
     reply = session.look(page).ask(
-        temperature=0, max_new_tokens=GREEDY_TOKENS, findings=False, allow_non_ecg=True, unconstrained=True
+        temperature=0, max_new_tokens=most, findings=False, allow_non_ecg=True, unconstrained=True
     )
     return np.array([*reply.finish().token_ids, -1])
 

@@ -23,10 +23,11 @@ from edge_runtime.sampling import log_softmax
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
-from export.certificate.certify import Certificate, Limits, Stage, checks, compare, digests
+from export.certificate.certify import Certificate, Stage, checks, compare, digests
 from export.certificate.layerwise import Eyes, sweep
 from export.certificate.near_ties import NearTie
 from export.certificate.stages import GREEDY_TOKENS, SeesOnce, key
+from export.certificate.tolerance import Tolerance
 from export.graph.parts import widen
 from pulse.files.memory import give_back
 from pulse.model.config import Config
@@ -38,7 +39,7 @@ def certify_streamed(
     open_engine: Callable[[], Engine],
     open_model: Callable[[], tuple[Llava, Config]],
     pages: Sequence[Path],
-    limits: Limits,
+    tolerance: Tolerance,
     warnings: Sequence[str] = (),
 ) -> Certificate:
     """As verify.certify, but engine and model are opened one after the other and the model is used up.
@@ -56,9 +57,9 @@ def certify_streamed(
         return lambda page: side[key(stage, page)]
 
     def tied(page: Path, _: np.ndarray) -> list[NearTie] | None:
-        return ties[page] if all(tie.margin <= limits.near_tie for tie in ties[page]) else None
+        return ties[page] if all(tie.margin <= tolerance.near_tie for tie in ties[page]) else None
 
-    found: list[Stage] = [compare(c, of(got, c.stage), of(want, c.stage), pages, tied) for c in checks(limits)]
+    found: list[Stage] = [compare(c, of(got, c.stage), of(want, c.stage), pages, tied) for c in checks(tolerance)]
     return Certificate(tuple(found), digests(pages), tuple(warnings))
 
 
@@ -142,11 +143,11 @@ def _log_probability(rows: np.ndarray, word: Sequence[int]) -> float:
 def _parted(page: str, answer: Sequence[int], rows: np.ndarray, ends: Sequence[int]) -> list[NearTie]:
     """Where the model, having read the bundle's answer so far, prefers another token; rows: its logits [len, V]."""
     found = []
-    for position, (said, row) in enumerate(zip(answer, rows, strict=True)):
+    for position, (given, row) in enumerate(zip(answer, rows, strict=True)):
         best = int(row.argmax())
-        if best != said and not (best in ends and said in ends):
-            margin = float((row[best] - row[said]) / np.sqrt(np.square(row).mean()))
-            found.append(NearTie(page, position, best, said, margin))
+        if best != given and not (best in ends and given in ends):
+            margin = float((row[best] - row[given]) / np.sqrt(np.square(row).mean()))
+            found.append(NearTie(page, position, best, given, margin))
     return found
 
 

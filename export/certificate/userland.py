@@ -22,6 +22,7 @@ import edge_runtime
 from edge_runtime.errors import UserError
 from pulse.files.folder import new_folder
 
+PROCESSORS = ("aarch64",)
 _ABOUT = "userland.json"
 _MAKE = "make it with: python -m export.certificate.userland (Debian; downloads about 150 MB)"
 # What QEMU imitates, and how Linux describes one such core (MIDR of r4p1): dot products in 8 bits, as phones from 2019

@@ -19,7 +19,6 @@ from torch import Tensor
 from edge_runtime.prefix import page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
-from export.certificate.certify import Limits
 from export.certificate.layerwise import Eyes, causal, sweep
 from pulse.model.config import Config
 from pulse.model.llava import Llava
@@ -27,15 +26,6 @@ from pulse.model.llava import Llava
 # Other words give other keys, and what exceeds the range is cut off. Measured on pulse-nano's findings, whose questions
 # are not among the prompts: mean differences of probabilities are 7.9e-3 with 1.1, 4.9e-4 with 2, 9.4e-4 with 4.
 HEADROOM = 2.0
-
-
-def allowed(limits: Limits) -> Limits:
-    """A target's limits where keys and values are rounded too; the vision tower has no cache.
-
-    Measured: logits are off by 1.8e-3 on pulse-nano and 2.1e-2 on small random models, whose keys have no structure.
-    """
-    rounded = {"first_logits": 5e-2, "label_probabilities": 5e-2}
-    return Limits({**limits.thresholds, **rounded}, near_tie=0.1)
 
 
 def kv_scales(model: Llava, config: Config, tokenizer: Tokenizer, pages: Sequence[Path]) -> list[Tensor]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from export.build import build_bundle
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.exporting import export
 
 EXAMPLES = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
 
@@ -16,4 +16,4 @@ EXAMPLES = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Certified on one page to save time."""
     folder = tmp_path_factory.mktemp("b") / "nano"
-    return build_bundle(Checkpoint.open("pulse-nano"), "onnx", "int4", folder, [EXAMPLES / "b-normal.png"])[1]
+    return export(Checkpoint.open("pulse-nano"), "onnx", "int4", folder, [EXAMPLES / "b-normal.png"])[1]

@@ -16,8 +16,8 @@ from benchmarks.devices.profile import FOLDER, read_profile
 from benchmarks.devices.roofline import PHASES, Fit, Peak, Run, estimate, fit, left_out, probe
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
-from export.build import build_bundle
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.exporting import export
 
 PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"
 
@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"
 def bundles(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """pulse-nano in both ONNX styles."""
     folder = tmp_path_factory.mktemp("styles") / "qdq"
-    build_bundle(Checkpoint.open("pulse-nano"), "onnx", "int4", folder, [PAGE], style="qdq")
+    export(Checkpoint.open("pulse-nano"), "onnx", "int4", folder, [PAGE], onnx_style="qdq")
     return {"nbits": bundle, "qdq": folder}
 
 

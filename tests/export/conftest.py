@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import decoders, models, pre_tokenizers
 
-from export.build import build_bundle
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llava import Llava
+from tests.exporting import export
 from tests.inference import inference_of
 
 
@@ -41,19 +42,17 @@ def relative(got: np.ndarray, want: np.ndarray) -> float:
     return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """A float checkpoint. Weights are large enough that logits differ from token to token."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+def random_checkpoint(folder: Path, config: Config) -> Checkpoint:
+    """A float checkpoint in `folder`. Weights are large enough that logits differ from token to token."""
     folder.mkdir()
     torch.manual_seed(0)
-    model = Llava(config())
+    model = Llava(config)
     state = {
         name: (t * 3 if t.ndim == 2 else t).detach().half().float().contiguous()
         for name, t in model.state_dict().items()
     }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config().to_json()))
+    (folder / "config.json").write_text(json.dumps(config.to_json()))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {token: i for i, token in enumerate(["<s>", "</s>", *alphabet])}
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[]))
@@ -62,6 +61,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     tokenizer.add_special_tokens(["<s>", "</s>"])
     tokenizer.save(str(folder / "tokenizer.json"))
     return Checkpoint.open(folder)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A small one that every file here uses."""
+    return random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny", config())
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """One as wide as large models are, where speed is bound by the weights."""
+    small = config()
+    large = replace(small, text=replace(small.text, hidden_size=1024))
+    return random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "wide", large)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +94,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def bundle(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint as ONNX with 4 bits, certified; never changed; files about other targets have their own."""
     out = tmp_path_factory.mktemp("bundles") / "tiny-int4"
-    certificate, _ = build_bundle(checkpoint, "onnx", "int4", out, pages)
+    certificate, _ = export(checkpoint, "onnx", "int4", out, pages)
     assert certificate.status == "pass"
     return out

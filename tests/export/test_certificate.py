@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import export.targets.onnx.graphs
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
-from export.build import build_bundle, certificate_of
-from export.certificate.certify import certify
-from export.options import Options
+from export.certificate.bundle import certificate_of
+from export.certificate.certify import Computed, certify
+from export.certificate.stages import STAGES
+from export.targets.onnx import ROUNDED
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from quantize.load import load_model
+from tests.exporting import export
 
 
 def _double_a_scale(path: Path) -> None:
@@ -98,33 +99,29 @@ def test_a_shifted_normalization_fails_at_the_pixels(
     assert _certify(folder, checkpoint, pages) == ("fail", "pixels")
 
 
-def test_large_decoders_get_8_bit_activations_and_limits_that_still_see_a_broken_layer(
-    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_large_decoders_get_8_bit_activations_and_a_tolerance_that_still_sees_a_broken_layer(
+    wide: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)  # the test's own width
-    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "out", pages)
+    certificate, folder = export(wide, "onnx", "int4", tmp_path / "out", pages)
     assert certificate.status == "pass"
-    assert certificate.warnings == (export.targets.onnx.graphs.ROUNDED,)
+    assert certificate.warnings == (ROUNDED,)
     assert (_accuracy_levels(folder, "vision"), _accuracy_levels(folder, "decoder")) == ({0}, {4})
     stages = {stage.stage: stage for stage in certificate.stages}
     features, logits = stages["vision_features"], stages["first_logits"]
     assert features.threshold == 3e-4
-    assert logits.threshold == 5e-2 > logits.error > 1e-4  # rounded activations, and within their limits
+    assert logits.threshold == 5e-2 > logits.error > 1e-4  # rounded activations, and within tolerance
     _double_a_scale(folder / "decoder.onnx")
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
-    again = certificate_of(Bundle.load(folder), checkpoint, pages)
+    again = certificate_of(Bundle.load(folder), wide, pages)
     assert (again.status, again.first_diverging_stage) == ("fail", "first_logits")
 
 
 @pytest.mark.parametrize("style", ["nbits", "qdq"])
-def test_exact_products_keep_the_limits_of_float32_in_large_models(
-    style: str, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_exact_products_keep_the_tolerance_of_float32_in_large_models(
+    style: str, wide: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(export.targets.onnx.graphs, "_LARGE", 64)
-    options = Options(exact=style == "nbits")  # the other style always is
-    certificate, folder = build_bundle(
-        checkpoint, "onnx", "int4", tmp_path / "out", pages, style=style, options=options
-    )
+    exact = style == "nbits"  # the other style always is
+    certificate, folder = export(wide, "onnx", "int4", tmp_path / "out", pages, onnx_style=style, exact=exact)
     assert (certificate.status, certificate.warnings) == ("pass", ())
     assert next(stage for stage in certificate.stages if stage.stage == "first_logits").threshold == 3e-4
     assert json.loads((folder / "manifest.json").read_text())["options"] == {"exact": True}
@@ -137,10 +134,10 @@ def _accuracy_levels(folder: Path, graph: str) -> set[int]:
 
 
 def test_changed_preprocessing_fails_at_the_first_stage_it_touches(
-    bundle: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, checkpoint: Checkpoint, pages: list[Path]
 ) -> None:
-    monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
-    assert _certify(bundle, checkpoint, pages) == ("fail", "pixels")
+    black = {**STAGES, "pixels": lambda session, page: np.zeros((1, 1, 64, 96), np.float32)}
+    assert _certify(bundle, checkpoint, pages, black) == ("fail", "pixels")
 
 
 def test_infinite_weights_fail_and_are_written_as_json(
@@ -155,11 +152,12 @@ def test_infinite_weights_fail_and_are_written_as_json(
     assert _certify(folder, checkpoint, pages) == ("fail", "first_logits")
 
 
-def _certify(folder: Path, checkpoint: Checkpoint, pages: list[Path]) -> tuple[str, str | None]:
+def _certify(
+    folder: Path, checkpoint: Checkpoint, pages: list[Path], computed: Mapping[str, Computed] = STAGES
+) -> tuple[str, str | None]:
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     loaded = Bundle.load(folder)
-    certificate = certify(
-        loaded, open_engine(loaded), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config), pages
-    )
+    reference = TorchEngine(load_model(checkpoint, "int4"), checkpoint.config)
+    certificate = certify(loaded, open_engine(loaded), reference, pages, computed=computed)
     json.dumps(certificate.as_json(), allow_nan=False)
     return certificate.status, certificate.first_diverging_stage

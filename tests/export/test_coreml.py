@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import coremltools as ct
@@ -20,17 +21,19 @@ from edge_runtime.engines.coreml import CoreMLEngine
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
-from export.build import build_bundle, certifying_engine
 from export.certificate.certify import certify
+from export.certificate.stages import STAGES, greedy_tokens
 from export.mil import MilModel
 from export.mil.package import read_package
-from export.targets.coreml.packages import LIMITS, write_graphs
+from export.targets.coreml import HALF
+from export.targets.coreml.packages import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.checkpoint import quantize_checkpoint
 from quantize.integers import unpack
 from quantize.load import load_model
+from tests.exporting import engine_of, export
 
 from .conftest import relative
 
@@ -38,7 +41,7 @@ from .conftest import relative
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundles") / "tiny-coreml"
-    certificate, _ = build_bundle(checkpoint, "coreml", "int4", out, pages)
+    certificate, _ = export(checkpoint, "coreml", "int4", out, pages)
     assert certificate.status == "pass"
     return out
 
@@ -53,7 +56,7 @@ def test_bundle_carries_its_certificate_and_what_a_device_needs_to_know(bundle: 
     assert written["status"] == "pass"
     for stage in written["stages"]:
         assert stage["error"] <= stage["threshold"]
-        assert stage["threshold"] == LIMITS.thresholds.get(stage["stage"], stage["threshold"])
+        assert stage["threshold"] == HALF.thresholds.get(stage["stage"], stage["threshold"])
     assert ["multiple of 32" in warning for warning in written["warnings"]] == [True]
     readme = (bundle / "README.md").read_text()
     assert 'load("decoder.mlpackage")' in readme
@@ -112,7 +115,7 @@ def test_package_is_what_devices_run_well(bundle: Path) -> None:
 
 
 def test_engine_answers_like_torch_in_pieces_and_from_any_cache(bundle: Path, reference: TorchEngine) -> None:
-    engine = certifying_engine(Bundle.load(bundle))
+    engine = engine_of(Bundle.load(bundle))
     assert isinstance(engine, CoreMLEngine)
     draw = np.random.default_rng(0)
     pixels = draw.normal(size=(3, 1, 64, 96)).astype(np.float32)
@@ -208,11 +211,10 @@ def test_a_broken_export_fails_at_its_stage(
     reference: TorchEngine,
     pages: list[Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.certificate.stages.GREEDY_TOKENS", 4)  # they come after the stages in question
+    few = {**STAGES, "greedy_tokens": partial(greedy_tokens, most=4)}  # they come after the stages in question
     loaded = Bundle.load(broken(bundle, tmp_path / "bad", package, change))
-    certificate = certify(loaded, certifying_engine(loaded), reference, pages[:1], LIMITS)
+    certificate = certify(loaded, engine_of(loaded), reference, pages[:1], HALF, computed=few)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", stage)
     failed = next(s for s in certificate.stages if s.stage == stage)
     assert failed.error is not None
@@ -226,14 +228,14 @@ def test_a_missing_decoder_is_said(bundle: Path, tmp_path: Path) -> None:
     del manifest["artifacts"]["decoder"]
     write_manifest(tmp_path / "b", manifest)
     with pytest.raises(UserError, match="no decoder artifact"):
-        certifying_engine(Bundle.load(tmp_path / "b"))
+        engine_of(Bundle.load(tmp_path / "b"))
 
 
 def test_session_on_a_bundle_asks_again_from_one_image(bundle: Path, reference: TorchEngine, pages: list[Path]) -> None:
     """Findings between the turns of a conversation, as an app may ask for them, and the same answers as torch."""
     loaded = Bundle.load(bundle)
     probabilities = []
-    for engine in (certifying_engine(loaded), reference):
+    for engine in (engine_of(loaded), reference):
         page = Session(engine, loaded.manifest.inference, Tokenizer(loaded.path("tokenizer"))).look(pages[0])
         before = page.findings()[0].probability
         first = page.ask("Report?", max_new_tokens=3, findings=False, allow_non_ecg=True).finish()

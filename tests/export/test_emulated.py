@@ -13,12 +13,12 @@ import pytest
 
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
-from export.build import build_bundle
 from export.certificate.emulated import emulate
 from export.certificate.stages import STAGES, key, results
 from export.certificate.userland import Userland, open_userland, runtime_versions, set_up
 from export.verify_cli import main
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.exporting import export
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,9 @@ def test_a_bundle_that_fails_there_is_a_failure_with_its_reason(
 def test_what_cannot_be_emulated_is_said(
     tmp_path: Path, bundle: Path, pages: list[Path], checkpoint: Checkpoint
 ) -> None:
-    with pytest.raises(UserError, match=r"holds no aarch64 userland; make it with: python -m export\.userland"):
+    with pytest.raises(
+        UserError, match=r"holds no aarch64 userland; make it with: python -m export\.certificate\.userland"
+    ):
         open_userland(tmp_path)
     (tmp_path / "userland.json").write_text(json.dumps({"wheels": {"numpy": "1"}}))
     with pytest.raises(UserError, match="not of the versions that are installed here"):
@@ -106,7 +108,7 @@ def test_what_cannot_be_emulated_is_said(
     with pytest.raises(UserError, match="only bundles for onnx are emulated"):
         emulate(other, Userland(tmp_path, {}), pages)
     with pytest.raises(UserError, match="only bundles for onnx are emulated"):
-        build_bundle(checkpoint, "coreml", "int4", tmp_path / "x", pages, userland=Userland(tmp_path, {}))
+        export(checkpoint, "coreml", "int4", tmp_path / "x", pages, userland=Userland(tmp_path, {}))
 
 
 def test_a_system_without_debians_packages_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,29 +16,30 @@ pytest.importorskip("executorch")
 
 from executorch.exir._serialize._program import deserialize_pte_binary
 
-import export.build
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
-from edge_runtime.preprocess import pixels
-from export.build import build_bundle
-from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, EXACT, Certificate, certify
+from export.certificate.certify import Certificate, certify
+from export.certificate.stages import STAGES
+from export.certificate.tolerance import EIGHT_BIT_ACTIVATIONS, EXACT, Tolerance
 from export.cli import main
-from export.targets.executorch.program import DELEGATES, check_delegate, limits, read_shares, write_graphs
+from export.target import Job, find
+from export.targets.executorch.delegate import DELEGATES, usable
+from export.targets.executorch.program import write_graphs
+from export.targets.executorch.report import read_shares
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
 from pulse.model.llama import rotary
 from quantize.layers import IntLinear
 from quantize.load import load_model
+from tests.exporting import export, without_weights
 
 
 @pytest.fixture(scope="module")
 def int4(
     checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Certificate]:
-    certificate, out = build_bundle(
-        checkpoint, "executorch", "int4", tmp_path_factory.mktemp("executorch") / "tiny", pages
-    )
+    certificate, out = export(checkpoint, "executorch", "int4", tmp_path_factory.mktemp("executorch") / "tiny", pages)
     return out, certificate
 
 
@@ -105,11 +106,9 @@ def test_metadata_for_the_stock_runners(int4: tuple[Path, Certificate]) -> None:
 @pytest.fixture(scope="module")
 def float32(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Exact but for summation order, so that layouts and positions show without quantization's noise."""
-    certificate, out = build_bundle(
-        checkpoint, "executorch", "float32", tmp_path_factory.mktemp("float32") / "tiny", pages
-    )
+    certificate, out = export(checkpoint, "executorch", "float32", tmp_path_factory.mktemp("float32") / "tiny", pages)
     assert certificate.status == "pass"
-    assert limits(checkpoint.config, "float32") == EXACT  # so it passed with the thresholds of exact targets
+    assert tolerance(checkpoint, "float32") == EXACT  # so it passed with the thresholds of exact targets
     return out
 
 
@@ -133,7 +132,9 @@ def recertify(folder: Path, checkpoint: Checkpoint, pages: list[Path], weights: 
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     bundle = Bundle.load(folder)
     model, config = load_model(checkpoint, weights), checkpoint.config
-    certificate = certify(bundle, open_engine(bundle), TorchEngine(model, config), pages, limits(config, weights))
+    certificate = certify(
+        bundle, open_engine(bundle), TorchEngine(model, config), pages, tolerance(checkpoint, weights)
+    )
     return certificate.status, certificate.first_diverging_stage
 
 
@@ -185,13 +186,9 @@ def test_swapped_channels_fail_at_the_vision_features(
 def test_shifted_normalization_fails_at_the_pixels(
     int4: tuple[Path, Certificate], checkpoint: Checkpoint, pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "export.certificate.stages.to_pixels", lambda picture, spec: pixels(picture, spec) + np.float32(0.02)
-    )
-    bundle = Bundle.load(int4[0])
-    certificate = certify(
-        bundle, open_engine(bundle), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config), pages
-    )
+    shifted = {**STAGES, "pixels": lambda session, page: STAGES["pixels"](session, page) + np.float32(0.02)}
+    bundle, reference = Bundle.load(int4[0]), TorchEngine(load_model(checkpoint, "int4"), checkpoint.config)
+    certificate = certify(bundle, open_engine(bundle), reference, pages, computed=shifted)
     assert (certificate.status, certificate.first_diverging_stage) == ("fail", "pixels")
 
 
@@ -225,14 +222,15 @@ def test_a_delegate_of_other_machines_gets_a_certificate_of_stages_not_run(
     int4: tuple[Path, Certificate],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def write(model: object, config: object, weights: str, folder: Path, delegate: str) -> dict[str, str]:
-        assert delegate == "vulkan"
+    def write(job: Job, model: object, folder: Path) -> dict[str, str]:
+        assert job.own.delegate == "vulkan"
         shutil.copyfile(int4[0] / "model.pte", folder / "model.pte")
-        (folder / "delegation.json").write_text(json.dumps({"backend": DELEGATES[delegate].backend, "methods": {}}))
+        backend = DELEGATES.load(job.own.delegate).backend
+        (folder / "delegation.json").write_text(json.dumps({"backend": backend, "methods": {}}))
         return {"program": "model.pte", "delegation": "delegation.json"}
 
-    monkeypatch.setitem(export.build.TARGETS, "executorch", write)
-    certificate, out = build_bundle(checkpoint, "executorch", "int4", tmp_path / "out", pages, "vulkan")
+    target = dataclasses.replace(find("executorch"), write=write)
+    certificate, out = export(checkpoint, target, "int4", tmp_path / "out", pages, delegate="vulkan")
     assert certificate.status == "incomplete"
     assert {stage.status for stage in certificate.stages} == {"not_run"}
     assert all("VulkanBackend cannot run on this machine" in stage.reason for stage in certificate.stages)
@@ -273,16 +271,19 @@ def test_what_cannot_be_lowered_is_said_before_any_work(
     here = importlib.util.find_spec
     absent = {"openvino", "ethosu.vela"} if "--delegate" in arguments else {"executorch"}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in absent else here(name))
-    monkeypatch.setattr("export.build.load_model", lambda *_: pytest.fail("work was done"))
-    assert main([str(checkpoint.folder), *arguments, "--out", str(tmp_path / "out")]) == 2
+    weightless = without_weights(checkpoint, tmp_path)  # so any work would fail otherwise
+    assert main([str(weightless), *arguments, "--out", str(tmp_path / "out")]) == 2
     (line,) = [t for t in capsys.readouterr().err.splitlines() if not t.startswith("exporting ")]
     assert reason in line
     assert not (tmp_path / "out").exists()
 
 
 def test_unknown_delegates_are_named() -> None:
-    with pytest.raises(UserError, match="delegate tpu is not available; this version lowers to xnnpack, coreml"):
-        check_delegate("tpu")
+    with pytest.raises(
+        UserError,
+        match="tpu is not available; this version lowers to coreml, ethos-u, openvino, qnn, vulkan",
+    ):
+        usable("tpu")
 
 
 @pytest.mark.slow
@@ -305,3 +306,8 @@ def test_a_large_decoder_lies_in_several_programs_and_answers_the_same(
         embeds = draw.normal(size=(length, config.text.hidden_size)).astype(np.float32)
         (want, caches[0]), (got, caches[1]) = one.decode(embeds, caches[0]), split.decode(embeds, caches[1])
         np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def tolerance(checkpoint: Checkpoint, weights: str) -> Tolerance:
+    target = find("executorch")
+    return target.tolerance(Job(checkpoint, checkpoint.config, weights, target.options()))

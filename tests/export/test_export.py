@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
-import export.build
-import export.targets.onnx.graphs
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
-from export.build import TARGETS, build_bundle, certificate_of
-from export.certificate.certify import not_run
+from export.certificate.bundle import certificate_of
 from export.cli import main
+from export.target import Job, Runner, Target, find
+from export.targets.onnx.graphs import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import MEMORY
+from pulse.model.llava import Llava
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main as quantize
 from quantize.precision import Precision
+from tests.exporting import Instead, engine_of, export
 
 STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
 
@@ -43,16 +46,28 @@ def test_bundle_answers_and_carries_its_certificate(bundle: Path, pages: list[Pa
 
 
 @pytest.fixture
-def instant(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exporting copies the graphs that `bundle` has: for tests of what happens around it."""
+def instant(bundle: Path) -> Target[Any]:
+    """Target onnx that copies the graphs of `bundle`: for tests of what happens around it."""
 
-    def copy(model: object, config: object, weights: str, folder: Path) -> dict[str, str]:
+    def copy(job: Job[Any], model: object, folder: Path) -> dict[str, str]:
         names = {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
         for name in names.values():
             shutil.copyfile(bundle / name, folder / name)
         return names
 
-    monkeypatch.setitem(TARGETS, "onnx", copy)
+    return replace(find("onnx"), write=copy)
+
+
+class Blind:
+    """A bundle's engine that sees nothing."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        engine = engine_of(bundle)
+        self.embed, self.decode, self.empty_cache = engine.embed, engine.decode, engine.empty_cache
+        self._vision = engine.vision
+
+    def vision(self, pixels: np.ndarray) -> np.ndarray:
+        return 0 * self._vision(pixels)
 
 
 @pytest.mark.parametrize("weights", ["int4", "float16"])
@@ -60,60 +75,60 @@ def test_weights_from_a_4_bit_checkpoint(
     weights: str, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int4-g64"))
-    certificate, out = build_bundle(Checkpoint.open(tmp_path / "q"), "onnx", weights, tmp_path / "out", pages)
+    certificate, out = export(Checkpoint.open(tmp_path / "q"), "onnx", weights, tmp_path / "out", pages)
     assert certificate.status == "pass"
     nodes = {node.op_type for node in onnx.load(out / "decoder.onnx").graph.node}
     assert ("MatMulNBits" in nodes) == (weights == "int4")
 
 
-@pytest.mark.usefixtures("instant")
 def test_a_model_without_findings_is_not_passed_for_them(
-    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
+    instant: Target[Any], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
     config["inference"] |= {"findings": [], "is_ecg": None}
     (folder / "config.json").write_text(json.dumps(config))
-    certificate, _ = build_bundle(Checkpoint.open(folder), "onnx", "int4", tmp_path / "out", pages)
+    certificate, _ = export(Checkpoint.open(folder), instant, "int4", tmp_path / "out", pages)
     assert certificate.status == "incomplete"
     assert certificate.stages[-1].status == "not_run"
 
 
-@pytest.mark.usefixtures("instant")
 def test_command_exits_1_when_the_certificate_fails(
-    checkpoint: Checkpoint,
-    pages: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    instant: Target[Any], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(export.build, "example_pages", lambda: pages)
-    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "good"), "--json"]) == 0
+    arguments = [str(checkpoint.folder), "--target", "onnx", "--pages", str(pages[0].parent), "--out"]
+    assert main([*arguments, str(tmp_path / "good"), "--json"], Instead.of(instant)) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["certificate"]["status"] == "pass"
-    monkeypatch.setattr("export.certificate.stages.to_pixels", lambda image, spec: np.zeros((1, 1, 64, 96), np.float32))
-    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "bad")]) == 1
-    assert "first differs from the model at: pixels" in capsys.readouterr().out
+    blind = replace(instant, runner=lambda: Runner("a blind engine", Blind))
+    assert main([*arguments, str(tmp_path / "bad")], Instead.of(blind)) == 1
+    text = capsys.readouterr().out
+    assert "first differs from the model at: vision_features" in text
+    assert "certificate: fail (run by a blind engine)" in text
     assert (tmp_path / "bad" / "certificate.json").is_file()
 
 
-@pytest.mark.usefixtures("instant")
 def test_an_interrupted_export_leaves_no_bundle_but_its_work(
-    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instant: Target[Any], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    def stop(*arguments: object) -> None:
+    def stop(bundle: Bundle) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export.build, "certify", stop)  # the last step: every file is written by then
-    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 130
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".bundle.work"]
-    monkeypatch.undo()
-    # What it had quantized is not quantized again.
-    monkeypatch.setattr(export.build, "quantize_checkpoint", stop)
-    monkeypatch.setattr(export.build, "certificate_of", lambda *arguments: not_run(pages, "not now"))
-    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out" / "bundle")]) == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
+    made = []
+
+    def write(job: Job[Any], model: Llava, folder: Path) -> dict[str, str]:
+        made.append((job.checkpoint.folder / "model.safetensors").stat().st_mtime_ns)
+        return instant.write(job, model, folder)
+
+    out = tmp_path / "out" / "bundle"
+    arguments = [str(checkpoint.folder), "--target", "onnx", "--pages", str(pages[0].parent), "--out", str(out)]
+    stopped = replace(instant, write=write, runner=lambda: Runner("nothing", stop))  # every file is written by then
+    assert main(arguments, Instead.of(stopped)) == 130
+    assert [path.name for path in out.parent.iterdir()] == [".bundle.work"]
+    assert main(arguments, Instead.of(replace(instant, write=write))) == 0
+    assert made[0] == made[1]  # what it had quantized is not quantized again
+    assert [path.name for path in out.parent.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize(
@@ -150,15 +165,16 @@ def test_wrong_use_is_one_line_and_exit_2(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("instant")
-def test_a_checkpoint_without_a_prompt_says_what_is_missing(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_prompt_says_what_is_missing(
+    instant: Target[Any], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint.folder, folder)
     config = json.loads((folder / "config.json").read_text())
     del config["inference"]["prompt"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="inference: prompt must be a JSON object but is absent; correct it"):
-        build_bundle(Checkpoint.open(folder), "onnx", "float32", tmp_path / "out", [])
+        export(Checkpoint.open(folder), instant, "float32", tmp_path / "out", [])
     assert not (tmp_path / "out").exists()
 
 
@@ -184,7 +200,7 @@ def test_weights_that_a_format_has_no_operator_for(
 def test_a_bundle_of_standard_operators_is_certified_as_exact(
     checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "qdq", pages, style="qdq")
+    certificate, folder = export(checkpoint, "onnx", "int4", tmp_path / "qdq", pages, onnx_style="qdq")
     assert certificate.status == "pass"
     errors = {stage.stage: stage.error for stage in certificate.stages}
     assert errors["vision_features"] < 1e-5
@@ -195,9 +211,9 @@ def test_a_bundle_of_standard_operators_is_certified_as_exact(
 def test_weights_that_a_checkpoint_does_not_have(checkpoint: Checkpoint, tmp_path: Path) -> None:
     quantize_checkpoint(checkpoint, tmp_path / "q", Precision("int8"))
     with pytest.raises(UserError, match="its weights are int8, not int4"):
-        build_bundle(Checkpoint.open(tmp_path / "q"), "onnx", "int4", tmp_path / "out")
+        export(Checkpoint.open(tmp_path / "q"), "onnx", "int4", tmp_path / "out")
     with pytest.raises(UserError, match="--scheme int8 makes it int8"):
-        build_bundle(checkpoint, "onnx", "int8", tmp_path / "out")
+        export(checkpoint, "onnx", "int8", tmp_path / "out")
 
 
 def test_a_calibrated_checkpoint_with_8_bits_around_it(
@@ -213,7 +229,7 @@ def test_a_calibrated_checkpoint_with_8_bits_around_it(
         assert quantize([*arguments, "--method", "awq", "--calibration", pages_name]) == 2
     assert "holds no PNG or JPEG page" in capsys.readouterr().err
     assert quantize([*arguments, "--method", "gptq", "--calibration", str(pages[0].parent)]) == 0
-    certificate, bundle = build_bundle(Checkpoint.open(out), "onnx", None, tmp_path / "bundle", pages)
+    certificate, bundle = export(Checkpoint.open(out), "onnx", None, tmp_path / "bundle", pages)
     assert certificate.status == "pass"
     assert json.loads((bundle / "manifest.json").read_text())["weights"] == "int4"
 
@@ -245,9 +261,11 @@ def test_too_low_a_limit_is_refused_before_any_work(
 
 
 def test_weights_beside_the_graph_give_the_same_bundle(
-    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(export.targets.onnx.graphs, "_EXTERNAL_ABOVE", 0)
-    certificate, folder = build_bundle(checkpoint, "onnx", "int4", tmp_path / "b", pages)
+    def write(job: Job[Any], model: Llava, folder: Path) -> dict[str, str]:
+        return write_graphs(model, job.config, job.weights, folder, external_above=0)
+
+    certificate, folder = export(checkpoint, replace(find("onnx"), write=write), "int4", tmp_path / "b", pages)
     assert (folder / "decoder.onnx.data").is_file()
     assert certificate.status == "pass"

@@ -18,7 +18,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
-from export.build import build_bundle, reference_of
+from export.certificate.bundle import reference_of
 from export.certificate.certify import Certificate
 from export.cli import main
 from export.targets.gguf.decoder import write_decoder
@@ -34,6 +34,7 @@ from quantize.integers import Scheme
 from quantize.layers import IntLinear
 from quantize.load import load_model, quantize_model
 from quantize.precision import Precision
+from tests.exporting import export
 from tests.golden import GOLDEN, case
 
 from .conftest import config as tiny
@@ -108,7 +109,7 @@ def test_llama_cpp_gives_our_logits(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Bundle]:
     out = tmp_path_factory.mktemp("gguf") / "b"
-    certificate, _ = build_bundle(Checkpoint.open(GOLDEN / "a" / "checkpoint"), "gguf", "float32", out, [PAGE])
+    certificate, _ = export(Checkpoint.open(GOLDEN / "a" / "checkpoint"), "gguf", "float32", out, [PAGE])
     return certificate, Bundle.load(out)
 
 

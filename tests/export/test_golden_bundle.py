@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge_runtime.session import Session
-from export.build import build_bundle
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.checkpoint import quantize_checkpoint
 from quantize.load import load_model
+from tests.exporting import export
 from tests.golden import GOLDEN, MODELS, case
 
 PAGE = GOLDEN / "images" / "small_400x300.png"
@@ -19,7 +19,7 @@ PAGE = GOLDEN / "images" / "small_400x300.png"
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_bundle_answers_as_the_original(model: str, tmp_path: Path) -> None:
-    certificate, folder = build_bundle(
+    certificate, folder = export(
         Checkpoint.open(GOLDEN / model / "checkpoint"), "onnx", "float32", tmp_path / "b", [PAGE]
     )
     assert certificate.status == "pass"

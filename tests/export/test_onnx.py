@@ -19,6 +19,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.inference import ModelSpec
 from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
 from export.manifest import manifest_of
+from export.target import find
 from export.targets.onnx.graphs import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Decoder
@@ -66,7 +67,7 @@ def test_embed(graphs: tuple[str, Path], checkpoint: Checkpoint, batch: int, len
 def decoder(graphs: tuple[str, Path], checkpoint: Checkpoint) -> tuple[Llava, Decoder, BoundDecoder]:
     model, config = load_model(checkpoint, graphs[0]), checkpoint.config
     text, runtime = config.text, session(graphs[1], "decoder")
-    spec = manifest_of(config, checkpoint, "onnx", graphs[0], {})["model"]
+    spec = manifest_of(config, checkpoint, find("onnx"), graphs[0], {})["model"]
     assert decoder_kind(runtime) is BoundDecoder
     return model, text, BoundDecoder(runtime, ModelSpec(**{**spec, "eos_token_ids": ()}))
 
@@ -176,7 +177,7 @@ def test_qdq_is_standard_operators_with_the_checkpoints_integers(
     (features,) = see.run(None, {"pixels": pixels.numpy()})
     np.testing.assert_allclose(features, VisionGraph(model)(pixels).numpy(), **CLOSE)
     runtime = ort.InferenceSession(tmp_path / "decoder.onnx", session_options(1))
-    spec = manifest_of(config, checkpoint, "onnx", "int4", {})["model"]
+    spec = manifest_of(config, checkpoint, find("onnx"), "int4", {})["model"]
     assert decoder_kind(runtime) is JoiningDecoder
     joined = JoiningDecoder(runtime, ModelSpec(**{**spec, "eos_token_ids": ()}))
     embeds, end, cache = torch.randn(12, config.text.hidden_size), 0, joined.empty_cache()

@@ -17,6 +17,7 @@ import pytest
 from edge_runtime.engines.onnx_decoders import BoundDecoder
 from edge_runtime.inference import ModelSpec
 from export.manifest import manifest_of
+from export.target import find
 from export.targets.onnx.graphs import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
@@ -58,7 +59,7 @@ def test_optimums_decoder_gives_our_int4_decoders_logits(theirs: ort.InferenceSe
     source = Checkpoint.open("pulse-nano")
     model, config = load_model(source, "int4"), source.config
     artifacts = write_graphs(model, config, "int4", tmp_path)
-    spec = ModelSpec(**{**manifest_of(config, source, "onnx", "int4", artifacts)["model"], "eos_token_ids": ()})
+    spec = ModelSpec(**{**manifest_of(config, source, find("onnx"), "int4", artifacts)["model"], "eos_token_ids": ()})
     embed = ort.InferenceSession(tmp_path / artifacts["embed"])
     decoder = BoundDecoder(ort.InferenceSession(tmp_path / artifacts["decoder"]), spec)
     ids = np.random.default_rng(0).integers(0, config.text.vocab_size, (1, 40))

@@ -13,6 +13,7 @@ from edge_runtime.signature import SIGNATURE
 from export.cli import main
 from export.verify_cli import main as verify
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.exporting import without_weights
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_exported_signed_and_verified(
-    keys: tuple[Path, Path], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keys: tuple[Path, Path], checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("export.build.example_pages", lambda: pages)
     out = tmp_path / "out"
-    assert main([str(checkpoint.folder), "--target", "onnx", "--out", str(out), "--sign", str(keys[0])]) == 0
+    onnx = [str(checkpoint.folder), "--target", "onnx", "--out", str(out)]
+    assert main([*onnx, "--pages", str(pages[0].parent), "--sign", str(keys[0])]) == 0
     assert Bundle.load(out, keys[1]).folder == out
     arguments = [str(out), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]
     assert verify([*arguments, "--require-signature", str(keys[1])]) == 0
@@ -44,10 +45,9 @@ def test_keys_that_cannot_sign_are_refused_before_any_work(
     keys: tuple[Path, Path],
     checkpoint: Checkpoint,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("export.build.load_model", lambda *_: pytest.fail("work was done"))
+    weightless = without_weights(checkpoint, tmp_path)  # so any work would fail otherwise
     locked = tmp_path / "locked.pem"
     subprocess.run(["openssl", "pkey", "-in", keys[0], "-aes256", "-passout", "pass:x", "-out", locked], check=True)
     cases = {
@@ -56,8 +56,6 @@ def test_keys_that_cannot_sign_are_refused_before_any_work(
         tmp_path / "absent": "cannot be read",
     }
     for key, reason in cases.items():
-        assert (
-            main([str(checkpoint.folder), "--target", "onnx", "--out", str(tmp_path / "out"), "--sign", str(key)]) == 2
-        )
+        assert main([str(weightless), "--target", "onnx", "--out", str(tmp_path / "out"), "--sign", str(key)]) == 2
         assert reason in capsys.readouterr().err
         assert not (tmp_path / "out").exists()

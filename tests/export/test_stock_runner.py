@@ -9,14 +9,15 @@ import pytest
 from edge_runtime import image
 from edge_runtime.preprocess import pixels
 from edge_runtime.session import Session
-from export.build import build_bundle, example_pages
+from export.pages import example_pages
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.exporting import export
 
 
 def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
     """ExecuTorch's own C++ multimodal runner, as on a phone, with nothing of ours but pixels and token ids."""
     runner = pytest.importorskip("executorch.extension.llm.runner")
-    certificate, out = build_bundle(Checkpoint.open("pulse-nano"), "executorch", "int4", tmp_path / "nano")
+    certificate, out = export(Checkpoint.open("pulse-nano"), "executorch", "int4", tmp_path / "nano")
     assert certificate.status == "pass"
     session, page = Session.open(out), example_pages()[0]
     question = session.inference.default_question

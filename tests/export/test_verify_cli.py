@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.engines import Engine
 from edge_runtime.errors import CannotRunHere
-from export.build import build_bundle
 from export.certificate.across import Reading, agreement
+from export.target import Runner, find
 from export.verify_cli import main
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
+from tests.exporting import Instead, export
 
 
 @pytest.fixture(scope="module")
 def exact(checkpoint: Checkpoint, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bundle(checkpoint, "onnx", "float32", tmp_path_factory.mktemp("verify") / "float32", pages)[1]
+    return export(checkpoint, "onnx", "float32", tmp_path_factory.mktemp("verify") / "float32", pages)[1]
 
 
 def test_two_sound_bundles_stand_side_by_side(
@@ -62,19 +65,14 @@ def test_a_bundle_with_other_weights_inside_fails_though_its_digests_are_right(
 
 
 def test_a_bundle_of_another_machine_is_incomplete_and_has_no_row(
-    bundle: Path,
-    exact: Path,
-    checkpoint: Checkpoint,
-    pages: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    bundle: Path, exact: Path, checkpoint: Checkpoint, pages: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def elsewhere(_: Bundle) -> None:
+    def elsewhere(_: Bundle) -> Engine:
         raise CannotRunHere("its delegate runs on phones")
 
-    monkeypatch.setattr("export.build.certifying_engine", elsewhere)
-    monkeypatch.setattr("export.verify_cli.certifying_engine", elsewhere)
-    assert main([str(bundle), str(exact), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]) == 1
+    targets = Instead.of(replace(find("onnx"), runner=lambda: Runner("nothing", elsewhere)))
+    arguments = [str(bundle), str(exact), "--model", str(checkpoint.folder), "--pages", str(pages[0].parent)]
+    assert main(arguments, targets) == 1
     text = capsys.readouterr().out
     assert text.count("not_run  its delegate runs on phones") == 10
     assert "same answers" not in text

@@ -63,7 +63,8 @@ def check_program(program: torch.export.ExportedProgram) -> None:
             if _name(node) in _TRANSPOSES and _name(node.all_input_nodes[0]) in _VIEWS:
                 raise UserError(
                     f"the state {state} is written from a view that was transposed, and devices do not load such a "
-                    "package (coremltools#2278); split and stack the heads instead, as export/coreml_decoder.py does"
+                    "package (coremltools#2278); split and stack the heads instead, as "
+                    "export/targets/coreml/decoder.py does"
                 )
             pending += node.all_input_nodes
 

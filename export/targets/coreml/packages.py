@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from edge_runtime.engines.coreml import STEP
-from export.certificate.certify import Limits
 from export.graph.parts import EmbedGraph, VisionGraph, forget, layer_chunks, widen
+from export.targets.coreml import PACKAGE_BYTES
 from export.targets.coreml import lint as coreml_lint
 from export.targets.coreml.decoder import StatefulDecoder
 from export.targets.coreml.readme import write_readme
@@ -24,20 +24,7 @@ from export.targets.coreml.tools import quiet_coremltools
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
-# Bytes of weights in one decoder package. Apple keeps a package under 1 GB for the Neural Engine of phones:
-# https://github.com/apple/ml-stable-diffusion (--chunk-unet). Converting takes about four times a package's integers.
-PACKAGE_BYTES = 500_000_000
 _ANY = torch.export.Dim.DYNAMIC
-# float16 at work, measured with the interpreter on pulse-nano and on small random models: features are off by up to
-# 4e-4, logits by 2e-3 (each relative to its norm), probabilities by 6e-4. The thresholds leave a factor of five for
-# other models; a wrong scale, position or layout is off by 0.03 and more. A near tie is one that logits off by the
-# threshold can decide.
-LIMITS = Limits({"vision_features": 2e-3, "first_logits": 1e-2, "label_probabilities": 5e-3}, near_tie=1e-2)
-
-
-def limits(config: Config, weights: str) -> Limits:
-    """What a certificate allows: float16 everywhere."""
-    return LIMITS
 
 
 def write_graphs(

@@ -9,25 +9,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx
 
-
-@dataclass(frozen=True)
-class Share:
-    """Operations and MACs of one method, in all and in the delegate, for the lengths it was traced with."""
-
-    ops: int
-    delegated_ops: int
-    macs: int
-    delegated_macs: int
-
-    def __str__(self) -> str:
-        macs = f"{self.delegated_macs / self.macs:.1%} of its {self.macs / 1e6:.1f} M MACs" if self.macs else "no MACs"
-        return f"{self.delegated_ops} of {self.ops} operations, {macs}"
+from export.targets.executorch.report import Share
 
 
 def share(program: Any) -> Share:

@@ -11,13 +11,8 @@ asked for; all other weights are float32, which is what these delegates compute 
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import logging
-import os
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,137 +21,26 @@ import torch
 from torch import nn
 
 from edge_runtime.errors import UserError
-from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, EXACT, Limits
 from export.graph.parts import EmbedGraph, VisionGraph, layer_chunks, widen
 from export.graph.stateful import StatefulDecoder
+from export.targets.executorch import DEFAULT, PROGRAM_BYTES
 from export.targets.executorch.decoder import CachedDecoder
-from export.targets.executorch.delegation import Share, share
+from export.targets.executorch.delegate import DELEGATES, Delegate, usable
+from export.targets.executorch.delegation import share
 from export.targets.executorch.intx import use_intx
+from export.targets.executorch.report import DELEGATION, Share, write_shares
 from pulse.files.memory import in_child
 from pulse.model.config import Config, Decoder
-from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
 
 Programs = dict[str, torch.export.ExportedProgram]
-PROGRAM, DELEGATION = "model.pte", "delegation.json"
+PROGRAM = "model.pte"
 # The most positions one call takes: memory is planned for them, and a 7B's for its whole context would be gigabytes.
 # One tile of LLaVA's, 576 tokens, fits.
 STEP = 1024
-_EXTRA = "pip install pulse-edge[targets]"
 _TABLE = "language_model.model.embed_tokens"
-# Bytes of weights in one program of a decoder that does not fit into one.
-PROGRAM_BYTES = 350_000_000
 # Traced length: neither 0 nor 1, which torch.export takes for constants.
 _EXAMPLE = 8
-
-
-def limits(config: Config, weights: str) -> Limits:
-    """What a certificate allows: integer weights meet activations of 8 bits."""
-    return EIGHT_BIT_ACTIVATIONS if weights in ("int4", "int8") else EXACT
-
-
-@dataclass(frozen=True)
-class Delegate:
-    """What lowers the graphs for a kind of processor.
-
-    backend: its name in ExecuTorch's runtime. needs: modules without which it cannot lower, and the mend.
-    quantize_activations: whether its 4-bit operator wants int8 activations. decoder: the module that keeps the cache.
-    """
-
-    backend: str
-    partitioner: Callable[[], Any]
-    needs: tuple[str, ...] = ()
-    mend: str = _EXTRA
-    quantize_activations: bool = False
-    decoder: Callable[[LanguageModel, int, range], nn.Module] = StatefulDecoder
-
-
-def _xnnpack() -> Any:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-
-    return XnnpackPartitioner()
-
-
-def _coreml() -> Any:
-    import coremltools as ct
-    from executorch.backends.apple.coreml.compiler import CoreMLBackend
-    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-
-    # iOS 18 is the first with 4-bit weights in blocks and with state.
-    specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS18)
-    return CoreMLPartitioner(compile_specs=specs)
-
-
-def _vulkan() -> Any:
-    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
-
-    return VulkanPartitioner({"require_dynamic_shapes": True})
-
-
-def _openvino() -> Any:
-    from executorch.backends.openvino.partitioner import OpenvinoPartitioner
-    from executorch.exir.backend.compile_spec_schema import CompileSpec
-
-    return OpenvinoPartitioner([CompileSpec("device", b"CPU")])
-
-
-def _qnn() -> Any:
-    from executorch.backends.qualcomm.partition.qnn_partitioner import QnnPartitioner
-    from executorch.backends.qualcomm.serialization.qc_schema import QcomChipset
-    from executorch.backends.qualcomm.utils.utils import (
-        generate_htp_compiler_spec,
-        generate_qnn_executorch_compiler_spec,
-    )
-
-    options = generate_htp_compiler_spec(use_fp16=True)
-    return QnnPartitioner(generate_qnn_executorch_compiler_spec(QcomChipset.SM8650, options))
-
-
-def _ethos_u() -> Any:
-    from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
-
-    return EthosUPartitioner(EthosUCompileSpec("ethos-u85-256"))
-
-
-DELEGATES = {
-    "xnnpack": Delegate("XnnpackBackend", _xnnpack, quantize_activations=True, decoder=CachedDecoder),
-    "coreml": Delegate("CoreMLBackend", _coreml, ("coremltools",)),
-    "vulkan": Delegate("VulkanBackend", _vulkan, quantize_activations=True),
-    "qnn": Delegate(
-        "QnnBackend",
-        _qnn,
-        ("$QNN_SDK_ROOT",),
-        "install Qualcomm AI Engine Direct (the QNN SDK) and set QNN_SDK_ROOT to its folder",
-    ),
-    "openvino": Delegate("OpenvinoBackend", _openvino, ("openvino", "nncf"), "pip install openvino nncf"),
-    "ethos-u": Delegate(
-        "EthosUBackend", _ethos_u, ("ethosu.vela", "tosa_serializer"), "pip install ethos-u-vela tosa-tools"
-    ),
-}
-
-
-def check_delegate(name: str) -> None:
-    """Raises UserError when `name` is no delegate, or what it needs to lower a model is not installed here."""
-    if name not in DELEGATES:
-        raise UserError(f"delegate {name} is not available; this version lowers to {', '.join(DELEGATES)}")
-    for need in ("executorch", "torchao"):
-        if not _present(need):
-            raise UserError(f"target executorch needs {need}, which is not installed; {_EXTRA}")
-    delegate = DELEGATES[name]
-    missing = [need for need in delegate.needs if not _present(need)]
-    if missing:
-        raise UserError(f"delegate {name} cannot be lowered here, {missing[0]} is missing; {delegate.mend}")
-
-
-def _present(need: str) -> bool:
-    """A module that can be imported, or an environment variable ("$NAME") that names a folder."""
-    if need.startswith("$"):
-        folder = os.environ.get(need[1:], "")
-        return folder != "" and Path(folder).is_dir()
-    try:
-        return importlib.util.find_spec(need) is not None
-    except ModuleNotFoundError:  # of the package around it
-        return False
 
 
 def write_graphs(
@@ -164,7 +48,7 @@ def write_graphs(
     config: Config,
     weights: str,
     folder: Path,
-    delegate: str = "xnnpack",
+    delegate: str = DEFAULT,
     program_bytes: int = PROGRAM_BYTES,
 ) -> dict[str, str]:
     """Write model.pte and delegation.json into `folder`; returns the manifest's artifacts.
@@ -174,10 +58,9 @@ def write_graphs(
 
     One picture and one conversation at a time: pixels [1, C, H, W] and batch 1. A call of token_embedding or
     text_decoder takes up to get_max_seq_len positions. Uses `model` up. Raises UserError as
-    check_delegate does, and when the delegate cannot lower the model.
+    delegate.usable does, and when the delegate cannot lower the model.
     """
-    check_delegate(delegate)
-    chosen, text = DELEGATES[delegate], config.text
+    chosen, text = usable(delegate), config.text
     language = model.language_model
     quantize_activations = chosen.quantize_activations
 
@@ -220,22 +103,9 @@ def write_graphs(
 
 
 def _artifacts(folder: Path, shares: dict[str, Share], delegate: str, decoders: list[str]) -> dict[str, str]:
-    report = {
-        "delegate": delegate,
-        "backend": DELEGATES[delegate].backend,
-        "methods": {name: asdict(value) for name, value in shares.items()},
-    }
-    (folder / DELEGATION).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_shares(folder, delegate, DELEGATES.load(delegate).backend, shares)
     parts = {f"decoder_{i}": file for i, file in enumerate(decoders)}
     return {"program": PROGRAM, **parts, "delegation": DELEGATION}
-
-
-def read_shares(bundle: Path) -> list[tuple[str, str, Share]]:
-    """(delegate, method, its share) of an exported bundle; empty for other targets."""
-    if not (bundle / DELEGATION).is_file():
-        return []
-    report = json.loads((bundle / DELEGATION).read_text(encoding="utf-8"))
-    return [(report["delegate"], method, Share(**counts)) for method, counts in report["methods"].items()]
 
 
 def _trace_inputs(model: Llava, config: Config, weights: str) -> Programs:
@@ -257,9 +127,10 @@ def _trace_inputs(model: Llava, config: Config, weights: str) -> Programs:
 
 def _trace_decoder(model: Llava, text: Decoder, layers: range, chosen: Delegate) -> torch.export.ExportedProgram:
     length = text.max_position_embeddings
+    decoder = CachedDecoder if chosen.own_attention else StatefulDecoder
     positions = torch.export.Dim("positions", min=1, max=min(STEP, length))
     return torch.export.export(
-        chosen.decoder(model.language_model, length, layers).eval(),
+        decoder(model.language_model, length, layers).eval(),
         (torch.zeros(1, _EXAMPLE, text.hidden_size), torch.arange(_EXAMPLE)),
         dynamic_shapes=({1: positions}, {0: positions}),
     )
@@ -273,7 +144,7 @@ def _metadata(config: Config, chosen: Delegate) -> dict[str, Any]:
         "get_max_context_len": length,
         "get_vocab_size": config.text.vocab_size,
         "use_kv_cache": True,
-        "use_sdpa_with_kv_cache": chosen.decoder is CachedDecoder,
+        "use_sdpa_with_kv_cache": chosen.own_attention,
         "enable_dynamic_shape": True,
         "get_eos_ids": list(model.eos_token_ids),
     }

@@ -10,7 +10,6 @@ import importlib.util
 from pathlib import Path
 
 from edge_runtime.errors import UserError
-from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, Limits
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import SENTENCEPIECE
 from pulse.model.config import ClipVision, Config
@@ -20,16 +19,11 @@ DECODER, VISION = "decoder.gguf", "mmproj.gguf"
 WEIGHTS = ("int4", "float16", "float32")
 
 
-def limits(config: Config, weights: str) -> Limits:
-    """What a certificate allows: activations of 8 bits, or of float16."""
-    return EIGHT_BIT_ACTIVATIONS
-
-
 def warnings(config: Config) -> list[str]:
     """What llama.cpp itself does not do as the model's own code does."""
     notes = [
         "llama.cpp (seen up to July 2026) puts CLIP's class token behind the patches, which shifts their positions "
-        "(ggml-org/llama.cpp issue 25814, mended in its pull request 25844): until then vision_features fails",
+        "(ggml-org/llama.cpp issue 25814, fixed in its pull request 25844): until then vision_features fails",
         "llama.cpp resizes a whole page with its own filter, so its programs see slightly other pixels",
     ]
     if config.inference.preprocess.merge == "spatial_unpad":
@@ -37,17 +31,15 @@ def warnings(config: Config) -> list[str]:
     return notes
 
 
-def write_graphs(model: Llava, config: Config, weights: str, folder: Path, source: Checkpoint) -> dict[str, str]:
-    """Write decoder.gguf and mmproj.gguf into `folder`; returns the manifest's artifacts.
-
-    source: the checkpoint, whose tokenizer.model goes in. Raises UserError when something has no place in
-    llama.cpp: a tower other than CLIP, another tokenizer, weights other than WEIGHTS, merged image tokens.
-    """
-    check_gguf()
+def check(source: Checkpoint, config: Config, weights: str) -> None:
+    """Raises UserError when something has no place in llama.cpp: a tower other than CLIP, another tokenizer, weights
+    other than WEIGHTS, merged image tokens; and when the gguf package is missing."""
+    if importlib.util.find_spec("gguf") is None:
+        raise UserError("target gguf needs the gguf package, which is not installed; pip install gguf")
     if not isinstance(config.vision, ClipVision):
         raise UserError(
             f"target gguf: llama.cpp reads CLIP towers, and that of {config.name or source.name} is a convolution; "
-            "use --target onnx, executorch or coreml"
+            "use another --target"
         )
     if weights not in WEIGHTS:
         raise UserError(f"target gguf has no form for {weights} weights; use --weights {', '.join(WEIGHTS)}")
@@ -57,6 +49,14 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, sourc
         raise UserError(
             f"{source.folder}: target gguf takes its tokens from {SENTENCEPIECE}, which is not there; copy it in"
         )
+
+
+def write_graphs(model: Llava, config: Config, weights: str, folder: Path, source: Checkpoint) -> dict[str, str]:
+    """Write decoder.gguf and mmproj.gguf into `folder`; returns the manifest's artifacts.
+
+    source: the checkpoint, whose tokenizer.model goes in. Raises UserError as check does.
+    """
+    check(source, config, weights)
     from export.targets.gguf.decoder import write_decoder
     from export.targets.gguf.vision import write_vision
 
@@ -64,9 +64,3 @@ def write_graphs(model: Llava, config: Config, weights: str, folder: Path, sourc
     write_decoder(model, config, folder / DECODER, source.folder / SENTENCEPIECE, half)
     write_vision(model, config, folder / VISION, half)
     return {"decoder": DECODER, "vision": VISION}
-
-
-def check_gguf() -> None:
-    """Raises UserError when the gguf package is missing."""
-    if importlib.util.find_spec("gguf") is None:
-        raise UserError("target gguf needs the gguf package, which is not installed; pip install gguf")

@@ -8,7 +8,6 @@ in float32, stored as float16 where that is exact and was asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from export.certificate.certify import EIGHT_BIT_ACTIVATIONS, Limits
-from export.certificate.certify import EXACT as FLOAT32
 from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph, forget, widen
+from export.targets.onnx import STYLES, rounds
 from export.targets.onnx.decoder import CachedDecoderGraph
 from export.targets.onnx.half import store_as_half
 from export.targets.onnx.nbits import EXACT, INT8, use_runtime_operators
@@ -30,38 +28,9 @@ from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 OPSET = 20
-STYLES = ("nbits", "qdq")
 # Larger graphs keep their weights in NAME.onnx.data: a protobuf is held in memory as a whole, and ends at 2 GiB.
-_EXTERNAL_ABOVE = 1 << 27
-_LARGE = 1024  # hidden size from which speed is bound by the weights
-# Said with every certificate of such graphs.
-ROUNDED = (
-    "the decoder's activations are rounded to 8 bits, which adds up over many layers; pulse-export --exact multiplies "
-    "in float32, far slower"
-)
-# Of such a decoder; the features before it are float32's.
-_ROUNDED_DECODER = replace(
-    EIGHT_BIT_ACTIVATIONS,
-    thresholds={k: most for k, most in EIGHT_BIT_ACTIVATIONS.thresholds.items() if k != "vision_features"},
-)
+EXTERNAL_ABOVE = 1 << 27
 _ANY = torch.export.Dim.DYNAMIC
-
-
-def accuracy_level(config: Config, exact: bool = False) -> int:
-    """What the decoder's products of quantized weights accumulate in; exact: float32 whatever it costs.
-
-    Measured on 2 cores, batch 1: from 2048 to 1024 features EXACT is off by 1e-6 and takes 0.54 ms, INT8 by 0.5 % and
-    takes 0.18 ms; the layers of a 7B model take 31.7 ms for three, INT8 14.7. At pulse-nano's 192 both take the same,
-    so exactness is free. The vision tower is always exact: a page passes it once, 5 % of the prompt's work in a 7B, and
-    what it rounds every layer of the decoder reads.
-    """
-    return INT8 if config.text.hidden_size >= _LARGE and not exact else EXACT
-
-
-def limits(config: Config, weights: str) -> Limits:
-    """What a certificate allows: float32 rounding, or 8-bit activations in a decoder that has them."""
-    rounded = weights in ("int4", "int8") and accuracy_level(config) == INT8
-    return _ROUNDED_DECODER if rounded else FLOAT32
 
 
 def write_graphs(
@@ -69,15 +38,16 @@ def write_graphs(
     config: Config,
     weights: str,
     folder: Path,
-    style: str | None = None,
+    style: str = STYLES[0],
     kv_scales: Sequence[torch.Tensor] = (),
     exact: bool = False,
+    external_above: int = EXTERNAL_ABOVE,
 ) -> dict[str, str]:
     """Write vision.onnx, embed.onnx and decoder.onnx into `folder`; returns the manifest's artifacts.
 
-    weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES, None for the first.
-    kv_scales: of an int8 cache (export.graph.kv), for the first style only. exact: see accuracy_level; the second style
-    always is.
+    weights: "float32" stores float32, anything else float16 where exact. style: one of STYLES. kv_scales: of an int8
+    cache (export.graph.kv), for the first style only. exact: see export.targets.onnx.rounds; the second style always
+    is. external_above: bytes of weights from which a graph keeps them in a file of their own.
     Uses `model` up. Dynamic are the tiles N, the new positions S (1 or more) and the cache's capacity or,
     in style "qdq", its length. Raises UserError when the weights have no form in that style.
     """
@@ -85,9 +55,10 @@ def write_graphs(
     if standard:
         use_standard_operators(model)
     else:
-        use_runtime_operators(model.language_model, accuracy_level(config, exact))
+        use_runtime_operators(model.language_model, INT8 if rounds(config, exact) else EXACT)
         use_runtime_operators(model)
-    write = partial(_write, half=half, opset=QDQ_OPSET if standard else OPSET)
+    opset = QDQ_OPSET if standard else OPSET
+    write = partial(_write, half=half, opset=opset, external_above=external_above)
     vision, text = config.vision, config.text
     widen(model.vision_tower, model.multi_modal_projector)
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
@@ -128,6 +99,7 @@ def _write(
     path: Path,
     half: bool,
     opset: int,
+    external_above: int,
 ) -> None:
     program = torch.onnx.export(
         graph.eval(),
@@ -144,7 +116,7 @@ def _write(
         store_as_half(program.model.graph)
     store_as_int4(program.model.graph)
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
-    if size <= _EXTERNAL_ABOVE:
+    if size <= external_above:
         program.save(str(path))
         return
     # What has been written need not stay in memory: see pulse.files.memory.

@@ -16,7 +16,7 @@ from export.graph.codes import ConvOfCodes, EmbeddingOfCodes
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 from quantize.nf4 import BLOCK, Nf4Linear
 
-# What accumulates: float32, or int8 with the activations rounded to 8 bits in groups. See graphs.accuracy_level.
+# What accumulates: float32, or int8 with the activations rounded to 8 bits in groups. See export.targets.onnx.rounds.
 EXACT, INT8 = 0, 4
 _BLOCKS = (128, 64, 32, 16)
 _NF4 = 1  # MatMulBnb4's number for it
