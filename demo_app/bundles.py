@@ -119,7 +119,7 @@ def describe(folder: Path, own: bool) -> Installed | None:
     size = sum(size for _, size in manifest.files.values()) + len(raw)
     digest = hashlib.sha256(raw).hexdigest()
     signed = (folder / SIGNATURE).is_file()
-    runs = manifest.target in ENGINES
+    runs = manifest.target in ENGINES.names()
     words = (readable(manifest.name), manifest.target, title, readable(manifest.weights))
     return Installed(folder, *words, digest, size, signed, own, runs)
 

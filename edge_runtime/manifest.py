@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,18 +13,13 @@ from edge_runtime.signature import SIGNATURE
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-TARGETS = ("onnx", "executorch", "coreml", "gguf")
-ARTIFACTS = {
-    "onnx": ("vision", "embed", "decoder", "tokenizer"),
-    "executorch": ("program", "delegation", "tokenizer"),
-    "coreml": ("tokenizer",),
-    "gguf": ("decoder", "vision", "tokenizer"),
-}
+_TARGET = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """manifest.json, checked. files maps each relative path to (SHA-256 in hex, size in bytes)."""
+    """manifest.json, checked. target: the name of what runs it; edge_runtime.engines says whether this version does.
+    files maps each relative path to (SHA-256 in hex, size in bytes). title: what the target is, in a few words."""
 
     name: str
     target: str
@@ -32,6 +28,7 @@ class Manifest:
     inference: Inference
     artifacts: Mapping[str, str]
     files: Mapping[str, tuple[str, int]]
+    title: str = ""
 
 
 def parse(data: object) -> Manifest:
@@ -40,7 +37,12 @@ def parse(data: object) -> Manifest:
     check_version(root)
     root.child("source")
     root.child("tools")
-    target = root.text("target", choices=TARGETS)
+    target = root.text("target")
+    if not _TARGET.fullmatch(target):
+        raise UserError(
+            f"{MANIFEST}: target must be lower-case letters, digits and hyphens but is {shorten(target)}; "
+            "export the bundle again"
+        )
     files = _files(root.child("files"))
     return Manifest(
         name=root.text("name"),
@@ -48,8 +50,9 @@ def parse(data: object) -> Manifest:
         weights=root.text("weights"),
         created=root.text("created"),
         inference=Inference.from_fields(root, ModelSpec.from_fields(root.child("model"))),
-        artifacts=_artifacts(root.child("artifacts"), target, files),
+        artifacts=_artifacts(root.child("artifacts"), files),
         files=files,
+        title="" if root.is_null("title") else root.text("title"),
     )
 
 
@@ -87,9 +90,9 @@ def _files(fields: Fields) -> dict[str, tuple[str, int]]:
     return files
 
 
-def _artifacts(fields: Fields, target: str, files: Mapping[str, object]) -> dict[str, str]:
-    needed = ARTIFACTS[target]
-    artifacts = {key: check_name(fields.text(key), fields.where) for key in dict.fromkeys([*needed, *fields.data])}
+def _artifacts(fields: Fields, files: Mapping[str, object]) -> dict[str, str]:
+    # Every bundle has a tokenizer; what else it needs its engine asks for.
+    artifacts = {key: check_name(fields.text(key), fields.where) for key in dict.fromkeys(["tokenizer", *fields.data])}
     for key, name in artifacts.items():
         # A Core ML package is a folder: then the files below it are listed, not the folder.
         if name not in files and not any(listed.startswith(name + "/") for listed in files):

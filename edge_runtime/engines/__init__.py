@@ -1,34 +1,25 @@
-"""The seam between the session and whatever runs the graphs. One file per target, imported only when it is used."""
+"""The seam between the session and whatever runs the graphs: one file per target, imported only when it is used.
+
+NAME.py has open_engine(bundle, threads), and takes `provider` too where its library has execution providers. Where a
+system's libraries are others, _NAME_android.py or _NAME_ios.py stands in for it. A target that other programs run has a
+file in _elsewhere.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
-
-# target in the manifest: module with an `open_engine(bundle, threads)`.
-ENGINES = {
-    "onnx": "edge_runtime.engines.onnx",
-    "executorch": "edge_runtime.engines.executorch",
-    "coreml": "edge_runtime.engines.coreml",
-}
-
-# python-for-android sets this variable; there the runtimes are Java libraries.
-_ANDROID = "ANDROID_ARGUMENT"
-_ON_ANDROID = {
-    "onnx": "edge_runtime.engines.onnx_java",
-    "executorch": "edge_runtime.engines.executorch_java",
-}
-
-# Where a Mac has coremltools, iOS has Apple's library alone.
-_ON_IOS = {"coreml": "edge_runtime.engines.coreml_ios"}
+from edge_runtime.registry import Registry
 
 
 class Cache(Protocol):
@@ -60,30 +51,45 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(bundle: Bundle, threads: int | None = None, provider: str | None = None) -> Engine:
+ENGINES: Registry[Callable[..., Engine]] = Registry("edge_runtime.engines", "open_engine", "target")
+_ELSEWHERE: Registry[Callable[[Bundle], str]] = Registry("edge_runtime.engines._elsewhere", "explain", "target")
+
+
+def open_engine(
+    bundle: Bundle, threads: int | None = None, provider: str | None = None, system: str | None = None
+) -> Engine:
     """The engine for the bundle's target, computing with `threads` threads (None: one per usable physical core).
 
-    provider: which of ONNX Runtime's execution providers runs an onnx bundle (None: its CPU's). Raises UserError when
-    the target cannot be run here, or threads is below 1.
+    provider: which execution provider runs the bundle, where its library has several (None: its default). system:
+    "android", "ios" or "" for all others; by default the one that this is. Raises UserError when the target cannot be
+    run here, the bundle lacks what its engine needs, or threads is below 1.
     """
     target = bundle.manifest.target
-    if target == "gguf":
+    if target in _ELSEWHERE.names():
+        raise UserError(_ELSEWHERE.load(target)(bundle))
+    if target not in ENGINES.names():
         raise UserError(
-            f"{bundle.folder}: is run by llama.cpp's own programs: llama-mtmd-cli -m {bundle.path('decoder')} "
-            f"--mmproj {bundle.path('vision')} --jinja --temp 0 --image PAGE -p QUESTION"
+            f"{bundle.folder}: target {target} is not one this version runs (it runs {', '.join(ENGINES.names())}); "
+            "upgrade pulse-edge (pip install -U pulse-edge), or export for one of these"
         )
-    if target not in ENGINES:
-        known = ", ".join(ENGINES)
-        raise UserError(
-            f"{bundle.folder}: its target is {target}, which this version cannot run here (it runs {known}); "
-            f"export again with --target {next(iter(ENGINES))}"
-        )
-    here = _ON_ANDROID if _ANDROID in os.environ else _ON_IOS if sys.platform == "ios" else {}
-    module = here.get(target, ENGINES[target])
-    choice = () if provider is None else (provider,)
-    if choice and module != ENGINES["onnx"]:
-        raise UserError(
-            f"{bundle.folder}: execution providers are ONNX Runtime's, and its target is {target}; give none"
-        )
-    engine: Engine = importlib.import_module(module).open_engine(bundle, threads, *choice)
-    return engine
+    opener = _opener(target, this_system() if system is None else system)
+    if provider is None:
+        return opener(bundle, threads)
+    if "provider" not in inspect.signature(opener).parameters:
+        raise UserError(f"{bundle.folder}: what runs target {target} has no execution providers; give none")
+    return opener(bundle, threads, provider=provider)
+
+
+def this_system() -> str:
+    """ "android", "ios", or "" for those whose Python has the libraries themselves."""
+    if "ANDROID_ARGUMENT" in os.environ:  # python-for-android sets it
+        return "android"
+    return "ios" if sys.platform == "ios" else ""
+
+
+def _opener(target: str, system: str) -> Callable[..., Engine]:
+    variant = f"{__name__}._{target.replace('-', '_')}_{system}"
+    if system and importlib.util.find_spec(variant):
+        opener: Callable[..., Engine] = importlib.import_module(variant).open_engine
+        return opener
+    return ENGINES.load(target)

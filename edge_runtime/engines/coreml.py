@@ -15,8 +15,8 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.stateful import History, StatefulDecoder, decoder_artifacts
 
 # The most positions one call of the decoder or the embedding takes; the exporter bounds the packages' inputs by it.
 STEP = 512

@@ -17,8 +17,8 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import CannotRunHere, UserError, shorten
+from edge_runtime.stateful import History, StatefulDecoder, decoder_artifacts
 
 VISION, EMBED, DECODER = "vision_encoder", "token_embedding", "text_decoder"
 

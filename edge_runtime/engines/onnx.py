@@ -14,7 +14,7 @@ from edge_runtime.errors import UserError, shorten
 try:
     import onnxruntime as ort
 
-    from edge_runtime.engines.onnx_decoders import Decoder, cache_names, decoder_kind
+    from edge_runtime.engines._onnx_decoders import Decoder, cache_names, decoder_kind
 except ImportError:
     raise UserError("this bundle needs ONNX Runtime, which is not installed; pip install onnxruntime") from None
 

@@ -8,8 +8,8 @@ import pytest
 
 from edge_runtime import cpus
 from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.engines import _onnx_decoders, open_engine
 from edge_runtime.engines import onnx as engine_module
-from edge_runtime.engines import onnx_decoders, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
 
@@ -46,7 +46,7 @@ def test_any_split_of_a_sequence_gives_the_same_logits(tiny, engine, cuts):
 
 def test_long_prompts_are_decoded_in_pieces(tiny, engine, monkeypatch):
     embeds = tiny.twin.embed(range(30, 50)).astype(np.float32)
-    monkeypatch.setattr(onnx_decoders, "CHUNK", 7)
+    monkeypatch.setattr(_onnx_decoders, "CHUNK", 7)
     logits, cache = engine.decode(embeds, engine.empty_cache())
     np.testing.assert_allclose(logits, tiny.twin.logits(embeds), atol=1e-4)
     assert cache.length == 20

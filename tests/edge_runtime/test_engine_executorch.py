@@ -278,7 +278,7 @@ class Direct:
 @pytest.fixture
 def android(monkeypatch, program):
     """org.pytorch.executorch by the signatures of its source, over the stand-in program."""
-    from edge_runtime.engines import executorch_java
+    from edge_runtime.engines import _executorch_android
 
     class Value:
         def __init__(self, held):
@@ -321,7 +321,7 @@ def android(monkeypatch, program):
         "org.pytorch.executorch.EValue": evalue,
     }
     monkeypatch.setenv("ANDROID_ARGUMENT", "")
-    monkeypatch.setattr(executorch_java, "_java", classes.__getitem__)
+    monkeypatch.setattr(_executorch_android, "_java", classes.__getitem__)
     return Module
 
 

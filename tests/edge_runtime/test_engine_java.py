@@ -13,8 +13,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from edge_runtime import stateful
 from edge_runtime.bundle import Bundle, write_manifest
-from edge_runtime.engines import onnx_java, open_engine, stateful
+from edge_runtime.engines import _onnx_android, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 
@@ -174,7 +175,7 @@ CLASSES = {
 @pytest.fixture
 def android(monkeypatch):
     monkeypatch.setenv("ANDROID_ARGUMENT", "")
-    monkeypatch.setattr(onnx_java, "_java", CLASSES.__getitem__)
+    monkeypatch.setattr(_onnx_android, "_java", CLASSES.__getitem__)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_whole_conversation_is_the_same(android, bound, monkeypatch):
 
 def test_branches_growth_and_memory(android, bound, monkeypatch):
     monkeypatch.setattr(stateful, "_SLACK", 1)
-    monkeypatch.setattr(onnx_java, "_CHUNK", 3)
+    monkeypatch.setattr(_onnx_android, "_CHUNK", 3)
     engine = open_engine(Bundle.load(bound), threads=1)
     rows = engine.embed(range(20, 30))
     _, stem = engine.decode(rows[:4], engine.empty_cache())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.engines.stateful import History, StatefulDecoder
+from edge_runtime.stateful import History, StatefulDecoder
 
 CONTEXT, LIMIT = 64, 5
 

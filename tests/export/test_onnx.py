@@ -12,9 +12,10 @@ import torch
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
-from edge_runtime.engines import onnx_decoders, stateful
+from edge_runtime import stateful
+from edge_runtime.engines import _onnx_decoders
+from edge_runtime.engines._onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.engines.onnx import session_options
-from edge_runtime.engines.onnx_decoders import BoundDecoder, JoiningDecoder, decoder_kind
 from edge_runtime.errors import UserError
 from edge_runtime.inference import ModelSpec
 from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
@@ -94,7 +95,7 @@ def test_a_full_cache_grows_and_keeps_what_it_holds(
     graphs: tuple[str, Path], checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stateful, "_SLACK", 1)
-    monkeypatch.setattr(onnx_decoders, "CHUNK", 7)
+    monkeypatch.setattr(_onnx_decoders, "CHUNK", 7)
     model, text, runtime = decoder(graphs, checkpoint)
     embeds, cache = torch.randn(20, text.hidden_size), runtime.empty_cache()
     for start, end in [(0, 3), (3, 4), (4, 5), (5, 20)]:

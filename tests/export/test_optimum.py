@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from edge_runtime.engines.onnx_decoders import BoundDecoder
+from edge_runtime.engines._onnx_decoders import BoundDecoder
 from edge_runtime.inference import ModelSpec
 from export.manifest import manifest_of
 from export.target import find

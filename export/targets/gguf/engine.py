@@ -15,9 +15,9 @@ import numpy as np
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.generate import check_fits
+from edge_runtime.stateful import History, StatefulDecoder
 
 _CHUNK = 512  # llama.cpp's own
 

@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_runtime.engines import Cache
-from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
 from edge_runtime.errors import UserError
 from edge_runtime.inference import ModelSpec
+from edge_runtime.stateful import History, StatefulDecoder, room_for
 
 # Attention scores grow with the square of what is decoded at once; 2,900 image tokens of a 7B model would need 1 GB.
 CHUNK = 512

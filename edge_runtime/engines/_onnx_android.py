@@ -16,11 +16,11 @@ import numpy as np
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores
 from edge_runtime.engines import Cache
-from edge_runtime.engines.bridge import java_class as _java
-from edge_runtime.engines.stateful import History, StatefulDecoder, room_for
+from edge_runtime.engines._java import java_class as _java
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.generate import check_fits
 from edge_runtime.manifest import MANIFEST
+from edge_runtime.stateful import History, StatefulDecoder, room_for
 
 # As in onnx_decoders: attention scores grow with the square of what is decoded at once.
 _CHUNK = 512

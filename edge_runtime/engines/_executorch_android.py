@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.engines.bridge import java_class as _java
+from edge_runtime.engines._java import java_class as _java
 from edge_runtime.engines.executorch import DECODER, EMBED, VISION, ExecutorchEngine
-from edge_runtime.engines.stateful import StatefulDecoder, decoder_artifacts
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.stateful import StatefulDecoder, decoder_artifacts
 
 
 class JavaExecutorchEngine(ExecutorchEngine):
