@@ -234,14 +234,13 @@ def ios(monkeypatch: pytest.MonkeyPatch) -> type[AppleModel]:
         ObjCClass=objc_class, ObjCInstance=lambda error: Error, objc_id=ctypes.c_void_p, py_from_ns=int, runtime=runtime
     )
     monkeypatch.setitem(sys.modules, "rubicon", SimpleNamespace(objc=objc))
-    monkeypatch.setattr("edge_runtime.engines.sys", SimpleNamespace(platform="ios"))
     monkeypatch.setattr(AppleModel, "asked", [])
     monkeypatch.setattr(AppleModel, "broken", "")
     return AppleModel
 
 
 def test_on_ios_apples_library_is_fed_and_read_as_on_a_mac(coreml: Bundle, ios: type[AppleModel]) -> None:
-    engine, mac = open_engine(coreml), CoreMLEngine(coreml, Package)
+    engine, mac = open_engine(coreml, system="ios"), CoreMLEngine(coreml, Package)
     assert ios.asked == ["vision.mlpackage", "embed.mlpackage", "decoder_0.mlpackage", "decoder_1.mlpackage"]
     tiles = np.arange(2, dtype=np.float32).reshape(2, 1, 1, 1) * np.ones((1, 1, 4, 4), np.float32)
     np.testing.assert_array_equal(engine.vision(tiles), mac.vision(tiles))
@@ -262,10 +261,9 @@ def test_on_ios_apples_library_is_fed_and_read_as_on_a_mac(coreml: Bundle, ios: 
 def test_on_ios_what_apple_says_is_one_line(coreml: Bundle, ios: type[AppleModel], broken: str, verb: str) -> None:
     ios.broken = broken
     with pytest.raises(UserError, match=rf"mlpackage: Core ML cannot {verb} it \('the model is too new'\); iOS 18"):
-        open_engine(coreml).embed([1])
+        open_engine(coreml, system="ios").embed([1])
 
 
-def test_on_ios_without_the_bridge_the_mend_is_named(coreml: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_runtime.engines.sys", SimpleNamespace(platform="ios"))
+def test_on_ios_without_the_bridge_the_fix_is_named(coreml: Bundle) -> None:
     with pytest.raises(UserError, match=r"rubicon-objc.*phones/ios\.sh"):
-        open_engine(coreml)
+        open_engine(coreml, system="ios")

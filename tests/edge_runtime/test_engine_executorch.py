@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import Bundle, write_manifest
-from edge_runtime.engines import executorch as engine_module
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.preprocess import pixels
@@ -90,7 +89,7 @@ def runtime(program, monkeypatch):
         _load_program=lambda path: program,
         _unsafe_reset_threadpool=lambda threads: setattr(runtime, "threads", threads),
     )
-    monkeypatch.setattr(engine_module, "_runtime", lambda: runtime)
+    monkeypatch.setitem(sys.modules, "executorch.extension.pybindings", SimpleNamespace(portable_lib=runtime))
     return runtime
 
 
@@ -278,7 +277,6 @@ class Direct:
 @pytest.fixture
 def android(monkeypatch, program):
     """org.pytorch.executorch by the signatures of its source, over the stand-in program."""
-    from edge_runtime.engines import _executorch_android
 
     class Value:
         def __init__(self, held):
@@ -321,7 +319,7 @@ def android(monkeypatch, program):
         "org.pytorch.executorch.EValue": evalue,
     }
     monkeypatch.setenv("ANDROID_ARGUMENT", "")
-    monkeypatch.setattr(_executorch_android, "_java", classes.__getitem__)
+    monkeypatch.setitem(sys.modules, "jnius", SimpleNamespace(autoclass=classes.__getitem__))
     return Module
 
 

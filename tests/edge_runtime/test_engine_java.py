@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -175,7 +177,7 @@ CLASSES = {
 @pytest.fixture
 def android(monkeypatch):
     monkeypatch.setenv("ANDROID_ARGUMENT", "")
-    monkeypatch.setattr(_onnx_android, "_java", CLASSES.__getitem__)
+    monkeypatch.setitem(sys.modules, "jnius", SimpleNamespace(autoclass=CLASSES.__getitem__))
 
 
 @pytest.fixture(scope="module")
