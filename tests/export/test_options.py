@@ -105,7 +105,7 @@ def test_a_bundle_with_fewer_and_merged_tokens_is_certified_and_verified(
     write_manifest(folder, manifest)
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / PAGE.name).write_bytes(PAGE.read_bytes())
-    argv = [str(folder), "--model", str(source), "--pages", str(tmp_path / "pages")]
+    argv = [str(folder), "--model", str(source.folder), "--pages", str(tmp_path / "pages")]
     assert verify_cli.main(argv) == 2
     assert "option speed is not one this version knows" in capsys.readouterr().err
 
