@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
 
 from edge_runtime import cpus
 from edge_runtime.bundle import Bundle, write_manifest
-from edge_runtime.engines import _onnx_decoders, open_engine
+from edge_runtime.engines import ENGINES, _onnx_decoders, open_engine
 from edge_runtime.engines import onnx as engine_module
 from edge_runtime.errors import UserError
 from edge_runtime.preprocess import pixels
@@ -148,3 +150,25 @@ def test_systems_without_affinity_count_every_cpu(tmp_path, monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 6)
     assert cpus.usable_cores(tmp_path, tmp_path / "none") == 6
+
+
+def test_a_target_of_a_later_version_is_one_line(tiny, tmp_path):
+    shutil.copytree(tiny.folder, tmp_path / "b")
+    write_manifest(tmp_path / "b", {**tiny.manifest, "target": "onnx-2030", "title": "what comes"})
+    bundle = Bundle.load(tmp_path / "b")
+    assert bundle.manifest.title == "what comes"
+    with pytest.raises(UserError, match=r"target onnx-2030 is not one this version runs \(it runs .*onnx\); upgrade"):
+        open_engine(bundle)
+
+
+def test_helpers_of_the_engines_are_no_targets():
+    assert all(not name.startswith(("-", "_")) for name in ENGINES.names())
+    assert {"onnx", "executorch", "coreml"} <= set(ENGINES.names())
+
+
+def test_what_an_engine_needs_and_the_bundle_lacks_is_one_line(tiny, tmp_path):
+    shutil.copytree(tiny.folder, tmp_path / "b")
+    artifacts = {name: file for name, file in tiny.manifest["artifacts"].items() if name != "embed"}
+    write_manifest(tmp_path / "b", {**tiny.manifest, "artifacts": artifacts})
+    with pytest.raises(UserError, match="has no embed artifact; export it again"):
+        open_engine(Bundle.load(tmp_path / "b"))
