@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import write_text
 
 
 def check_writable(path: Path) -> None:
@@ -20,7 +21,4 @@ def check_writable(path: Path) -> None:
 
 def write_json(path: Path, result: Mapping[str, object]) -> None:
     """Replace `path` by `result`. Raises ValueError for NaN, which JSON lacks: it must have become None before."""
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing
 
 THEMES = ("system", "light", "dark")
 TEXT_SIZES = (0.85, 1.0, 1.2, 1.45)
@@ -59,11 +60,9 @@ def save(path: Path, settings: Settings) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write aside and rename, readable by its owner only. Raises UserError."""
-    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with replacing(path) as aside, open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
-        os.replace(aside, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); is the storage full?") from None

@@ -9,6 +9,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from edge_runtime.files import replacing
+
 STAGES = ("tower", "decoder", "rounded")
 # figure -> its title, and the value that is drawn as 1
 _FIGURES = {"auc": ("AUC of probabilities", 1.0), "f1": ("F1", 100.0), "hamming": ("Hamming loss", 100.0)}
@@ -35,9 +37,8 @@ def draw_curves(out: Path) -> Path:
         right.legend(fontsize="x-small")
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    partial = out / ".curves.partial.png"
-    figure.savefig(partial, dpi=100)
-    partial.replace(out / "curves.png")
+    with replacing(out / "curves.png") as aside:
+        figure.savefig(aside, dpi=100)
     return out / "curves.png"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing_folder
 from pulse.ecg.ptbxl import PtbXl
 from pulse.ecg.record import LEADS, Record
 from pulse.instruct.intervals import heart_rate
@@ -80,34 +80,32 @@ def build_dataset_cache(data: Path, folder: Path) -> DatasetCache:
     if (folder / "records.jsonl").exists():
         return open_dataset_cache(folder)
     database = PtbXl(data)
-    partial, ids = folder.with_name(folder.name + ".partial"), database.ids()
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    signals = np.lib.format.open_memmap(partial / "signals.npy", "w+", np.int16, (len(ids), len(LEADS), SAMPLES))
-    # Spawned: a fork of a process whose torch threads hold a lock never gets that lock back.
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(mp_context=spawn, initializer=_open, initargs=(data,)) as pool,
-        open(partial / "records.jsonl", "w", encoding="utf-8") as table,
-    ):
-        measured = pool.map(_measured, ids, chunksize=16)
-        bar = tqdm(zip(ids, measured, strict=True), "dataset cache", len(ids), unit="record")
-        for row, (ecg_id, (record, rate)) in enumerate(bar):
-            signals[row] = np.round(record.signal * 1000)
-            label = {
-                "ecg_id": ecg_id,
-                "patient_id": record.patient_id,
-                "fold": record.fold,
-                "age": record.age,
-                "sex": record.sex,
-                "heart_axis": record.heart_axis,
-                "scp_codes": record.scp_codes,
-                "sl12": list(database.sl12(ecg_id)),
-                "heart_rate": rate,
-            }
-            table.write(json.dumps(label) + "\n")
-    signals.flush()
-    partial.rename(folder)
+    ids = database.ids()
+    with replacing_folder(folder) as aside:
+        signals = np.lib.format.open_memmap(aside / "signals.npy", "w+", np.int16, (len(ids), len(LEADS), SAMPLES))
+        # Spawned: a fork of a process whose torch threads hold a lock never gets that lock back.
+        spawn = multiprocessing.get_context("spawn")
+        with (
+            ProcessPoolExecutor(mp_context=spawn, initializer=_open, initargs=(data,)) as pool,
+            open(aside / "records.jsonl", "w", encoding="utf-8") as table,
+        ):
+            measured = pool.map(_measured, ids, chunksize=16)
+            bar = tqdm(zip(ids, measured, strict=True), "dataset cache", len(ids), unit="record")
+            for row, (ecg_id, (record, rate)) in enumerate(bar):
+                signals[row] = np.round(record.signal * 1000)
+                label = {
+                    "ecg_id": ecg_id,
+                    "patient_id": record.patient_id,
+                    "fold": record.fold,
+                    "age": record.age,
+                    "sex": record.sex,
+                    "heart_axis": record.heart_axis,
+                    "scp_codes": record.scp_codes,
+                    "sl12": list(database.sl12(ecg_id)),
+                    "heart_rate": rate,
+                }
+                table.write(json.dumps(label) + "\n")
+        signals.flush()
     return open_dataset_cache(folder)
 
 

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from distill.token_logits import TokenLogits
+from edge_runtime.files import replacing
 
 
 class LogitCache:
@@ -60,7 +61,6 @@ def cache_logits(folder: Path, pages: int, ask: Callable[[range], list[TokenLogi
             done_path.write_text(" ".join(map(str, counts)))
             bar.update(len(found))
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    partial = starts_path.with_suffix(".partial.npy")
-    np.save(partial, starts)
-    partial.replace(starts_path)
+    with replacing(starts_path) as aside:
+        np.save(aside, starts)
     return LogitCache(folder)

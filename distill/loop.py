@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edge_runtime.files import replacing
+
 
 def learning_rate(part: float, peak: float, warmup: float = 0.05) -> float:
     """Linear warm-up, then a cosine to zero; part is the share of the run that is done."""
@@ -42,9 +44,8 @@ class Average:
 
 def save(path: Path, **parts: Any) -> None:
     """Write a training state so that a kill at any moment leaves the old one or the new one."""
-    partial = path.with_suffix(".partial")
-    torch.save(parts, partial)
-    partial.replace(path)
+    with replacing(path) as aside:
+        torch.save(parts, aside)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from distill.teacher import Teacher, Workspace
 from distill.training_set import TrainingSet
 from distill.validation import FIGURES, figures, in_words
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing
 from pulse.ecg.ptbxl import SUPERCLASSES
 
 TEACHERS = "teachers.csv"
@@ -43,9 +44,8 @@ def kept_probabilities(teacher: Teacher, data: TrainingSet, workspace: Workspace
             f"{shape[1]} targets; correct the teacher, or give another --out for other records"
         )
     if not path.exists():
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, found)
-        partial.replace(path)
+        with replacing(path) as aside:
+            np.save(aside, found)
     return found
 
 

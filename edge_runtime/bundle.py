@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.files import write_text
 from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, parse
 from edge_runtime.signature import SIGNATURE, check_signature
 
@@ -82,11 +83,8 @@ def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object
     data = {**manifest, "format_version": FORMAT_VERSION, "files": files}
     parse(data)
     target = folder / MANIFEST
-    # Written aside and moved: a reader sees the whole manifest or none.
-    aside = folder / (MANIFEST + ".part")
-    aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / SIGNATURE).unlink(missing_ok=True)
-    os.replace(aside, target)
+    write_text(target, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     return target
 
 

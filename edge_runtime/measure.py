@@ -112,8 +112,12 @@ def peak_bytes() -> int:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     except OSError:
-        import resource
+        try:
+            import resource
+        except ImportError:  # Windows
+            import psutil
 
+            return int(psutil.Process().memory_info().peak_wset)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

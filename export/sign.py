@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.signature import SIGNATURE
 
@@ -37,8 +37,7 @@ def signer(private_key: Path) -> Callable[[Path], None]:
     found = key
 
     def sign(folder: Path) -> None:
-        aside = folder / (SIGNATURE + ".part")
-        aside.write_bytes(found.sign((folder / MANIFEST).read_bytes()))
-        os.replace(aside, folder / SIGNATURE)
+        with replacing(folder / SIGNATURE) as aside:
+            aside.write_bytes(found.sign((folder / MANIFEST).read_bytes()))
 
     return sign

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing_folder
 from pulse.checkpoint.checkpoint import CONFIG
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.checkpoint.weights import SINGLE
@@ -36,13 +37,8 @@ def load_state(model: Llava, state: dict[str, Tensor], where: str) -> None:
 
 def save_checkpoint(folder: Path, config: Config, state: dict[str, Tensor], tokenizer: Path) -> None:
     """Write a checkpoint whole or not at all; float tensors are stored as float16."""
-    folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     half = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
-    save_file(half, partial / SINGLE, metadata={"format": "pt"})
-    (partial / CONFIG).write_text(json.dumps(config.to_json(), indent=1) + "\n", encoding="utf-8")
-    shutil.copyfile(tokenizer, partial / TOKENIZER)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing_folder(folder) as aside:
+        save_file(half, aside / SINGLE, metadata={"format": "pt"})
+        (aside / CONFIG).write_text(json.dumps(config.to_json(), indent=1) + "\n", encoding="utf-8")
+        shutil.copyfile(tokenizer, aside / TOKENIZER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -13,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from edge_runtime.errors import UserError
 
 OUT = "out"
-_RECIPE = "recipe.json"
+_RECIPE, _LOCK = "recipe.json", "lock"
 _FULL = os.strerror(errno.ENOSPC)
 
 
@@ -102,19 +103,21 @@ def _full_disk_said(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(part: Path) -> Iterator[None]:
-    lock = os.open(part, os.O_RDONLY)
+    lock = FileLock(part / _LOCK)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{part}: another run is writing there; wait for it or give another --out") from None
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{part}: another run is writing there; wait for it or give another --out") from None
+    try:
         yield
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
+        if path.name == _LOCK:
+            continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -14,7 +14,6 @@ import mmap
 import multiprocessing
 import os
 import re
-import resource
 import sys
 import threading
 import time
@@ -23,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import torch
 
-from edge_runtime.errors import UserError
+from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.measure import peak_bytes
 
 T = TypeVar("T")
@@ -113,21 +113,20 @@ def check_plan(plan: dict[str, int], limit: int | None) -> None:
         )
 
 
-def available() -> int | None:
-    """Bytes that a program may take on this machine now; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+def available() -> int:
+    """Bytes that a program may take on this machine now."""
+    return int(psutil.virtual_memory().available)
 
 
 def in_child(function: Callable[[], T]) -> T:
     """function() in a forked process, for libraries that keep what they were given: its memory goes with the process.
 
     The result, or the exception in its place, must be picklable. One thread computes there, since OpenMP's do not
-    survive a fork. Raises RuntimeError when the child dies without a word, as it does when it is out of memory.
+    survive a fork. Raises RuntimeError when the child dies without a word, as it does when it is out of memory, and
+    CannotRunHere on Windows, which has no fork.
     """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        raise CannotRunHere("this step forks a process, which Windows cannot; run it on Linux or macOS, or under WSL")
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)
 
@@ -189,7 +188,11 @@ _UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 
 
 def _children_peak() -> int:
-    """The highest of all children that have ended."""
+    """The highest of all children that have ended; 0 on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _UNIT
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import webdataset
 
 from edge_runtime.errors import UserError
+from edge_runtime.files import replacing
 from pulse.ecg.ptbxl import PtbXl
 from pulse.instruct.endpoint import Endpoint
 from pulse.instruct.items import machine_words
@@ -118,9 +119,12 @@ def _open(data: Path, plan: Plan) -> None:
 def _shard(job: tuple[Path, list[int]]) -> None:
     path, ids = job
     rewriter = Rewriter(_plan.rewrite) if _plan.rewrite else None
-    partial = path.with_suffix(".partial")
     # Times and owners are left out of the tar, or no two runs would give the same bytes.
-    with partial.open("wb") as file, webdataset.TarWriter(file, "", "", encoder=False, mtime=0) as tar:
+    with (
+        replacing(path) as aside,
+        aside.open("wb") as file,
+        webdataset.TarWriter(file, "", "", encoder=False, mtime=0) as tar,
+    ):
         for ecg_id in ids:
             record, rng = _database[ecg_id], np.random.default_rng([_plan.seed, ecg_id])
             key = f"ptb-xl/{ecg_id:05d}"
@@ -128,16 +132,13 @@ def _shard(job: tuple[Path, list[int]]) -> None:
             about = known(record, machine_words(_database.sl12(ecg_id), _database.sl12_texts))
             said = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, _plan.count, rng, rewriter)
             tar.write({"__key__": key, "jpg": image, "json": json.dumps(said, ensure_ascii=False).encode()})
-    partial.replace(path)
 
 
 def _write_list(out: Path, shards: list[Path]) -> None:
-    partial = out / f".{LIST}.partial"
-    with partial.open("w", encoding="utf-8") as file:
+    with replacing(out / LIST) as aside, aside.open("w", encoding="utf-8") as file:
         first = True
         for sample in webdataset.WebDataset([str(path) for path in shards], shardshuffle=False, empty_check=False):
             for entry in json.loads(sample["json"]):
                 file.write(("[\n" if first else ",\n") + json.dumps(entry, ensure_ascii=False))
                 first = False
         file.write("\n]\n")
-    partial.replace(out / LIST)
