@@ -29,7 +29,7 @@ PARTS = {
 # What a part may have besides the decoder's scheme. A convolution's inputs do not divide into groups; a token table is
 # looked up by the row.
 BITS = {"projector": (4, 8, 16), "vision": (8, 16), "embeddings": (8, 16), "head": (4, 8, 16)}
-# From the ladder in the README.
+# From the quantization sweep in the README.
 DEFAULT_BITS = {"projector": 4, "vision": 16, "embeddings": 16, "head": 16}
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge_runtime.errors import UserError
-
-# Scheme of the address: module with an `open_device(address)`.
-KINDS = {
-    "local": "benchmarks.devices.local",
-    "ssh": "benchmarks.devices.ssh",
-    "adb": "benchmarks.devices.adb",
-    "aihub": "benchmarks.devices.aihub",
-    "emulated": "benchmarks.devices.emulated",
-    "app": "benchmarks.devices.app",
-}
+from edge_runtime.registry import Registry
 
 
 class Device(Protocol):
@@ -38,10 +27,10 @@ class Device(Protocol):
         ...
 
 
+# Of each file: open_device(address), by the scheme of the address.
+DEVICES: Registry[Callable[[str], Device]] = Registry("benchmarks.devices", "open_device", "device")
+
+
 def open_device(address: str) -> Device:
     """The device at "local", or scheme://... Raises UserError when there is no such scheme, or nothing answers."""
-    scheme = address.split("://", 1)[0]
-    if scheme not in KINDS:
-        raise UserError(f"device {address}: {scheme} is not known; use one of {', '.join(KINDS)}")
-    device: Device = importlib.import_module(KINDS[scheme]).open_device(address)
-    return device
+    return DEVICES.load(address.split("://", 1)[0])(address)

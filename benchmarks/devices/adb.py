@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import edge_runtime
+from benchmarks.devices._uploads import bundle_upload, picture_upload, source_digest
 from benchmarks.devices.local import answer_of
-from benchmarks.devices.uploads import bundle_parcel, picture_parcel, source_digest
 from edge_runtime.errors import UserError
 from export.certificate.userland import Userland, open_userland
 
@@ -70,7 +70,7 @@ class Adb:
     def measure(self, bundle: Path, picture: Path, options: Sequence[str]) -> dict[str, Any]:
         """thermal_status_after: a phone that throttled while it was measured says so there."""
         linux, code = self._send_linux(), self._send(f"code/{source_digest()}", {"edge_runtime": _RUNTIME})
-        page, there = picture_parcel(picture), bundle_parcel(bundle)
+        page, there = picture_upload(picture), bundle_upload(bundle)
         self._send(page.name, {page.path.name: page.path})
         self._send(there.name, {".": there.path})
         libraries = ":".join(f"{linux}/{name}" for name in _LIBRARIES)
@@ -122,7 +122,7 @@ class Adb:
             full = [line for line in (done.stdout + done.stderr).splitlines() if "No space left" in line]
             if full:
                 raise UserError(f"device {self._name}: its storage is full ({full[0].strip()}); make room on it")
-            raise UserError(f"device {self._name}: {_last(done)}; mend that and run again")
+            raise UserError(f"device {self._name}: {_last(done)}; fix that and run again")
         return done.stdout
 
     def _call(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from benchmarks.devices.jetson import energy, power_mode
-from benchmarks.devices.local import answer_of
-from benchmarks.devices.uploads import (
-    Parcel,
-    bundle_parcel,
+from benchmarks.devices._jetson import energy, power_mode
+from benchmarks.devices._uploads import (
+    Upload,
+    bundle_upload,
     install_script,
-    picture_parcel,
+    picture_upload,
     runtime_wheel,
     source_digest,
-    wheelhouse_parcel,
+    wheelhouse_upload,
 )
+from benchmarks.devices.local import answer_of
 from edge_runtime.errors import UserError
 
 OPTIONS = ("folder", "python", "engine", "wheelhouse", "config")
@@ -74,10 +74,10 @@ class Ssh:
 
     def measure(self, bundle: Path, picture: Path, options: Sequence[str]) -> dict[str, Any]:
         """joules and power are tegrastats', where it is there; see jetson.energy."""
-        parcels = [bundle_parcel(bundle), picture_parcel(picture)]
-        for parcel in parcels:
-            self._send(parcel)
-        there = " ".join(shlex.quote(parcel.name) for parcel in parcels)
+        uploads = [bundle_upload(bundle), picture_upload(picture)]
+        for upload in uploads:
+            self._send(upload)
+        there = " ".join(shlex.quote(upload.name) for upload in uploads)
         done = self._in_venv(f"-m edge_runtime.measure {there} {shlex.join(options)}", tegrastats=True)
         done.stdout, _, log = done.stdout.partition(_MARK)
         found = answer_of(done)
@@ -103,7 +103,7 @@ class Ssh:
         """A virtual environment for exactly this code and engine, made when it is not there yet."""
         if self._venv:
             return
-        wheelhouse = wheelhouse_parcel(self._wheelhouse) if self._wheelhouse else None
+        wheelhouse = wheelhouse_upload(self._wheelhouse) if self._wheelhouse else None
         choice = "\0".join([source_digest(), self._engine, self._python, wheelhouse.name if wheelhouse else ""])
         venv = f"venv-{hashlib.sha256(choice.encode()).hexdigest()[:16]}"
         if not self._there(f"{venv}/whole"):
@@ -119,17 +119,17 @@ class Ssh:
     def _there(self, name: str) -> bool:
         return self._run(f"cd {shlex.quote(self._folder)} && [ -e {shlex.quote(name)} ] && echo yes || true") != ""
 
-    def _send(self, parcel: Parcel) -> None:
+    def _send(self, upload: Upload) -> None:
         """Copy a file or folder unless it is there; half a copy never is."""
-        if self._there(parcel.name):
+        if self._there(upload.name):
             return
-        folder, name = shlex.quote(self._folder), shlex.quote(parcel.name)
-        part = shlex.quote(parcel.name + ".partial")
-        top = shlex.quote(parcel.path.name)
+        folder, name = shlex.quote(self._folder), shlex.quote(upload.name)
+        part = shlex.quote(upload.name + ".partial")
+        top = shlex.quote(upload.path.name)
         unpack = f"rm -rf {part} && mkdir -p {part} && tar -x -f - -C {part} && mv {part}/{top} {name}"
         # What failed for want of room must not take the room from the next try.
         command = f"cd {folder} && {{ {unpack}; status=$?; rm -rf {part}; exit $status; }}"
-        pack = ["tar", "-c", "-f", "-", "-C", str(parcel.path.parent), parcel.path.name]
+        pack = ["tar", "-c", "-f", "-", "-C", str(upload.path.parent), upload.path.name]
         with subprocess.Popen(pack, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tar:
             self._run(command, tar.stdout)
 
@@ -141,7 +141,7 @@ class Ssh:
             said = (full or lines)[-1]
             if full:
                 raise UserError(f"device {self._address}: its disk is full ({said}); make room, or give ?folder=")
-            raise UserError(f"device {self._address}: {said}; mend that there and run again")
+            raise UserError(f"device {self._address}: {said}; fix that there and run again")
         return done.stdout
 
     def _call(self, command: str, stdin: IO[bytes] | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.devices import open_device
-from benchmarks.devices.profile import Profile
-from benchmarks.devices.roofline import runs_of
 from benchmarks.environment import environment
-from benchmarks.sample import FOLD, SAMPLE
-from benchmarks.subjects import about_bundle
+from benchmarks.estimate.profile import Profile
+from benchmarks.estimate.roofline import runs_of
+from benchmarks.sample import data_folder
+from benchmarks.subjects.answers import page_of
+from benchmarks.subjects.subject import about_bundle
+from benchmarks.tasks import TASKS
 from benchmarks.verbs import latency, retention
 from benchmarks.verbs.estimate import estimates
 from edge_runtime.bundle import Bundle
@@ -24,7 +30,8 @@ from export.certificate.emulated import emulate
 from export.certificate.userland import Userland, open_userland
 from export.pages import example_pages
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+PAGES = 6  # of questions whose answer changed, shown
 # (what is counted, its title, how many) -> the same things, counted for whoever watches.
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
@@ -33,25 +40,21 @@ Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 class Plan:
     """What to measure.
 
-    The reference answers the same records as the bundles. contexts, tiles: positions before the answer, and tiles of a
-    page, with which the first bundle's prefill is timed as well. limit: records, 0 is all of the fold. profiles:
-    devices that are not here, to be estimated from this machine's runs of onnx bundles. emulated: run those on ARM's
-    kernels too.
+    The reference answers the same questions as the bundles. task: the arguments that retention.measure takes, which say
+    what is asked. contexts, tiles: positions before the answer, and tiles of a page, with which the first bundle's
+    prefill is timed as well. profiles: devices that are not here, to be estimated from this machine's runs of onnx
+    bundles. emulated: run those on ARM's kernels too.
     """
 
     bundles: tuple[Path, ...]
     reference: Path
     image: Path
+    task: argparse.Namespace
     devices: tuple[str, ...] = ("local",)
-    data: str = SAMPLE
-    fold: int = FOLD
-    limit: int = 0
-    margin: float = retention.MARGIN
     rounds: int = 5
     runs: int = 5
     contexts: tuple[int, ...] = ()
     tiles: tuple[int, ...] = ()
-    workers: int = 1
     profiles: tuple[Profile, ...] = ()
     emulated: bool = False
 
@@ -62,15 +65,7 @@ def collect(plan: Plan, command: str, progress: Progress = lambda things, title,
     abouts = [_about(bundle) for bundle in plan.bundles]
     userland = open_userland() if plan.emulated else None  # refused now, not after the minutes before it
     devices = [_timed(plan, address, progress) for address in plan.devices]
-    accuracy = retention.measure(
-        [plan.reference, *plan.bundles],
-        plan.data,
-        plan.fold,
-        limit=plan.limit,
-        margin=plan.margin,
-        workers=plan.workers,
-        progress=progress,
-    )
+    accuracy = retention.measure([plan.reference, *plan.bundles], plan.task, progress=progress)
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -82,8 +77,19 @@ def collect(plan: Plan, command: str, progress: Progress = lambda things, title,
         "devices": devices,
         "parity": [] if userland is None else _parity(plan, userland, progress),
         "estimates": _estimates(plan, devices),
-        "accuracy": {"data": plan.data, "fold": plan.fold, "margin": plan.margin, **accuracy},
+        "accuracy": accuracy,
     }
+
+
+def changed_pages(plan: Plan, report: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """id -> page, uint8 RGB [H, W, 3], of the first questions whose answer changed in some model."""
+    accuracy = report["accuracy"]
+    changed = {flip["id"] for model in accuracy["models"] for flip in model["kept"]["flips"]}
+    if not changed:
+        return {}
+    with data_folder(accuracy["data"]) as data:
+        asked = (one for one in TASKS.load(accuracy["task"]).ask(data, plan.task).asked if one.id in changed)
+        return {one.id: page_of(one) for one in islice(asked, PAGES)}
 
 
 def _about(bundle: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Bundles are matched by the names of their folders. Times are compared on the same processor only, where every round of
 the one is worse than every round of the other and the medians differ by more than a tolerance; answers are compared
-record by record, where the paired interval of F1 lies below zero.
+row by row, where the paired interval of the task's headline lies below zero.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 import jsonschema
 
+from benchmarks.metrics import paired
 from benchmarks.metrics.spread import slower
-from benchmarks.verbs import retention
+from benchmarks.task import Answered
+from benchmarks.tasks import TASKS
 from benchmarks.verbs.latency import HIGHER_IS_BETTER, ROWS
 from edge_runtime.errors import UserError, shorten
 
@@ -92,22 +94,30 @@ def _worse(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _compare_answers(old: dict[str, Any], new: dict[str, Any], regressions: list[str], notes: list[str]) -> None:
+    if old["accuracy"]["task"] != new["accuracy"]["task"]:
+        notes.append(f"answers are not compared, the task was {old['accuracy']['task']}")
+        return
+    task = TASKS.load(new["accuracy"]["task"])
+    (headline,) = (shown for shown in task.shown if shown.key == task.headline)
     earlier = {model["subject"]["folder"]: model for model in old["accuracy"]["models"]}
-    gold = {int(ecg_id): names for ecg_id, names in new["accuracy"]["gold"].items()}
     for model in new["accuracy"]["models"]:
         name = model["subject"]["folder"]
         if name not in earlier:
             continue
+        was, now = ([Answered.from_json(row) for row in each["answers"]] for each in (earlier[name], model))
         try:
-            kept = retention.compare(earlier[name]["answers"], model["answers"], gold)
+            kept = paired.compare(task, was, now)
         except ValueError:
             notes.append(f"{name}: answers are not compared, they are of other records")
             continue
-        f1 = kept["figures"]["f1"]
-        low, high = f1["interval"]
-        if high < 0:
-            change = f"{f1['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-            regressions.append(f"{name}: F1 {f1['model']:.1f}, was {f1['reference']:.1f}: {change}")
+        figure = kept["figures"][task.headline]
+        low, high = figure["interval"]
+        if high is not None and high < 0:
+            p = headline.places
+            change = f"{figure['difference']:+.{p}f} ({low:+.{p}f} to {high:+.{p}f})"
+            regressions.append(
+                f"{name}: {headline.column} {figure['model']:.{p}f}, was {figure['reference']:.{p}f}: {change}"
+            )
 
 
 def _status(bundle: dict[str, Any]) -> str:

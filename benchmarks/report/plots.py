@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pulse.ecg.ptbxl import SUPERCLASSES
+from benchmarks.report.summary import headline
+from benchmarks.task import Answered, Marks, Task
+from benchmarks.tasks import TASKS
 
 COLOURS = {"onnx": "#0072B2", "executorch": "#D55E00", "coreml": "#009E73", "torch": "#555555"}
 MARKERS = {"float32": "s", "float16": "D", "int8": "^", "int4": "o"}
@@ -41,12 +43,14 @@ def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             plots.append((caption, _svg(_prefill, swept)))
     accuracy = report["accuracy"]
     models = [accuracy["reference"], *accuracy["models"]]
-    plots.append(
-        ("F1 of the answers in words against size, 95 % intervals by patient.", _svg(_against_size, accuracy["models"]))
-    )
-    if all(name in row["probabilities"] for model in models for row in model["answers"] for name in SUPERCLASSES):
-        caption = "Calibration of the five classes' probabilities: how often what is called so likely is there."
-        plots.append((caption, _svg(_calibration, models, accuracy["gold"])))
+    task = TASKS.load(accuracy["task"])
+    title = headline(task).title
+    caption = f"{title[0].upper()}{title[1:]}, against size, 95 % intervals by {task.group}."
+    plots.append((caption, _svg(_against_size, task, accuracy["models"])))
+    marks = [task.marks([Answered.from_json(row) for row in model["answers"]]) for model in models]
+    if not any(np.isnan(each.probability).any() for each in marks):
+        caption = "Calibration of the classes' probabilities: how often what is called so likely is there."
+        plots.append((caption, _svg(_calibration, models, marks)))
     return plots
 
 
@@ -93,10 +97,13 @@ def _prefill(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(xlabel="positions before the answer", ylabel="prefill, ms", ylim=(0, None), xlim=(0, None))
 
 
-def _against_size(axes: Axes, models: Sequence[Mapping[str, Any]]) -> None:
+def _against_size(axes: Axes, task: Task, models: Sequence[Mapping[str, Any]]) -> None:
     for model in models:
-        subject, (value, low, high) = model["subject"], model["figures"]["macro"]["f1"]
-        spread = None if low is None else [[value - low], [high - value]]
+        subject, found = model["subject"], task.intervals(model["figures"])[task.headline]
+        value, low, high = found or (None, None, None)
+        if value is None:
+            continue
+        spread = None if low is None or high is None else [[value - low], [high - value]]
         axes.errorbar(
             subject["bytes"] / 1e6,
             value,
@@ -107,15 +114,14 @@ def _against_size(axes: Axes, models: Sequence[Mapping[str, Any]]) -> None:
             capsize=3,
             label=f"{subject['target']} {subject['weights']}",
         )
-    axes.set(xlabel="size, MB", ylabel="F1, answers in words", xlim=(0, None))
+    axes.set(xlabel="size, MB", ylabel=headline(task).title, xlim=(0, None))
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _calibration(axes: Axes, models: Sequence[Mapping[str, Any]], gold: Mapping[str, Sequence[str]]) -> None:
+def _calibration(axes: Axes, models: Sequence[Mapping[str, Any]], marks: Sequence[Marks]) -> None:
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1)
-    for model in models:
-        truth = np.array([[name in gold[str(row["ecg_id"])] for name in SUPERCLASSES] for row in model["answers"]])
-        told = np.array([[row["probabilities"][name] for name in SUPERCLASSES] for row in model["answers"]])
+    for model, each in zip(models, marks, strict=True):
+        truth, told = each.truth, each.probability
         at = np.minimum((told * _BINS).astype(int), _BINS - 1)
         used = [b for b in range(_BINS) if (at == b).any()]
         subject = model["subject"]

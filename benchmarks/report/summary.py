@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.task import Shown, Task
+from benchmarks.tasks import TASKS
+
 # Key of latency.ROWS, heading, decimals.
 TIMES = (
     ("start_ms", "cold start to first token, ms", 0),
@@ -12,7 +15,6 @@ TIMES = (
     ("decode_tokens_per_s", "decode, tokens/s", 0),
     ("peak_mb", "peak memory, MB", 0),
 )
-ANSWERS = (("f1", "F1", 1), ("auc", "AUC", 3))
 
 
 def lines(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -20,6 +22,7 @@ def lines(report: dict[str, Any]) -> list[dict[str, Any]]:
 
     A cell is {"text", "range", "evidence"}; text is "not_run" where nothing could be measured.
     """
+    task = TASKS.load(report["accuracy"]["task"])
     said = {model["subject"]["folder"]: model for model in report["accuracy"]["models"]}
     certificates = {bundle["folder"]: bundle["certificate"] for bundle in report["bundles"]}
     return [
@@ -27,7 +30,7 @@ def lines(report: dict[str, Any]) -> list[dict[str, Any]]:
             "device": device["address"],
             "bundle": row["bundle"],
             "times": {key: _time(row, key, places) for key, _, places in TIMES},
-            **_answers(said[row["bundle"]["folder"]]),
+            **_answers(task, said[row["bundle"]["folder"]]),
             "megabytes": f"{row['bundle']['bytes'] / 1e6:.1f}",
             "certificate": (certificates[row["bundle"]["folder"]] or {"status": "none"})["status"],
             "reason": row.get("reason", ""),
@@ -44,13 +47,23 @@ def _time(row: dict[str, Any], key: str, places: int) -> dict[str, str]:
     return cell(figure["median"], figure["interval"], places, row["evidence"])
 
 
-def _answers(model: dict[str, Any]) -> dict[str, Any]:
-    answers = {}
-    for key, _, places in ANSWERS:
-        value, *interval = model["figures"]["macro"].get(key, (None, None, None))
+def columns(task: Task) -> list[tuple[str, str, int]]:
+    """Key, heading and decimals of the answers' figures in the main table."""
+    return [(shown.key, shown.column, shown.places) for shown in task.shown if shown.column]
+
+
+def headline(task: Task) -> Shown:
+    """The figure that verdicts go by."""
+    return next(shown for shown in task.shown if shown.key == task.headline)
+
+
+def _answers(task: Task, model: dict[str, Any]) -> dict[str, Any]:
+    answers, intervals = {}, task.intervals(model["figures"])
+    for key, _, places in columns(task):
+        value, *interval = intervals.get(key) or (None, None, None)
         answers[key] = cell(value, interval, places, model["evidence"])
-    f1 = model["kept"]["figures"]["f1"]
-    kept = cell(f1["difference"], f1["interval"], 1, model["evidence"], sign=True)
+    main = model["kept"]["figures"][task.headline]
+    kept = cell(main["difference"], main["interval"], headline(task).places, model["evidence"], sign=True)
     return {
         "answers": answers,
         "kept": kept,

@@ -5,22 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from PIL import Image
 
 from benchmarks.report import summary
 from benchmarks.report.plots import draw
-from benchmarks.sample import data_folder
+from benchmarks.tasks import TASKS
 from benchmarks.verbs.latency import ROWS
-from benchmarks.verbs.retention import FIGURES
-from pulse.ecg.paper.render import render
-from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl
 from pulse.files.folder import new_folder
 
-SHOWN = 6  # pages of records that changed their answer
 _FOLDER = Path(__file__).parent
 EVIDENCE = {
     "measured": "run on the named device",
@@ -30,11 +28,19 @@ EVIDENCE = {
 }
 
 
-def write(report: dict[str, Any], out: Path, compared: dict[str, list[str]] | None = None) -> None:
-    """Write the new folder `out`, which appears whole or not at all. compared: what compare() found.
+def write(
+    report: dict[str, Any],
+    out: Path,
+    pages: Mapping[str, np.ndarray],
+    compared: dict[str, list[str]] | None = None,
+) -> None:
+    """Write the new folder `out`, which appears whole or not at all.
+
+    pages: those of answers that changed, by id, uint8 [H, W, 3]. compared: what compare() found.
 
     Raises UserError when the folder is there already or cannot be written.
     """
+    task = TASKS.load(report["accuracy"]["task"])
     names = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -46,10 +52,12 @@ def write(report: dict[str, Any], out: Path, compared: dict[str, list[str]] | No
         "report": report,
         "lines": summary.lines(report),
         "times": summary.TIMES,
-        "answers": summary.ANSWERS,
-        "figures": FIGURES,
+        "task": task,
+        "answers": summary.columns(task),
+        "headline": summary.headline(task),
+        "figures": [(shown.key, shown.title, shown.places) for shown in task.shown],
+        "classes": _changed_classes(report),
         "rows": ROWS,
-        "classes": SUPERCLASSES,
         "cell": summary.cell,
         "number": summary.number,
         "evidence": EVIDENCE,
@@ -60,24 +68,30 @@ def write(report: dict[str, Any], out: Path, compared: dict[str, list[str]] | No
         (folder / "report.json").write_text(text + "\n", encoding="utf-8")
         page = names.get_template("page.md.j2").render(content)
         (folder / "report.md").write_text(page, encoding="utf-8")
-        page = names.get_template("page.html.j2").render(content, plots=draw(report), pages=_pages(report))
+        page = names.get_template("page.html.j2").render(content, plots=draw(report), pages=_pages(report, pages))
         (folder / "report.html").write_text(page, encoding="utf-8")
 
 
-def _pages(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the records whose answer changed in some model, the first SHOWN: labels, who said what, and the page."""
-    accuracy = report["accuracy"]
-    changed: dict[int, list[dict[str, Any]]] = {}
-    for model in accuracy["models"]:
+def _changed_classes(report: dict[str, Any]) -> list[str]:
+    """Those that some model named where the reference did not, or the other way round."""
+    changed = {
+        name: None
+        for model in report["accuracy"]["models"]
+        for name, each in model["kept"]["classes"].items()
+        if each["gained"] or each["lost"]
+    }
+    return list(changed)
+
+
+def _pages(report: dict[str, Any], pages: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Each page with the answers to it that changed: its labels, and who said what."""
+    changed: dict[str, list[dict[str, Any]]] = {}
+    for model in report["accuracy"]["models"]:
         for flip in model["kept"]["flips"]:
-            changed.setdefault(flip["ecg_id"], []).append({"folder": model["subject"]["folder"], **flip})
-    pages = []
-    with data_folder(accuracy["data"]) as folder:
-        database = PtbXl(folder)
-        for ecg_id in sorted(changed)[:SHOWN]:
-            image = render(database[ecg_id]).image
-            pages.append({"ecg_id": ecg_id, "flips": changed[ecg_id], "source": _inline(Image.fromarray(image))})
-    return pages
+            changed.setdefault(flip["id"], []).append({"folder": model["subject"]["folder"], **flip})
+    return [
+        {"id": name, "flips": changed[name], "source": _inline(Image.fromarray(page))} for name, page in pages.items()
+    ]
 
 
 def _inline(image: Image.Image) -> str:

@@ -6,57 +6,71 @@ are German, so here the reference is put together from the SCP statements and th
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.answers import Answered, Asked, Drawn
-from benchmarks.tasks.ecgbench.scoring import text_lines
-from benchmarks.tasks.ecgbench.text import finding_figures
-from benchmarks.tasks.ptbxl_super import Pages
+from benchmarks.task import Answered, Asked, Marks, Questions
+from benchmarks.tasks import _ptbxl
+from benchmarks.tasks._ecgbench import judge
+from benchmarks.tasks._ecgbench.free_text import SHOWN, finding_figures, finding_marks, text_lines
 from edge_runtime.errors import UserError
-from pulse.ecg.ptbxl import PtbXl
-from pulse.instruct.facts import Facts
-from pulse.instruct.questions import REPORT, Turn
 
 
-def asked(data: Path, fold: int, pages: Pages, limit: int = 0) -> list[Asked]:
-    """The fold's records, limit 0 all, otherwise the first so many. Raises UserError when there are none."""
-    database = PtbXl(data)
-    ids = database.ids([fold])[: limit or None]
-    if not ids:
-        raise UserError(f"{data}: fold {fold} holds no record; give another --fold")
-    return [
-        Asked(
-            str(ecg_id),
-            Drawn(data, ecg_id, pages.layout, pages.photo),
-            (Turn(REPORT[0], _reference(database.about(ecg_id))),),
-            None,
-        )
-        for ecg_id in ids
-    ]
+class Reports:
+    """See benchmarks.task.Task."""
+
+    title = "a report on each page, scored by the findings that it names, and by a judge where one is given"
+    data, sample, group = _ptbxl.DATA, True, "patient"
+    shown, headline, margin = SHOWN, "f1", 2.0
+
+    def add_arguments(self, parser: argparse._ActionsContainer) -> None:
+        _ptbxl.add_arguments(parser)
+        judge.add_arguments(parser)
+
+    def about(self, options: argparse.Namespace) -> dict[str, Any]:
+        return _ptbxl.about(options)
+
+    def ask(self, data: Path, options: argparse.Namespace) -> Questions:
+        """The fold's records. Raises UserError when there are none, and for half a judge."""
+        from pulse.ecg.ptbxl import PtbXl
+        from pulse.instruct.facts import Facts
+        from pulse.instruct.questions import REPORT, Turn
+
+        judge.endpoint_of(options)
+        database = PtbXl(data)
+        asked = []
+        for ecg_id in database.ids([options.fold])[: options.limit or None]:
+            about = database.about(ecg_id)
+            turn = Turn(REPORT[0], Facts(about["scp_codes"], about["heart_axis"]).report())
+            page = _ptbxl.drawn(data, ecg_id, options)
+            asked.append(Asked(str(ecg_id), page, (turn,), str(about["patient_id"]), None))
+        if not asked:
+            raise UserError(f"{data}: fold {options.fold} holds no record; give another --fold")
+        return Questions(len(asked), asked)
+
+    def marks(self, rows: Sequence[Answered]) -> Marks:
+        return finding_marks(rows)
+
+    def score(self, rows: Sequence[Answered], options: argparse.Namespace) -> dict[str, Any]:
+        """Findings named against those of the reference, intervals by patient; and how often the guard spoke up."""
+        endpoint = judge.endpoint_of(options)
+        return {
+            "records": len(rows),
+            "patients": len({row.group for row in rows}),
+            "findings": finding_figures(rows),
+            "clauses_left_out": sum(len(row.left_out) for row in rows),
+            "judge": judge.judged(endpoint, "report", rows) if endpoint else None,
+        }
+
+    def intervals(self, figures: Mapping[str, Any]) -> Mapping[str, Sequence[float] | None]:
+        return {shown.key: figures["findings"][shown.key] for shown in SHOWN}
+
+    def as_text(self, figures: Mapping[str, Any]) -> str:
+        head = f"{figures['records']} records of {figures['patients']} patients; 95 % intervals by patient"
+        left_out = f"  {figures['clauses_left_out']} clauses were left out as unlikely"
+        return "\n".join([head, *text_lines(figures), left_out])
 
 
-def _reference(about: dict[str, Any]) -> str:
-    return Facts(about["scp_codes"], about["heart_axis"]).report()
-
-
-def patients_of(rows: list[Answered], data: Path) -> list[int]:
-    database = PtbXl(data)
-    return [database.about(int(row.id))["patient_id"] for row in rows]
-
-
-def score(rows: list[Answered], patients: list[int], rounds: int = 500) -> dict[str, Any]:
-    """Findings named against those of the reference, intervals by patient; and how often the guard spoke up."""
-    references, answers = [row.turns[0].answer for row in rows], [row.answers[0] for row in rows]
-    return {
-        "records": len(rows),
-        "patients": len(set(patients)),
-        "findings": finding_figures(references, answers, patients, rounds),
-        "clauses_left_out": sum(len(row.left_out) for row in rows),
-    }
-
-
-def as_text(figures: dict[str, Any]) -> str:
-    """The table that the command prints."""
-    head = f"{figures['records']} records of {figures['patients']} patients; 95 % intervals by patient"
-    return "\n".join([head, *text_lines(figures), f"  {figures['clauses_left_out']} clauses were left out as unlikely"])
+TASK = Reports()

@@ -8,45 +8,41 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.arguments import words
-from benchmarks.devices.profile import Profile, names, read_profile
-from benchmarks.devices.roofline import PHASES, Run, estimate, fit, left_out, runs_of
+from benchmarks.estimate.profile import Profile, names, read_profile
+from benchmarks.verbs import Outcome, Verb
+from benchmarks.verbs._arguments import page_of, words
 from edge_runtime.errors import UserError
-from export.pages import example_pages
+
+if TYPE_CHECKING:
+    from benchmarks.estimate.roofline import Run
 
 
-def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
-    """`pulse-bench estimate`."""
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        "estimate", help="what devices that are not here would take, from published figures; estimated, not measured"
-    )
-    verb.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export --target onnx wrote")
-    verb.add_argument(
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export --target onnx wrote")
+    parser.add_argument(
         "--measured", type=Path, required=True, metavar="FILE", help="what pulse-bench latency --out wrote of them here"
     )
-    verb.add_argument(
+    parser.add_argument(
         "--devices",
         type=words,
         default=names(),
         metavar="D,D",
         help="device files, by path or name (default: all of the project's)",
     )
-    verb.add_argument("--image", type=Path, metavar="FILE", help="the page that was measured (default: latency's)")
-    verb.set_defaults(run=run)
-    return verb
+    parser.add_argument("--image", type=Path, metavar="FILE", help="the page that was measured (default: latency's)")
 
 
-def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def run(args: argparse.Namespace) -> Outcome:
     """Fit, report the fit's error, estimate; returns the JSON and the text.
 
     Raises UserError for a file that latency did not write, or one without rows of these bundles.
     """
+    from benchmarks.estimate.roofline import runs_of
+
     profiles = [read_profile(name) for name in args.devices]
-    picture = args.image or example_pages()[0]
-    if not picture.is_file():
-        raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")
+    picture = page_of(args.image)
     try:
         rows = json.loads(args.measured.read_text(encoding="utf-8"))["rows"]
         runs = runs_of(rows, [Path(bundle) for bundle in args.bundles], picture)
@@ -66,6 +62,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def estimates(runs: Sequence[Run], profiles: Sequence[Profile]) -> dict[str, Any]:
     """Fit, its error on bundles left out of it, and a row a bundle and device file."""
+    from benchmarks.estimate.roofline import estimate, fit, left_out
+
     fitted, errors = fit(runs), left_out(runs)
     work = {each.bundle: each.work for each in runs}
     rows = [{"bundle": bundle, **estimate(profile, work[bundle], fitted)} for bundle in work for profile in profiles]
@@ -80,6 +78,8 @@ def estimates(runs: Sequence[Run], profiles: Sequence[Profile]) -> dict[str, Any
 
 def as_text(result: dict[str, Any]) -> str:
     """The fit with its errors, then a table of estimates; what lacks figures says not_run."""
+    from benchmarks.estimate.roofline import PHASES
+
     fitted = result["fit"]
     reached = ", ".join(f"{phase} {share:.0%}" for phase, share in fitted["efficiency"].items())
     lines = [f"fitted to {fitted['runs']} runs here: of the roof {reached}; {fitted['overhead_us']:.1f} us an operator"]
@@ -98,3 +98,8 @@ def as_text(result: dict[str, Any]) -> str:
             f = row["figures"]
             lines.append(f"{head}{f['vision_ms']:10.1f}{f['prefill_ms']:11.1f}{f['decode_tokens_per_s']:10.1f}")
     return "\n".join(lines)
+
+
+VERB = Verb(
+    "what devices that are not here would take, from published figures; estimated, not measured", add_arguments, run
+)

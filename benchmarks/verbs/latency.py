@@ -14,15 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from benchmarks.arguments import count, counts, words
-from benchmarks.devices import Device, open_device
+from benchmarks.devices import DEVICES, Device, open_device
 from benchmarks.metrics.spread import Figure, figure
-from benchmarks.output import check_writable
-from benchmarks.subjects import about_bundle
+from benchmarks.verbs import Outcome, Verb
+from benchmarks.verbs._arguments import count, counts, page_of, words
+from benchmarks.verbs._output import check_writable
 from edge_runtime.errors import UserError
-from export.pages import example_pages
 
 # What is printed, in the order in which it happens: key, title, unit.
 ROWS = (
@@ -75,6 +72,8 @@ def measure(
     none either, but its answer.
     Raises UserError for a folder that is no bundle.
     """
+    from benchmarks.subjects.subject import about_bundle
+
     abouts = {bundle: about_bundle(bundle) for bundle in bundles}
     cases = list(itertools.product(bundles, settings))
     taken: dict[tuple[Path, Setting], list[dict[str, Any]]] = {case: [] for case in cases}
@@ -189,42 +188,36 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                     out.writerow([*head, key, unit, f["median"], *f["interval"], f["min"], f["max"]])
 
 
-def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
-    """`pulse-bench latency`."""
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        "latency", help="load, first token, decode, memory and energy of bundles on a device"
-    )
-    verb.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
-    verb.add_argument(
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
+    parser.add_argument(
         "--device",
         default="local",
         metavar="D",
-        help="local, ssh://USER@HOST, adb://SERIAL, app://FILE, aihub://NAME, emulated://aarch64 (%(default)s)",
+        help=f"local or KIND://ADDRESS, KIND one of {', '.join(DEVICES.names())} (%(default)s)",
     )
-    verb.add_argument(
+    parser.add_argument(
         "--image", type=Path, metavar="FILE", help="picture of an ECG page (default: one of the project's)"
     )
-    verb.add_argument("--threads", type=counts, default=(None,), metavar="N,N", help="(default: every physical core)")
-    verb.add_argument("--context", type=counts, default=(None,), metavar="N,N", help="positions before the answer")
-    verb.add_argument(
+    parser.add_argument("--threads", type=counts, default=(None,), metavar="N,N", help="(default: every physical core)")
+    parser.add_argument("--context", type=counts, default=(None,), metavar="N,N", help="positions before the answer")
+    parser.add_argument(
         "--provider", type=words, default=(None,), metavar="P,P", help="ONNX Runtime's: cpu, tensorrt ..."
     )
-    verb.add_argument("--tiles", type=counts, default=(None,), metavar="N,N", help="of a page at most, base included")
-    verb.add_argument("--rounds", type=count, default=3, metavar="N", help="fresh processes each (%(default)s)")
-    verb.add_argument("--runs", type=count, default=5, metavar="N", help="warm readings a process (%(default)s)")
-    verb.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as CSV")
-    verb.set_defaults(run=run)
-    return verb
+    parser.add_argument("--tiles", type=counts, default=(None,), metavar="N,N", help="of a page at most, base included")
+    parser.add_argument("--rounds", type=count, default=3, metavar="N", help="fresh processes each (%(default)s)")
+    parser.add_argument("--runs", type=count, default=5, metavar="N", help="warm readings a process (%(default)s)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as CSV")
 
 
-def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def run(args: argparse.Namespace) -> Outcome:
     """Measure; returns the JSON and the text. Raises UserError when no bundle could be run."""
+    from tqdm import tqdm
+
     if args.csv:
         check_writable(args.csv)
     settings = [Setting(*each) for each in itertools.product(args.threads, args.context, args.provider, args.tiles)]
-    picture = args.image or example_pages()[0]
-    if not picture.is_file():
-        raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")
+    picture = page_of(args.image)
     device = open_device(args.device)
     try:
         about = device.about()
@@ -245,3 +238,6 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         write_csv(args.csv, rows)
     about = {"device": args.device, "about": about, "image": picture.name, "rounds": args.rounds, "runs": args.runs}
     return {**about, "rows": rows}, as_text(rows)
+
+
+VERB = Verb("load, first token, decode, memory and energy of bundles on a device", add_arguments, run)

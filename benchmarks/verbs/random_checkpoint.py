@@ -6,27 +6,20 @@ its real weights are not at hand: `python -m benchmarks.verbs.random_checkpoint 
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from edge_runtime.commandline import Parser
-from edge_runtime.errors import UserError
-from pulse.checkpoint.checkpoint import NANO, Checkpoint
-from pulse.checkpoint.published import ORIGINAL
-from pulse.checkpoint.tokenizer import SENTENCEPIECE
-from pulse.files.folder import new_folder
-from pulse.instruct.questions import REPORT, finding_specs
+from benchmarks.verbs import Outcome, Verb
+from benchmarks.verbs._arguments import count
 from pulse.model.config import ClipVision, Decoder
-from pulse.model.llava import Llava
-from quantize.shards import ShardWriter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What others build is narrow enough for tests; both decoders keep heads of 128 and PULSE's context.
 SHAPES = {
@@ -55,6 +48,10 @@ def write_random_checkpoint(out: Path, vision: ClipVision, text: Decoder, seed: 
 
     One tensor is in memory at a time, besides a shard of 1 GiB. Raises UserError when `out` is there already.
     """
+    from pulse.checkpoint.tokenizer import SENTENCEPIECE
+    from pulse.files.folder import new_folder
+    from quantize.shards import ShardWriter
+
     with new_folder(out) as part:
         writer = ShardWriter(part, _SHARD_BYTES)
         for name, tensor in random_tensors(vision, text, seed):
@@ -72,6 +69,11 @@ def write_random_checkpoint(out: Path, vision: ClipVision, text: Decoder, seed: 
 
 def random_tensors(vision: ClipVision, text: Decoder, seed: int) -> Iterator[tuple[str, Tensor]]:
     """(name, tensor bfloat16) by the original's names, CLIP's last layers included, which LLaVA never reads."""
+    import torch
+
+    from pulse.checkpoint.checkpoint import NANO, Checkpoint
+    from pulse.model.llava import Llava
+
     with torch.device("meta"):
         shapes = Llava(Checkpoint.open(NANO).config.resized(replace(vision, select_layer=-1), text)).state_dict()
     generator = torch.Generator().manual_seed(seed)
@@ -85,6 +87,8 @@ def random_tensors(vision: ClipVision, text: Decoder, seed: int) -> Iterator[tup
 
 
 def _config(vision: ClipVision, text: Decoder) -> dict[str, Any]:
+    from pulse.checkpoint.published import ORIGINAL
+
     sizes = {key: value for key, value in asdict(text).items() if key not in ("extra_embeddings", "head_dim")}
     return {
         "architectures": ["LlavaLlamaForCausalLM"],
@@ -112,6 +116,8 @@ def _tokenizer(size: int) -> bytes:
     its `size` pieces are numbers, so that whatever the model says can be read."""
     import sentencepiece
 
+    from pulse.instruct.questions import REPORT, finding_specs
+
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([*REPORT, *(finding["question"] for finding in finding_specs())]),
@@ -126,27 +132,22 @@ def _tokenizer(size: int) -> bytes:
     return model.getvalue()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit status 0 done, 2 wrong use."""
-    parser = Parser(prog="python -m benchmarks.verbs.random_checkpoint", description=__doc__.split("\n")[0])
-    parser.add_argument("out", metavar="DIR", type=Path, help="new folder")
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    parser.add_argument("folder", metavar="DIR", type=Path, help="new folder")
     parser.add_argument("--shape", choices=SHAPES, default="7b", help="sizes of tower and decoder (%(default)s)")
-    parser.add_argument("--layers", type=int, metavar="N", help="of the decoder (default: the shape's)")
+    parser.add_argument("--layers", type=count, metavar="N", help="of the decoder (default: the shape's)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
-    try:
-        args = parser.parse_args(argv)
-        vision, text = SHAPES[args.shape]
-        if args.layers is not None:
-            if args.layers < 1:
-                raise UserError(f"--layers must be 1 or more, not {args.layers}")
-            text = replace(text, num_hidden_layers=args.layers)
-        size = write_random_checkpoint(args.out, vision, text, args.seed)
-    except UserError as error:
-        print(f"random_checkpoint: {error}", file=sys.stderr)
-        return 2
-    print(f"{args.out}: {text.num_hidden_layers} layers, {size / 1e6:.0f} MB of bfloat16 weights")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(args: argparse.Namespace) -> Outcome:
+    """Write it. Raises UserError when the folder is there already."""
+    vision, text = SHAPES[args.shape]
+    if args.layers is not None:
+        text = replace(text, num_hidden_layers=args.layers)
+    size = write_random_checkpoint(args.folder, vision, text, args.seed)
+    layers = text.num_hidden_layers
+    said = f"{args.folder}: {layers} layers, {size / 1e6:.0f} MB of bfloat16 weights"
+    return {"folder": str(args.folder), "layers": layers, "bytes": size}, said
+
+
+VERB = Verb("a checkpoint of random weights in PULSE-7B's shape, to measure memory and speed with", add_arguments, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.output import write_json
+from benchmarks.task import Answered
 from benchmarks.tasks import ptbxl_super
-from benchmarks.verbs import pages
+from benchmarks.verbs import _pages as pages
+from benchmarks.verbs._output import write_json
 from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.instruct.questions import Turn
 from quantize.dequantize import dequantize_checkpoint
 
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
@@ -27,23 +30,24 @@ def test_accuracy_asks_every_labelled_record_of_the_fold(
     assert main([*argv, "--workers", "2"]) == 0
     printed = capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert [row["ecg_id"] for row in result["answers"]] == [10, 281, 722, 796, 1502]
-    assert result["answers"][1]["gold"] == ["MI", "CD"]
+    assert [row["id"] for row in result["answers"]] == ["10", "281", "722", "796", "1502"]
+    assert result["answers"][1]["gold"] == ["MI; CD"]
     assert result["figures"]["records"] == 5
     assert "5 records of 5 patients" in printed
     assert result["figures"]["classes"]["CD"]["records"] == 2
     for row in result["answers"]:
-        assert row["answer"]
+        assert row["answers"][0]
         assert {"NORM", "MI", "STTC", "CD", "HYP"} <= row["probabilities"].keys()
         assert all(0 <= p <= 1 for p in row["probabilities"].values())
     # The figures are those of the rows.
-    gold = {row["ecg_id"]: tuple(row["gold"]) for row in result["answers"]}
-    assert ptbxl_super.score(result["answers"], gold)["macro"] == result["figures"]["macro"]
+    rows = [Answered.from_json(row) for row in result["answers"]]
+    assert [row.as_json() for row in rows] == result["answers"]
+    assert ptbxl_super.TASK.score(rows, argparse.Namespace())["macro"] == result["figures"]["macro"]
 
     assert main([*argv, "--workers", "1", "--photo", "3", "--layout", "6x2", "--limit", "2", "--unconstrained"]) == 0
     other = json.loads(out.read_text())
     assert (result["unconstrained"], other["unconstrained"]) == (False, True)
-    assert [row["ecg_id"] for row in other["answers"]] == [10, 281]
+    assert [row["id"] for row in other["answers"]] == ["10", "281"]
     assert other["answers"][0]["probabilities"] != result["answers"][0]["probabilities"]  # another page was seen
 
 
@@ -58,22 +62,22 @@ def test_pages_draws_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture(scope="module")
 def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped student as a float checkpoint: a ladder has to begin above the 4 bits."""
+    """The shipped student as a float checkpoint: a sweep has to begin above the 4 bits."""
     folder = tmp_path_factory.mktemp("floats") / "float16"
     dequantize_checkpoint(Checkpoint.open("pulse-nano"), folder)
     return folder
 
 
-def test_ladder_finds_more_error_with_fewer_bits(
+def test_sweep_finds_more_error_with_fewer_bits(
     floats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / PAGE.name).write_bytes(PAGE.read_bytes())
-    out, rungs = tmp_path / "ladder.json", "float16,int8,int4-g128:rtn,int4-g128:gptq+vision=8"
-    argv = ["ladder", str(floats), "--pages", str(tmp_path / "pages"), "--rungs", rungs, "--out", str(out)]
+    out, schemes = tmp_path / "sweep.json", "float16,int8,int4-g128:rtn,int4-g128:gptq+vision=8"
+    argv = ["sweep", str(floats), "--pages", str(tmp_path / "pages"), "--schemes", schemes, "--out", str(out)]
     assert main(argv) == 0
-    steps = {step["rung"]: step for step in json.loads(out.read_text())["steps"]}
-    assert list(steps) == rungs.split(",")
+    steps = {step["scheme"]: step for step in json.loads(out.read_text())["steps"]}
+    assert list(steps) == schemes.split(",")
     half, int8, int4, better = steps.values()
     assert half["logits"] < 1e-3 < int8["logits"] < int4["logits"]
     assert better["logits"] < int4["logits"]  # more bits where the picture is seen, and errors fed back
@@ -84,7 +88,7 @@ def test_ladder_finds_more_error_with_fewer_bits(
 
 
 @pytest.mark.parametrize(
-    ("rung", "said"),
+    ("scheme", "said"),
     [
         ("int3", "int3"),
         ("int4-g32:magic", "method magic is not known; use one of rtn, gptq, awq"),
@@ -93,15 +97,15 @@ def test_ladder_finds_more_error_with_fewer_bits(
         ("int4-g32+head=5", "5"),
     ],
 )
-def test_a_rung_that_does_not_exist(rung: str, said: str, floats: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ladder", str(floats), "--rungs", f"float16,{rung}"]) == 2
+def test_a_scheme_that_does_not_exist(scheme: str, said: str, floats: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", str(floats), "--schemes", f"float16,{scheme}"]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
 
 
-def test_a_ladder_needs_a_float_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ladder", "pulse-nano", "--rungs", "int8"]) == 2
+def test_a_sweep_needs_a_float_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "pulse-nano", "--schemes", "int8"]) == 2
     error = capsys.readouterr().err
     assert "quantized" in error
     assert error.count("\n") == 1
@@ -127,16 +131,17 @@ def test_score_by_hand() -> None:
     said = {1: "NORM", 2: "MI", 3: "NORM", 4: "STTC"}
     chances = {1: (0.9, 0.1), 2: (0.2, 0.8), 3: (0.6, 0.7), 4: (0.5, 0.3)}
     rows = [
-        {
-            "ecg_id": k,
-            "patient_id": k,
-            "answer": said[k],
-            "is_ecg": 0.2 if k == 4 else None,
-            "probabilities": {"NORM": n, "MI": m, "STTC": 0.0, "CD": 0.0, "HYP": 0.0},
-        }
+        Answered(
+            str(k),
+            str(k),
+            (Turn("", "; ".join(gold[k])),),
+            (said[k],),
+            is_ecg=0.2 if k == 4 else None,
+            probabilities={"NORM": n, "MI": m, "STTC": 0.0, "CD": 0.0, "HYP": 0.0},
+        )
         for k, (n, m) in chances.items()
     ]
-    figures = ptbxl_super.score(rows, gold, rounds=20)
+    figures = ptbxl_super.TASK.score(rows, argparse.Namespace(), rounds=20)
     macro = {key: value[0] for key, value in figures["macro"].items()}
     # NORM: 1 hit, 1 missed, 1 false; MI: 1 hit, 1 missed; CD: missed; STTC: 1 false.
     assert macro["f1"] == pytest.approx(100 * (1 / 2 + 2 / 3) / 5, abs=1e-3)
@@ -155,28 +160,27 @@ def test_score_by_hand() -> None:
     assert figures["taken_for_no_ecg"] == 1
     low, high = figures["macro"]["f1"][1:]
     assert low < macro["f1"] < high
-    assert "F1, answers in words" in ptbxl_super.as_text(figures)
+    assert "F1, answers in words" in ptbxl_super.TASK.as_text(figures)
 
 
 def test_a_bundle_without_the_findings_gets_not_run_for_probabilities() -> None:
-    rows = [
-        {"ecg_id": k, "patient_id": k, "answer": "MI", "is_ecg": None, "probabilities": {"MI": 0.5}} for k in range(2)
-    ]
-    figures = ptbxl_super.score(rows, {0: ("MI",), 1: ("CD",)}, rounds=5)
+    rows = [Answered(name, name, (Turn("", name),), ("MI",), probabilities={"MI": 0.5}) for name in ("MI", "CD")]
+    figures = ptbxl_super.TASK.score(rows, argparse.Namespace(), rounds=5)
     assert "auc" not in figures["macro"]
-    assert "AUC of probabilities     not_run" in ptbxl_super.as_text(figures)
+    assert "AUC of probabilities     not_run" in ptbxl_super.TASK.as_text(figures)
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (["latency", "nowhere"], "does not exist"),
-        (["accuracy", "nowhere", "--task", "ptbxl-super", "--data", str(PTBXL), "--fold", "9"], "does not exist"),
+        (["accuracy", "nowhere", "--task", "ptbxl-super", "--data", str(PTBXL)], "'nowhere': no such folder"),
         (["accuracy", "x", "--task", "ptbxl-super", "--data", "d", "--fold", "11"], "invalid choice: 11"),
         (["accuracy", "x", "--task", "cinema", "--data", "d", "--fold", "9"], "invalid choice: 'cinema'"),
         (["pages", "--rounds", "0"], "'0' is not a number from 1"),
         (["pages", "--out", "no/such/folder/x.json"], "give another --out"),
-        ([], "required: benchmark"),
+        ([], "required: VERB"),
+        (["toaster"], "invalid choice: 'toaster'"),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

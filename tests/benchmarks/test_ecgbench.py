@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.answers import Answered
-from benchmarks.tasks.ecgbench.parsing import Letters, gold_letter, joined, labels, options, selected
-from benchmarks.tasks.ecgbench.scoring import record_of, score
-from benchmarks.tasks.ecgbench.subsets import SUBSETS
-from benchmarks.tasks.ecgbench.text import STATEMENTS, named
+from benchmarks.task import Answered
+from benchmarks.tasks import TASKS
+from benchmarks.tasks._ecgbench.free_text import names, statements
+from benchmarks.tasks._ecgbench.parsing import Letters, gold_letter, joined, labels, options, selected
+from benchmarks.tasks._ecgbench.read import record_of
+from benchmarks.tasks._ecgbench.scoring import score
+from benchmarks.tasks._ecgbench.subset import Subset
 from edge_runtime.errors import UserError
 from pulse.instruct.facts import Facts
 from pulse.instruct.questions import Turn
 
+SUBSETS = {name: task for name, task in TASKS.all() if isinstance(task, Subset)}
 PROMPT = "Question: Which?\nOptions: Sinus rhythm, afib, none\n\nOnly answer based on the given Options."
 
 
@@ -32,6 +35,7 @@ def given(
     return [
         Answered(
             ids[k] if ids else f"cpsc-{k}",
+            record_of(ids[k]) if ids else f"cpsc-{k}",
             (Turn(prompt, want),),
             (said,),
             likelihoods[k] if likelihoods else None,
@@ -45,6 +49,8 @@ def given(
 
 
 def test_the_published_row_counts() -> None:
+    assert len(SUBSETS) == 9
+    assert all(name == subset.name for name, subset in SUBSETS.items())
     assert sum(subset.rows for subset in SUBSETS.values()) == 11247
     assert [name for name, subset in SUBSETS.items() if subset.exact] == [
         "csn-test-no-cot",
@@ -168,7 +174,8 @@ def test_reports_are_scored_by_the_findings_they_name() -> None:
 
 
 def test_every_statement_is_found_in_its_own_report() -> None:
-    assert {code: named(Facts({code: 100.0}).report()) for code in STATEMENTS} == {code: [code] for code in STATEMENTS}
+    found = {code: names()(Facts({code: 100.0}).report()) for code in statements()}
+    assert found == {code: [code] for code in statements()}
 
 
 def test_no_rows_are_one_line() -> None:

@@ -11,11 +11,13 @@ import pyarrow.parquet
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.tasks.ecgbench.read import rows
-from benchmarks.tasks.ecgbench.subsets import SUBSETS
+from benchmarks.tasks import TASKS
+from benchmarks.tasks._ecgbench.read import rows
+from benchmarks.tasks._ecgbench.subset import Subset
 from edge_runtime.errors import UserError
 from tests.openai_server import serving
 
+SUBSETS = {name: task for name, task in TASKS.all() if isinstance(task, Subset)}
 EXAMPLES = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
 PTBXL = Path(__file__).parents[1] / "data" / "ptbxl"
 PAGES = sorted(EXAMPLES.glob("*.png"))[:3]  # atrial fibrillation, normal, infarction
@@ -196,10 +198,11 @@ def test_a_question_longer_than_the_context_is_wrong_and_told(
 @pytest.mark.parametrize(
     ("task", "more", "words"),
     [
-        ("ptb-test", ["--fold", "9"], "brings its own pages"),
-        ("ptb-test", ["--photo", "1"], "brings its own pages"),
-        ("ptb-test", ["--judge", "http://x", "--judge-model", "m"], "needs no judge"),
-        ("ptbxl-report", [], "give --fold"),
+        ("ptb-test", ["--fold", "9"], "unrecognized arguments: --fold 9"),
+        ("ptb-test", ["--photo", "1"], "unrecognized arguments: --photo 1"),
+        ("ptb-test", ["--judge", "http://x", "--judge-model", "m"], "unrecognized arguments: --judge"),
+        ("ptbxl-report", [], "holds no scp_statements.csv"),
+        ("ptbxl-report", ["--fold", "11"], "invalid choice: 11"),
         ("arena", ["--judge", "http://x"], "belong together"),
         ("mmmu-ecg", [], "exactly 200"),
         ("arena", ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m"], "gave no answer"),
@@ -238,3 +241,25 @@ def test_a_conversation_may_be_json_in_a_column(tmp_path: Path) -> None:
     (row,) = rows(SUBSETS["mmmu-ecg"], tmp_path)
     assert (row.turns[0].question, row.turns[0].answer) == ("q", "a")
     assert row.picture == PAGES[0].read_bytes()
+
+
+def test_a_subset_has_no_data_of_its_own(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["accuracy", str(bundle), "--task", "mmmu-ecg"]) == 2
+    assert "mmmu-ecg needs --data: ECGBench's folder" in capsys.readouterr().err
+
+
+def test_retention_of_any_task(
+    bundle: Path, ecgbench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A choice and a report in words: verdicts go by each task's own headline."""
+    for task, headline in (("mmmu-ecg", "accuracy"), ("ptb-test-report", "f1")):
+        out = tmp_path / f"{task}.json"
+        argv = ["retention", str(bundle), str(bundle), "--task", task, "--data", str(ecgbench), "--limit", "3"]
+        assert main([*argv, "--workers", "1", "--out", str(out)]) == 0
+        result = json.loads(out.read_text())
+        (model,) = result["models"]
+        assert (result["task"], result["records"], result["groups"]) == (task, 3, 3)
+        assert model["kept"]["verdict"] == {"figure": headline, "margin": 2, "found": "non-inferior"}
+        assert model["kept"]["figures"][headline]["difference"] == 0
+        assert model["kept"]["same_answers"] == 3
+        assert "3 records of 3 records" in capsys.readouterr().out

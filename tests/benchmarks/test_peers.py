@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.verbs import peers
+from benchmarks.verbs import _peers as peers
 from quantize.layers import IntLinear
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.verbs.random_checkpoint import SHAPES, main, random_tensors, write_random_checkpoint
+from benchmarks.cli import main
+from benchmarks.verbs.random_checkpoint import SHAPES, random_tensors, write_random_checkpoint
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.model.llava import Llava
@@ -54,7 +55,7 @@ def test_the_default_shape_is_that_of_pulse_7b() -> None:
 
 
 def test_its_tokenizer_has_a_piece_for_every_row(tmp_path: Path) -> None:
-    assert main([str(tmp_path / "r"), "--shape", "tiny", "--layers", "1"]) == 0
+    assert main(["random-checkpoint", str(tmp_path / "r"), "--shape", "tiny", "--layers", "1"]) == 0
     Checkpoint.open(tmp_path / "r").write_tokenizer(tmp_path / "tokenizer.json")
     tokenizer = Tokenizer(tmp_path / "tokenizer.json")
     assert tokenizer.vocab_size == TEXT.vocab_size
@@ -67,9 +68,9 @@ def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "there" / "file").write_text("x")
     for argv, reason in (
         ([str(tmp_path / "there")], "already exists"),
-        ([str(tmp_path / "n"), "--layers", "0"], "or more"),
+        ([str(tmp_path / "n"), "--layers", "0"], "'0' is not a number from 1"),
     ):
-        assert main(argv) == 2
+        assert main(["random-checkpoint", *argv]) == 2
         error = capsys.readouterr().err
         assert reason in error
         assert error.count("\n") == 1

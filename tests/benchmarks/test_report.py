@@ -127,7 +127,7 @@ def test_what_is_worse_is_named(made: Path) -> None:
 
     def silent(other: dict[str, Any]) -> None:
         for row in other["accuracy"]["models"][0]["answers"]:
-            row["answer"] = "I cannot tell."
+            row["answers"] = ["I cannot tell."]
 
     (line,) = compare(report, changed(report, silent))["regressions"]
     assert line.startswith("nano: F1 0.0, was ")
@@ -158,12 +158,15 @@ def test_what_cannot_be_compared_is_a_note(made: Path) -> None:
 
 
 def test_wrong_use_is_one_line(made: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "old.json").write_text('{"schema_version": 2}')
+    (tmp_path / "old.json").write_text('{"schema_version": 1}')
     (tmp_path / "text.json").write_text("no")
     for argv, line in (
         ([str(bundle), "--out", str(made)], "already exists; remove it or give another --out"),
         ([str(bundle), str(bundle), "--out", "x"], "two of the bundles' folders have the same name"),
-        ([str(bundle), "--out", "x", "--compare", str(tmp_path / "old.json")], "is no report of schema version 1"),
+        (
+            [str(bundle), "--out", "x", "--compare", str(tmp_path / "old.json")],
+            "is a report of schema version 1, ",
+        ),
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "text.json")], "is not JSON"),
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "none.json")], "cannot be read"),
         ([str(bundle), "--out", "x", "--reference", "none"], "'none': no such folder"),

@@ -10,17 +10,25 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks.cli import main
-from benchmarks.verbs.retention import compare, verdict
+from benchmarks.metrics.paired import compare, verdict
+from benchmarks.task import Answered
+from benchmarks.tasks.ptbxl_super import TASK
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
+from pulse.instruct.questions import Turn
 
 GOLD = {k: ("MI",) if k % 2 else ("NORM",) for k in range(40)}
 
 
-def rows(answer: Any, probability: Any = lambda k: 0.5) -> list[dict[str, Any]]:
+def rows(answer: Any, probability: Any = lambda k: 0.5) -> list[Answered]:
     return [
-        {"ecg_id": k, "patient_id": k // 2, "answer": answer(k), "is_ecg": None}
-        | {"probabilities": dict.fromkeys(SUPERCLASSES, probability(k))}
+        Answered(
+            str(k),
+            str(k // 2),
+            (Turn("", GOLD[k][0]),),
+            (answer(k),),
+            probabilities=dict.fromkeys(SUPERCLASSES, probability(k)),
+        )
         for k in GOLD
     ]
 
@@ -30,7 +38,7 @@ def right(k: int) -> str:
 
 
 def test_the_same_answers_are_kept() -> None:
-    kept = compare(rows(right), rows(right), GOLD)
+    kept = compare(TASK, rows(right), rows(right))
     f1 = kept["figures"]["f1"]
     assert f1["reference"] == f1["model"] == 40.0  # two of five classes are there, both found
     assert f1["interval"] == [0, 0]
@@ -46,9 +54,9 @@ def test_what_changed_is_counted_and_listed() -> None:
     def worse(k: int) -> str:
         return "no class" if k in (1, 3, 5, 7, 9, 11) else "NORM, HYP" if k == 0 else f"{right(k)}!"
 
-    kept = compare(rows(right), rows(worse, lambda k: 0.7), GOLD)
-    assert [flip["ecg_id"] for flip in kept["flips"]] == [0, 1, 3, 5, 7, 9, 11]
-    assert kept["flips"][0] == {"ecg_id": 0, "gold": ["NORM"], "reference": ["NORM"], "model": ["NORM", "HYP"]}
+    kept = compare(TASK, rows(right), rows(worse, lambda k: 0.7))
+    assert [int(flip["id"]) for flip in kept["flips"]] == [0, 1, 3, 5, 7, 9, 11]
+    assert kept["flips"][0] == {"id": "0", "gold": ["NORM"], "reference": ["NORM"], "model": ["NORM", "HYP"]}
     mi = kept["classes"]["MI"]
     assert (mi["gained"], mi["lost"], mi["better"], mi["worse"]) == (0, 6, 0, 6)
     assert mi["p"] == pytest.approx(2 * binom.cdf(0, 6, 0.5), abs=1e-4)
@@ -62,16 +70,16 @@ def test_what_changed_is_counted_and_listed() -> None:
 
 
 def test_fewer_records_are_compared_on_those() -> None:
-    kept = compare(rows(right), rows(right)[:10], GOLD)
+    kept = compare(TASK, rows(right), rows(right)[:10])
     assert kept["records"] == 10
-    with pytest.raises(ValueError, match="different records"):
-        compare(rows(right)[:10], rows(right), GOLD)
+    with pytest.raises(ValueError, match="different rows"):
+        compare(TASK, rows(right)[:10], rows(right))
 
 
 def test_verdict() -> None:
-    assert verdict([-1.9, 0.5], 2)["found"] == "non-inferior"
-    assert verdict([-2.1, 0.5], 2)["found"] == "inconclusive"
-    assert verdict([-5.0, -2.1], 2)["found"] == "inferior"
+    assert verdict([-1.9, 0.5], 2, "f1")["found"] == "non-inferior"
+    assert verdict([-2.1, 0.5], 2, "f1")["found"] == "inconclusive"
+    assert verdict([-5.0, -2.1], 2, "f1")["found"] == "inferior"
 
 
 def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +92,6 @@ def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert result["reference"]["subject"]["target"] == "torch"
     assert (result["records"], model["kept"]["same_answers"]) == (4, 4)
     assert model["kept"]["probability_shift"] < 1e-4
-    assert "non-inferior at a margin of 2 points of F1" in capsys.readouterr().out
+    assert "non-inferior at a margin of 2 points of F1, answers in words" in capsys.readouterr().out
     assert main(["retention", str(bundle), str(tmp_path)]) == 2
     assert "has no manifest.json" in capsys.readouterr().err

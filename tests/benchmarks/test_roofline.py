@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.cli import main
-from benchmarks.devices.graph_work import Work, graph_work, phases
-from benchmarks.devices.profile import FOLDER, read_profile
-from benchmarks.devices.roofline import PHASES, Fit, Peak, Run, estimate, fit, left_out, probe
+from benchmarks.estimate.graph_work import Work, graph_work, phases
+from benchmarks.estimate.profile import FOLDER, read_profile
+from benchmarks.estimate.roofline import PHASES, Fit, Peak, Run, estimate, fit, left_out, probe
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint

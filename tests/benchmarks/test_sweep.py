@@ -1,4 +1,4 @@
-"""A rung of the sweep reads a page as PULSE's own code does, and so compares what a device would compute."""
+"""A scheme of the sweep reads a page as PULSE's own code does, and so compares what a device would compute."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.subjects import torch_session
-from benchmarks.verbs.sweep import read_page
+from benchmarks.subjects.subject import torch_session
+from benchmarks.verbs._sweep import read_page
 from edge_runtime import image
 from pulse.checkpoint.checkpoint import Checkpoint
 from tests.golden import GOLDEN, MODELS, case

@@ -248,6 +248,6 @@ def written(run: Path) -> dict[Path, int]:
 
 
 def _session(source: Path, folder: Path) -> Session:
-    from benchmarks.subjects import torch_session
+    from benchmarks.subjects.subject import torch_session
 
     return torch_session(Checkpoint.open(source), "float32")

@@ -136,7 +136,7 @@ def test_no_phone_at_all(
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(probe.getsockname()[1]))
     monkeypatch.setenv("HOME", str(tmp_path))
     try:
-        with pytest.raises(UserError, match="device adb://: no devices/emulators found; mend that and run again"):
+        with pytest.raises(UserError, match="device adb://: no devices/emulators found; fix that and run again"):
             Adb("", userland)
         with pytest.raises(UserError, match="device adb://R5CT: device 'R5CT' not found"):
             Adb("R5CT", userland)

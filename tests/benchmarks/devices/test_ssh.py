@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.devices import open_device
-from benchmarks.devices.jetson import energy, milliwatts, power_mode
+from benchmarks.devices._jetson import energy, milliwatts, power_mode
 from edge_runtime.errors import UserError
 
 LINE = (
@@ -214,7 +214,10 @@ def test_keys_and_hosts_that_are_not_known(server: Server) -> None:
         ("ssh://host:many", r"is not ssh://\[USER@\]HOST"),
         ("ssh://host/path", r"is not ssh://\[USER@\]HOST"),
         ("ssh://host?colour=red", "option colour is not known; use folder, python, engine, wheelhouse, config"),
-        ("telnet://host", "telnet is not known; use one of local, ssh"),
+        (
+            "telnet://host",
+            "device telnet is not one this version has; use one of adb, aihub, app",
+        ),
     ],
 )
 def test_addresses_that_are_none(address: str, said: str) -> None:

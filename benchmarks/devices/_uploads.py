@@ -25,34 +25,34 @@ _DESCRIPTION = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Upload:
     """A file or folder here, and its path in the device's folder, which names the content."""
 
     path: Path
     name: str
 
 
-def bundle_parcel(folder: Path) -> Parcel:
+def bundle_upload(folder: Path) -> Upload:
     """Raises UserError when `folder` holds no bundle."""
     try:
-        return Parcel(folder.resolve(), f"bundles/{bundle_digest(folder)[:16]}")
+        return Upload(folder.resolve(), f"bundles/{bundle_digest(folder)[:16]}")
     except OSError:
         raise UserError(f"{folder}: holds no manifest.json, so it is no bundle; give a pulse-export folder") from None
 
 
-def picture_parcel(path: Path) -> Parcel:
+def picture_upload(path: Path) -> Upload:
     """Raises UserError when there is no such file."""
     if not path.is_file():
         raise UserError(f"{path}: is no file; give a picture of an ECG page")
-    return Parcel(path.resolve(), f"pictures/{sha256_file(path)[:16]}{path.suffix}")
+    return Upload(path.resolve(), f"pictures/{sha256_file(path)[:16]}{path.suffix}")
 
 
-def wheelhouse_parcel(folder: Path) -> Parcel:
+def wheelhouse_upload(folder: Path) -> Upload:
     """Raises UserError when `folder` holds no wheels."""
     wheels = sorted(folder.glob("*.whl"))
     if not wheels:
         raise UserError(f"wheelhouse {folder}: holds no wheels; fill it with pip download on a machine with an index")
-    return Parcel(folder.resolve(), f"wheels/{_digest((w.name, w) for w in wheels)}")
+    return Upload(folder.resolve(), f"wheels/{_digest((w.name, w) for w in wheels)}")
 
 
 def source_digest() -> str:
@@ -62,7 +62,7 @@ def source_digest() -> str:
 
 
 @contextmanager
-def runtime_wheel() -> Iterator[Parcel]:
+def runtime_wheel() -> Iterator[Upload]:
     """A folder with one wheel of the device's part of this project, built from its source.
 
     Raises UserError when the source is not there, as after an install from a wheel, or cannot be built.
@@ -81,7 +81,7 @@ def runtime_wheel() -> Iterator[Parcel]:
         done = subprocess.run([*pip, "-w", str(out), str(source)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"no wheel could be built: {done.stderr.strip().splitlines()[-1]}; see pip's message")
-        yield Parcel(out, f"wheels/{source_digest()}")
+        yield Upload(out, f"wheels/{source_digest()}")
 
 
 def requirements(engine: str) -> list[str]:

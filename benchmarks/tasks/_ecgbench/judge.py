@@ -4,16 +4,20 @@ figures compare among themselves, and with published ones only as far as a judge
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.answers import Answered
-from distill.score import bootstrap
+from benchmarks.metrics.score import bootstrap
+from benchmarks.task import Answered
 from edge_runtime.errors import UserError
-from pulse.instruct.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from pulse.instruct.endpoint import Endpoint
 
 CRITERIA = {
     "report": {
@@ -33,6 +37,20 @@ _SYSTEM = (
     "JSON object whose keys are the criteria's names and whose values are the numbers, and nothing else."
 )
 _TRIES = 2  # an answer that is no grade is asked for once more
+
+
+def add_arguments(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--judge", metavar="URL", help="OpenAI-compatible endpoint that grades the answers")
+    parser.add_argument("--judge-model", metavar="NAME", help="the model that it is asked for")
+
+
+def endpoint_of(options: argparse.Namespace) -> Endpoint | None:
+    """None without --judge. Raises UserError for one of the two options without the other."""
+    from pulse.instruct.endpoint import Endpoint
+
+    if (options.judge is None) != (options.judge_model is None):
+        raise UserError("--judge and --judge-model belong together; give both or none")
+    return Endpoint(options.judge, options.judge_model) if options.judge else None
 
 
 def judge(endpoint: Endpoint, kind: str, answered: Answered) -> dict[str, float] | None:
@@ -67,7 +85,6 @@ def judged(
     endpoint: Endpoint,
     kind: str,
     rows: Sequence[Answered],
-    patients: Sequence[object],
     rounds: int = 500,
     at_once: int = 4,
 ) -> dict[str, object]:
@@ -77,7 +94,7 @@ def judged(
     """
     with ThreadPoolExecutor(at_once) as pool:
         grades = list(pool.map(lambda row: judge(endpoint, kind, row), rows))
-    known = [(grade, str(who)) for grade, who in zip(grades, patients, strict=True) if grade is not None]
+    known = [(grade, row.group) for grade, row in zip(grades, rows, strict=True) if grade is not None]
     if not known:
         raise UserError(
             f"{endpoint.url}: none of {len(rows)} answers of {endpoint.model} is a grade; give another judge"

@@ -7,6 +7,7 @@ arena's turns are {"question", "answer"} instead of {"from", "value"}.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from benchmarks.answers import Asked
-from benchmarks.tasks.ecgbench.parsing import joined
-from benchmarks.tasks.ecgbench.subsets import Subset
+from benchmarks.task import Asked
+from benchmarks.tasks._ecgbench.parsing import joined
+from benchmarks.tasks._ecgbench.subset import Subset
 from edge_runtime.errors import UserError, shorten
 from pulse.instruct.questions import Turn
 
@@ -43,13 +44,23 @@ def files_of(subset: Subset, data: Path) -> list[Path]:
     return listed
 
 
-def rows(subset: Subset, data: Path) -> Iterator[Asked]:
-    """The rows in their order, pictures read one batch at a time. Raises UserError for a row that is none."""
-    for path in files_of(subset, data):
+def record_of(row_id: str) -> str:
+    """ "ptb-xl-03215" of "ptb-xl-03215-q_0": the ids tell that several questions are about one ECG, not whose it is."""
+    return re.sub(r"-q_\d+$", "", row_id)
+
+
+def rows(subset: Subset, data: Path, files: Sequence[Path] | None = None) -> Iterator[Asked]:
+    """The rows in their order, pictures read one batch at a time; files: what files_of found, if it was called.
+
+    Raises UserError for a row that is none.
+    """
+    for path in files or files_of(subset, data):
         for number, row in enumerate(_from_parquet(path) if path.suffix == ".parquet" else _from_json(path)):
             try:
                 turns = _turns(row.get("conversations", row.get("conversation")))
-                asked = Asked(str(row["id"]), _picture(row, path.parent, data), turns, subset.findings)
+                name = str(row["id"])
+                picture = _picture(row, path.parent, data)
+                asked = Asked(name, picture, turns, record_of(name), subset.findings)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise UserError(
                     f"{path}: row {number} is none of ECGBench ({error}); download the file again"

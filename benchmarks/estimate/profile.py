@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edge_runtime.errors import UserError, shorten
 
 FOLDER = Path(__file__).parent / "profiles"
@@ -42,6 +40,8 @@ def names() -> tuple[str, ...]:
 
 def read_profile(name: str | Path) -> Profile:
     """A device file by its path, or by its name in FOLDER. Raises UserError for one that is not as it must be."""
+    import yaml
+
     path = Path(name)
     if not path.is_file():
         path = FOLDER / f"{name}.yaml"
@@ -52,13 +52,13 @@ def read_profile(name: str | Path) -> Profile:
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML ({shorten(str(error))}); mend it") from None
+        raise UserError(f"{path}: is not YAML ({shorten(str(error))}); fix it") from None
     return _parse(path, found)
 
 
 def _parse(path: Path, found: object) -> Profile:
     def wrong(what: str) -> UserError:
-        return UserError(f"{path}: {what}; see benchmarks/devices/profile.py for the format")
+        return UserError(f"{path}: {what}; see benchmarks/estimate/profile.py for the format")
 
     if not isinstance(found, dict):
         raise wrong("is no mapping")

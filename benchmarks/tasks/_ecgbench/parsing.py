@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from benchmarks.tasks.ecgbench.subsets import Subset
+if TYPE_CHECKING:
+    from benchmarks.tasks._ecgbench.subset import Subset
 
 SEED = 42
 

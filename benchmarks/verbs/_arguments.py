@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+from edge_runtime.errors import UserError
 
 
 def count(text: str) -> int:
@@ -20,3 +23,13 @@ def counts(text: str) -> tuple[int, ...]:
 def words(text: str) -> tuple[str, ...]:
     """Words with commas between them."""
     return tuple(text.split(","))
+
+
+def page_of(image: Path | None) -> Path:
+    """The picture that --image names, or one of the project's. Raises UserError when there is no such file."""
+    from export.build import example_pages
+
+    picture = image or example_pages()[0]
+    if not picture.is_file():
+        raise UserError(f"{picture}: is no file; give --image a picture of an ECG page")
+    return picture

@@ -1,0 +1,28 @@
+"""Tasks on pages drawn from a PTB-XL folder: the fold, and how its records are drawn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sample import FOLD
+from benchmarks.task import Drawn
+
+DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
+
+
+def add_arguments(parser: argparse._ActionsContainer) -> None:
+    from pulse.ecg.paper.render import LAYOUTS
+
+    parser.add_argument("--fold", type=int, choices=range(1, 11), default=FOLD, metavar="N", help="(%(default)s)")
+    parser.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
+    parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    return {"fold": options.fold, "layout": options.layout, "photo_seed": options.photo}
+
+
+def drawn(data: Path, ecg_id: int, options: argparse.Namespace) -> Drawn:
+    return Drawn(data, ecg_id, options.layout, options.photo)
