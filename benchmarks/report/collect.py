@@ -1,4 +1,4 @@
-"""Run everything that a report tells, and put it together as the JSON that schema.json describes."""
+"""Run everything that a report tells, and put it together as the JSON that rows.Report describes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.devices import open_device
 from benchmarks.environment import environment
 from benchmarks.estimate.profile import Profile
 from benchmarks.estimate.roofline import runs_of
+from benchmarks.report.rows import SCHEMA_VERSION
 from benchmarks.sample import data_folder
 from benchmarks.subjects.answers import page_of
 from benchmarks.subjects.subject import about_bundle
@@ -30,7 +31,6 @@ from export.certificate.emulated import emulate
 from export.certificate.userland import Userland, open_userland
 from export.pages import example_pages
 
-SCHEMA_VERSION = 2
 PAGES = 6  # of questions whose answer changed, shown
 # (what is counted, its title, how many) -> the same things, counted for whoever watches.
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]

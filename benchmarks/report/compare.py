@@ -15,12 +15,13 @@ import jsonschema
 
 from benchmarks.metrics import paired
 from benchmarks.metrics.spread import slower
+from benchmarks.report.rows import SCHEMA_VERSION, Report
+from benchmarks.report.schema import schema_of
 from benchmarks.task import Answered
 from benchmarks.tasks import TASKS
 from benchmarks.verbs.latency import HIGHER_IS_BETTER, ROWS
 from edge_runtime.errors import UserError, shorten
 
-SCHEMA = Path(__file__).with_name("schema.json")
 # Shares by which a median may move: times differ by a tenth between two runs on an idle machine, sizes do not.
 TIME, MEMORY, SIZE = 0.15, 0.05, 0.02
 # Single moments of a process's start, which one busy neighbour doubles.
@@ -28,18 +29,23 @@ _NOT_COMPARED = ("open_ms", "joules")
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A report's JSON, checked against the schema. Raises UserError when it is none, or of a later version."""
+    """A report's JSON, checked against the schema. Raises UserError when it is none, or of another version."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a report.json") from None
     except ValueError as error:
         raise UserError(f"{path}: is not JSON ({shorten(str(error))}); give a report.json") from None
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(report))
+    version = report.get("schema_version") if isinstance(report, dict) else None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: is a report of schema version {version}, this version of pulse-bench reads {SCHEMA_VERSION}; "
+            "make it again"
+        )
+    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema_of(Report)).iter_errors(report))
     if wrong is not None:
         where = "/".join(map(str, wrong.absolute_path)) or "the whole"
-        raise UserError(f"{path}: is no report of schema version 1 ({where}: {shorten(wrong.message)}); make it again")
+        raise UserError(f"{path}: is no report of pulse-bench ({where}: {shorten(wrong.message)}); make it again")
     checked: dict[str, Any] = report
     return checked
 

@@ -1,4 +1,5 @@
-"""A report on disk: report.json, report.md and report.html, which shows the same without network or other files."""
+"""A report on disk: report.json with its schema.json, report.md, and report.html, which needs no network and no other
+file to show the same."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ from PIL import Image
 
 from benchmarks.report import summary
 from benchmarks.report.plots import draw
+from benchmarks.report.rows import Report
+from benchmarks.report.schema import schema_of
 from benchmarks.tasks import TASKS
 from benchmarks.verbs.latency import ROWS
 from pulse.files.folder import new_folder
@@ -66,6 +69,7 @@ def write(
     with new_folder(out) as folder:
         text = json.dumps(report, indent=1, allow_nan=False)
         (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+        (folder / "schema.json").write_text(json.dumps(schema_of(Report), indent=1) + "\n", encoding="utf-8")
         page = names.get_template("page.md.j2").render(content)
         (folder / "report.md").write_text(page, encoding="utf-8")
         page = names.get_template("page.html.j2").render(content, plots=draw(report), pages=_pages(report, pages))

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -32,14 +33,17 @@ def made(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "first"
 
 
-def test_three_files_that_need_nothing_else(made: Path, bundle: Path) -> None:
-    assert sorted(path.name for path in made.iterdir()) == ["report.html", "report.json", "report.md"]
+def test_files_that_need_nothing_else(made: Path, bundle: Path) -> None:
+    assert sorted(path.name for path in made.iterdir()) == ["report.html", "report.json", "report.md", "schema.json"]
     page = (made / "report.html").read_text()
     assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)  # nothing is loaded from anywhere
     assert "@import" not in page
     assert page.count("<svg") == 4
     assert "not a medical device" in page.lower()
     report = read_report(made / "report.json")
+    schema = json.loads((made / "schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(report, schema)
     first = report["devices"][0]["rows"][0]["figures"]["first_token_ms"]
     for text in (page, (made / "report.md").read_text()):
         assert number(first["median"], 0) in text
@@ -165,7 +169,7 @@ def test_wrong_use_is_one_line(made: Path, bundle: Path, tmp_path: Path, capsys:
         ([str(bundle), str(bundle), "--out", "x"], "two of the bundles' folders have the same name"),
         (
             [str(bundle), "--out", "x", "--compare", str(tmp_path / "old.json")],
-            "is a report of schema version 1, ",
+            "is a report of schema version 1, this version of pulse-bench reads 2; make it again",
         ),
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "text.json")], "is not JSON"),
         ([str(bundle), "--out", "x", "--compare", str(tmp_path / "none.json")], "cannot be read"),
@@ -183,4 +187,22 @@ def test_a_damaged_report_names_the_field(made: Path, tmp_path: Path) -> None:
     report["devices"][0]["rows"][0]["evidence"] = "guessed"
     (tmp_path / "r.json").write_text(json.dumps(report))
     with pytest.raises(UserError, match=r"devices/0/rows/0/evidence: .*guessed"):
+        read_report(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda report: report["devices"][0]["rows"][0].pop("figures"), "devices/0/rows/0: .*figures"),
+        (lambda report: report["accuracy"]["models"][0].pop("kept"), "accuracy/models/0: .*kept"),
+        (lambda report: report["accuracy"]["models"][0]["answers"][0].pop("gold"), "models/0/answers/0: .*gold"),
+        (lambda report: report["bundles"][0].update(sha256="0"), "bundles/0/sha256"),
+        (lambda report: report["bundles"].clear(), "bundles: "),
+        (lambda report: report.update(schema_version="2"), "schema_version"),
+    ],
+)
+def test_the_generated_schema_asks_for_every_field(made: Path, tmp_path: Path, change: Any, where: str) -> None:
+    report = changed(json.loads((made / "report.json").read_text()), change)
+    (tmp_path / "r.json").write_text(json.dumps(report))
+    with pytest.raises(UserError, match=where):
         read_report(tmp_path / "r.json")
