@@ -142,9 +142,9 @@ def estimate(profile: Profile, work: dict[str, Work], fitted: Fit) -> dict[str, 
     return {"device": profile.name, "evidence": "estimated", "figures": figures, "sources": profile.sources}
 
 
-def runs_of(rows: Sequence[dict[str, Any]], bundles: Sequence[Path], picture: Path) -> list[Run]:
+def runs_of(rows: Sequence[dict[str, Any]], bundles: Sequence[Bundle], picture: Path) -> list[Run]:
     """The measured rows of latency.measure that are of `bundles`, with their work counted; picture: the page read."""
-    by_digest = {bundle_digest(bundle.folder): bundle for bundle in map(Bundle.load, bundles)}
+    by_digest = {bundle_digest(bundle.folder): bundle for bundle in bundles}
     taken = [row for row in rows if row["evidence"] == "measured" and row["bundle"]["sha256"] in by_digest]
     asked = [(row, row["setting"]["threads"] or usable_cores()) for row in taken if not row["setting"]["provider"]]
     peaks = {threads: probe(threads) for threads in {threads for _, threads in asked}}

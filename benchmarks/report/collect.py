@@ -21,7 +21,7 @@ from benchmarks.estimate.roofline import runs_of
 from benchmarks.report.rows import SCHEMA_VERSION
 from benchmarks.sample import data_folder
 from benchmarks.subjects.answers import page_of
-from benchmarks.subjects.subject import about_bundle
+from benchmarks.subjects.subject import Subject, about_bundle
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import latency, retention
 from benchmarks.verbs.estimate import estimates
@@ -46,8 +46,8 @@ class Plan:
     bundles. emulated: run those on ARM's kernels too.
     """
 
-    bundles: tuple[Path, ...]
-    reference: Path
+    bundles: tuple[Bundle, ...]
+    reference: Subject
     image: Path
     task: argparse.Namespace
     devices: tuple[str, ...] = ("local",)
@@ -60,18 +60,17 @@ class Plan:
 
 
 def collect(plan: Plan, command: str, progress: Progress = lambda things, title, total: things) -> dict[str, Any]:
-    """Measure; returns the report. Raises UserError as latency.measure and retention.measure do, before either for a
-    folder that is no bundle."""
+    """Measure; returns the report. Raises UserError as retention.measure does."""
     abouts = [_about(bundle) for bundle in plan.bundles]
     userland = open_userland() if plan.emulated else None  # refused now, not after the minutes before it
     devices = [_timed(plan, address, progress) for address in plan.devices]
-    accuracy = retention.measure([plan.reference, *plan.bundles], plan.task, progress=progress)
+    accuracy = retention.measure([plan.reference, *map(Subject, plan.bundles)], plan.task, progress=progress)
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "pulse_edge": metadata.version("pulse-edge"),
         "command": command,
-        "notice": Bundle.load(plan.bundles[0]).manifest.inference.notice,
+        "notice": plan.bundles[0].manifest.inference.notice,
         "environment": environment(),
         "bundles": abouts,
         "devices": devices,
@@ -92,9 +91,9 @@ def changed_pages(plan: Plan, report: Mapping[str, Any]) -> dict[str, np.ndarray
         return {one.id: page_of(one) for one in islice(asked, PAGES)}
 
 
-def _about(bundle: Path) -> dict[str, Any]:
+def _about(bundle: Bundle) -> dict[str, Any]:
     """A bundle and what its own certificate says, None for a bundle without one."""
-    path = bundle / CERTIFICATE
+    path = bundle.folder / CERTIFICATE
     certificate = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     return {**about_bundle(bundle), "certificate": certificate}
 
@@ -120,7 +119,7 @@ def _timed(plan: Plan, address: str, progress: Progress) -> dict[str, Any]:
 
 def _parity(plan: Plan, userland: Userland, progress: Progress) -> list[dict[str, Any]]:
     """Every onnx bundle's golden pages on ARM's kernels against this machine's."""
-    bundles = [bundle for bundle in map(Bundle.load, plan.bundles) if bundle.manifest.target == "onnx"]
+    bundles = [bundle for bundle in plan.bundles if bundle.manifest.target == "onnx"]
     watched = progress(bundles, "emulated aarch64", len(bundles))
     return [
         {"folder": bundle.folder.name, **emulate(bundle, userland, example_pages()).as_json()} for bundle in watched
@@ -129,7 +128,7 @@ def _parity(plan: Plan, userland: Userland, progress: Progress) -> list[dict[str
 
 def _estimates(plan: Plan, devices: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """None where this machine's runs of onnx bundles, which a fit needs, or device files are lacking."""
-    onnx = [bundle for bundle in plan.bundles if Bundle.load(bundle).manifest.target == "onnx"]
+    onnx = [bundle for bundle in plan.bundles if bundle.manifest.target == "onnx"]
     rows = [row for device in devices if device["address"] == "local" for row in device["rows"]]
     runs = runs_of(rows, onnx, plan.image)
     return estimates(runs, plan.profiles) if runs and plan.profiles else None

@@ -6,13 +6,12 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.subjects.subject import open_subject
+from benchmarks.subjects.subject import Subject
 from benchmarks.task import Answered, Asked, Drawn
 from edge_runtime import image
 from edge_runtime.errors import DoesNotFit, UserError
@@ -21,7 +20,7 @@ from edge_runtime.session import Observation, Session
 from pulse.instruct.questions import finding_spec
 
 
-def answers(subject: Path, asked: Iterable[Asked], unconstrained: bool, workers: int) -> Iterator[Answered]:
+def answers(subject: Subject, asked: Iterable[Asked], unconstrained: bool, workers: int) -> Iterator[Answered]:
     """In the order asked; greedy. unconstrained: any words, not only the options that a question lists.
 
     Raises UserError when the subject cannot be run, or, naming the id, when a picture cannot be read.
@@ -31,7 +30,7 @@ def answers(subject: Path, asked: Iterable[Asked], unconstrained: bool, workers:
             _open(subject, unconstrained)
             yield from map(_answer, asked)
         return
-    open_subject(subject, threads=1)  # refused here in one line, not once a worker
+    subject.session(threads=1)  # refused here in one line, not once a worker
     # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
     spawn = multiprocessing.get_context("spawn")
     waiting: deque[Future[Answered]] = deque()
@@ -48,15 +47,15 @@ _session: Session
 _unconstrained: bool
 
 
-def _open_worker(subject: Path, unconstrained: bool) -> None:
+def _open_worker(subject: Subject, unconstrained: bool) -> None:
     threadpool_limits(1)  # NumPy's, where the interpreter of Core ML packages computes, and torch's
     _open(subject, unconstrained)
 
 
-def _open(subject: Path, unconstrained: bool) -> None:
+def _open(subject: Subject, unconstrained: bool) -> None:
     global _session, _unconstrained
     cv2.setNumThreads(0)  # the workers are the parallelism
-    _session, _unconstrained = open_subject(subject, threads=1), unconstrained
+    _session, _unconstrained = subject.session(threads=1), unconstrained
 
 
 def _answer(asked: Asked) -> Answered:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,62 +14,80 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
-from export.target import find
 
 if TYPE_CHECKING:
     from pulse.checkpoint.checkpoint import Checkpoint
 
 
-def open_subject(folder: Path, threads: int | None = None) -> Session:
-    """A session on the bundle or checkpoint in `folder`.
+@dataclass(frozen=True)
+class Subject:
+    """A bundle or checkpoint, opened and checked once in a command and passed on: a bundle's files are hashed once."""
 
-    Where Apple's runtime is not, Core ML packages are run by the interpreter of export.mil. Raises UserError when the
-    folder is neither, or cannot be run.
-    """
-    if not (folder / MANIFEST).is_file() and (folder / "config.json").is_file():
+    opened: Bundle | Checkpoint
+
+    @classmethod
+    def open(cls, name: str | os.PathLike[str]) -> Subject:
+        """What is in the folder of that name, or the checkpoint that MODEL means elsewhere ("pulse-nano").
+
+        Raises UserError when it is neither.
+        """
+        folder = Path(name)
+        is_checkpoint = not (folder / MANIFEST).is_file() and (folder / "config.json").is_file()
+        if folder.is_dir() and not is_checkpoint:
+            return cls(Bundle.load(folder))
         from pulse.checkpoint.checkpoint import Checkpoint
 
-        return torch_session(Checkpoint.open(folder))
-    if not interpreted(folder):
-        return Session.open(folder, threads)
-    bundle = Bundle.load(folder)
-    engine = find(bundle.manifest.target).runner().open(bundle)
-    return Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
+        return cls(Checkpoint.open(name))
+
+    @property
+    def folder(self) -> Path:
+        return self.opened.folder
+
+    @property
+    def interpreted(self) -> bool:
+        """Whether answers come from an interpreter of a bundle's packages, not from the target's own runtime."""
+        is_coreml = isinstance(self.opened, Bundle) and self.opened.manifest.target == "coreml"
+        return is_coreml and platform.system() != "Darwin"
+
+    def session(self, threads: int | None = None) -> Session:
+        """Where Apple's runtime is not, Core ML packages are run by the interpreter of export.mil.
+
+        Raises UserError when it cannot be run.
+        """
+        if not isinstance(self.opened, Bundle):
+            return torch_session(self.opened)
+        if not self.interpreted:
+            return Session.of(self.opened, threads)
+        from export.build import certifying_engine  # brings torch with it, which other targets do not need
+
+        tokenizer = Tokenizer(self.opened.path("tokenizer"))
+        return Session(certifying_engine(self.opened), self.opened.manifest.inference, tokenizer)
+
+    def about(self) -> dict[str, Any]:
+        """Name, target ("torch" for a checkpoint), weights, bytes and digest."""
+        if isinstance(self.opened, Bundle):
+            return about_bundle(self.opened)
+        files = [path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".bin")]
+        return {
+            "folder": self.folder.name,
+            "name": self.folder.name,
+            "target": "torch",
+            "weights": "float32",
+            "bytes": sum(path.stat().st_size for path in files),
+            "sha256": self.opened.digest(),
+        }
 
 
-def interpreted(folder: Path) -> bool:
-    """Whether answers of this bundle come from an interpreter of its packages, not from the target's own runtime."""
-    is_bundle = (folder / MANIFEST).is_file()
-    return is_bundle and find(Bundle.load(folder).manifest.target).runner().stand_in
-
-
-def about_bundle(folder: Path) -> dict[str, Any]:
-    """What a report says of a bundle. Raises UserError when it cannot be loaded."""
-    manifest = Bundle.load(folder).manifest
+def about_bundle(bundle: Bundle) -> dict[str, Any]:
+    """What a report says of a bundle."""
+    manifest = bundle.manifest
     return {
-        "folder": folder.name,
+        "folder": bundle.folder.name,
         "name": manifest.name,
         "target": manifest.target,
         "weights": manifest.weights,
         "bytes": sum(size for _, size in manifest.files.values()),
-        "sha256": bundle_digest(folder),
-    }
-
-
-def about_subject(folder: Path) -> dict[str, Any]:
-    """Name, target ("torch" for a checkpoint), weights, bytes and digest. Raises UserError when it cannot be loaded."""
-    if (folder / MANIFEST).is_file() or not (folder / "config.json").is_file():
-        return about_bundle(folder)
-    from pulse.checkpoint.checkpoint import Checkpoint
-
-    files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
-    return {
-        "folder": folder.name,
-        "name": folder.name,
-        "target": "torch",
-        "weights": "float32",
-        "bytes": sum(path.stat().st_size for path in files),
-        "sha256": Checkpoint.open(folder).digest(),
+        "sha256": bundle_digest(bundle.folder),
     }
 
 

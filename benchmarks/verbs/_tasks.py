@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.sample import SAMPLE
@@ -54,16 +53,6 @@ def data_of(task: Task, args: argparse.Namespace) -> str:
     if args.data is None and not task.sample:
         raise UserError(f"{args.task} needs --data: {task.data}")
     return SAMPLE if args.data is None else str(args.data)
-
-
-def subject_folder(name: str) -> Path:
-    """The folder of a bundle or checkpoint, or of a model by its name. Raises UserError for what is neither."""
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    from pulse.checkpoint.checkpoint import Checkpoint
-
-    return Checkpoint.open(name).folder
 
 
 def watched(things: Iterable[Any], title: str, total: int) -> Iterable[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.sample import data_folder
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import Outcome, Verb
-from benchmarks.verbs._tasks import add_task, data_of, subject_folder, watched
+from benchmarks.verbs._tasks import add_task, data_of, watched
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -24,15 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Ask and score. Raises UserError for wrong use and for data that cannot be read."""
     from benchmarks.subjects.answers import answers
-    from benchmarks.subjects.subject import about_subject
+    from benchmarks.subjects.subject import Subject
 
-    task, folder = TASKS.load(args.task), subject_folder(args.bundle)
-    subject = about_subject(folder)
+    task, subject = TASKS.load(args.task), Subject.open(args.bundle)
+    told = subject.about()
     about: dict[str, Any] = {
         "task": args.task,
-        "model": subject["name"],
-        "target": subject["target"],
-        "bundle": {"name": subject["folder"], "sha256": subject["sha256"]},
+        "model": told["name"],
+        "target": told["target"],
+        "bundle": {"name": told["folder"], "sha256": told["sha256"]},
         "unconstrained": args.unconstrained,
         "limit": args.limit,
         "workers": args.workers,
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> Outcome:
     with data_folder(data_of(task, args)) as data:
         questions = task.ask(data, args)
         started = time.monotonic()
-        given = answers(folder, questions.asked, args.unconstrained, args.workers)
+        given = answers(subject, questions.asked, args.unconstrained, args.workers)
         rows = list(watched(given, "answers", questions.total))
         seconds = time.monotonic() - started
     figures = task.score(rows, args)

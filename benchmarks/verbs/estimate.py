@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.estimate.profile import Profile, names, read_profile
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._arguments import page_of, words
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> Outcome:
     picture = page_of(args.image)
     try:
         rows = json.loads(args.measured.read_text(encoding="utf-8"))["rows"]
-        runs = runs_of(rows, [Path(bundle) for bundle in args.bundles], picture)
+        runs = runs_of(rows, [Bundle.load(bundle) for bundle in args.bundles], picture)
     except UserError:  # of a bundle; it is a ValueError too
         raise
     except (OSError, ValueError, KeyError, TypeError):

@@ -19,6 +19,7 @@ from benchmarks.metrics.spread import Figure, figure
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._arguments import count, counts, page_of, words
 from benchmarks.verbs._output import check_writable
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 
 # What is printed, in the order in which it happens: key, title, unit.
@@ -59,7 +60,7 @@ class Setting:
 
 def measure(
     device: Device,
-    bundles: Sequence[Path],
+    bundles: Sequence[Bundle],
     picture: Path,
     settings: Sequence[Setting] = (Setting(),),
     rounds: int = 3,
@@ -70,12 +71,11 @@ def measure(
 
     A bundle that the device cannot run gets the evidence not_run, with the reason, and no figures; an emulated one has
     none either, but its answer.
-    Raises UserError for a folder that is no bundle.
     """
     from benchmarks.subjects.subject import about_bundle
 
-    abouts = {bundle: about_bundle(bundle) for bundle in bundles}
-    cases = list(itertools.product(bundles, settings))
+    abouts = {bundle.folder: about_bundle(bundle) for bundle in bundles}
+    cases = list(itertools.product(abouts, settings))
     taken: dict[tuple[Path, Setting], list[dict[str, Any]]] = {case: [] for case in cases}
     refused: dict[tuple[Path, Setting], str] = {}
     for bundle, setting in progress([case for _ in range(rounds) for case in cases]):
@@ -218,12 +218,13 @@ def run(args: argparse.Namespace) -> Outcome:
         check_writable(args.csv)
     settings = [Setting(*each) for each in itertools.product(args.threads, args.context, args.provider, args.tiles)]
     picture = page_of(args.image)
+    bundles = [Bundle.load(bundle) for bundle in args.bundles]
     device = open_device(args.device)
     try:
         about = device.about()
         rows = measure(
             device,
-            [Path(bundle) for bundle in args.bundles],
+            bundles,
             picture,
             settings,
             args.rounds,

@@ -11,8 +11,9 @@ from pathlib import Path
 from benchmarks.estimate.profile import names, read_profile
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._arguments import count, counts, page_of, words
-from benchmarks.verbs._tasks import add_task, subject_folder, watched
+from benchmarks.verbs._tasks import add_task, watched
 from benchmarks.verbs.retention import DEFAULT
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 
 
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from benchmarks.report.collect import Plan, changed_pages, collect
     from benchmarks.report.compare import compare, read_report
     from benchmarks.report.write import write
+    from benchmarks.subjects.subject import Subject
 
     out, bundles = Path(args.folder), tuple(map(Path, args.bundles))
     if out.exists():
@@ -60,8 +62,8 @@ def run(args: argparse.Namespace) -> Outcome:
         raise UserError("two of the bundles' folders have the same name, by which the report tells them apart")
     earlier = None if args.compare is None else read_report(args.compare)
     plan = Plan(
-        bundles,
-        subject_folder(args.reference),
+        tuple(map(Bundle.load, bundles)),
+        Subject.open(args.reference),
         page_of(None),
         args,
         tuple(args.device or ("local",)),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.sample import data_folder
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import Outcome, Verb
-from benchmarks.verbs._tasks import add_task, data_of, subject_folder, watched
+from benchmarks.verbs._tasks import add_task, data_of, watched
+
+if TYPE_CHECKING:
+    from benchmarks.subjects.subject import Subject
 
 INTERPRETED = 40  # questions; an interpreter of Core ML packages takes a second or more for a page
 DEFAULT = "ptbxl-super"
@@ -28,12 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Ask and compare; returns the JSON and the text. Raises UserError as measure does."""
-    result = measure([subject_folder(name) for name in (args.reference, *args.models)], args, progress=watched)
+    from benchmarks.subjects.subject import Subject
+
+    result = measure([Subject.open(name) for name in (args.reference, *args.models)], args, progress=watched)
     return result, as_text(result)
 
 
 def measure(
-    subjects: Sequence[Path],
+    subjects: Sequence[Subject],
     args: argparse.Namespace,
     interpret: int = INTERPRETED,
     progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda rows, title, total: rows,
@@ -47,26 +51,24 @@ def measure(
     """
     from benchmarks.metrics.paired import compare
     from benchmarks.subjects.answers import answers
-    from benchmarks.subjects.subject import about_subject, interpreted
 
     task = TASKS.load(args.task)
     margin = task.margin if args.margin is None else args.margin
-    abouts = [about_subject(subject) for subject in subjects]
     said: list[dict[str, Any]] = []
     given = []
     data = data_of(task, args)
     with data_folder(data) as folder:
-        for subject, about in zip(subjects, abouts, strict=True):
-            slow = interpreted(subject)
+        for subject in subjects:
+            slow = subject.interpreted
             questions = task.ask(folder, args)
             total = min(questions.total, interpret) if slow else questions.total
             asked = answers(subject, islice(questions.asked, total), False, args.workers)
-            rows = list(progress(asked, subject.name, total))
+            rows = list(progress(asked, subject.folder.name, total))
             part = argparse.Namespace(**{**vars(args), "limit": total}) if slow else args
             given.append(rows)
             said.append(
                 {
-                    "subject": about,
+                    "subject": subject.about(),
                     "evidence": "emulated" if slow else "measured",
                     "figures": task.score(rows, part),
                     "answers": [row.as_json() for row in rows],

@@ -13,6 +13,7 @@ from demo_app.benchmark import measure as measure_in_app
 from demo_app.benchmark import report
 from demo_app.reader import Reader
 from demo_app.worker import Job
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.image import load
 
@@ -31,7 +32,7 @@ def written(bundle, page, tmp_path):
 
 def test_readings_of_the_app_become_rounds(bundle, page, written):
     device = open_device(f"app://{written}")
-    (row,) = measure(device, [bundle], page, rounds=3)
+    (row,) = measure(device, [Bundle.load(bundle)], page, rounds=3)
     assert row["evidence"] == "measured"
     whole = json.loads(written.read_text())
     firsts = whole["measured"]["warm"]["first_token_ms"]
@@ -44,13 +45,13 @@ def test_readings_of_the_app_become_rounds(bundle, page, written):
 
 
 def test_what_the_file_does_not_hold_is_not_run(bundle, page, written):
-    (row,) = measure(open_device(f"app://{written}"), [bundle], page, rounds=4)
+    (row,) = measure(open_device(f"app://{written}"), [Bundle.load(bundle)], page, rounds=4)
     assert (row["evidence"], "--rounds 3 or fewer" in row["reason"]) == ("not_run", True)
     other = json.loads(written.read_text())
     other["bundle"]["sha256"] = "0" * 64
     written.write_text(json.dumps(other))
     assert bundle_digest(bundle) != "0" * 64
-    (row,) = measure(open_device(f"app://{written}"), [bundle], page, rounds=1)
+    (row,) = measure(open_device(f"app://{written}"), [Bundle.load(bundle)], page, rounds=1)
     assert "is of another bundle" in row["reason"]
 
 

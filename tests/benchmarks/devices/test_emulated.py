@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.devices import open_device
 from benchmarks.verbs import latency
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from export.certificate.userland import open_userland
 
@@ -30,7 +31,7 @@ def test_answers_as_here_and_tells_no_times(bundle: Path, page: Path) -> None:
     assert there["token_ids"] == here["token_ids"]
     assert there["probabilities"] == pytest.approx(here["probabilities"], abs=1e-5)
     assert device.about()["emulator"].startswith("qemu-aarch64 version")
-    row = latency.measure(device, [bundle], page, (latency.Setting(provider="cuda"),), rounds=1, runs=0)[0]
+    row = latency.measure(device, [Bundle.load(bundle)], page, (latency.Setting(provider="cuda"),), rounds=1, runs=0)[0]
     assert row["evidence"] == "not_run"
     assert "provider cuda is not here" in row["reason"]
 
@@ -45,7 +46,7 @@ def test_a_row_without_times(bundle: Path, page: Path) -> None:
             found = open_device("local").measure(*asked)
             return {"tokens": found["tokens"], "token_ids": found["token_ids"]}
 
-    rows = latency.measure(Answering(), [bundle], page, rounds=1, runs=0)  # type: ignore[arg-type]
+    rows = latency.measure(Answering(), [Bundle.load(bundle)], page, rounds=1, runs=0)  # type: ignore[arg-type]
     assert "figures" not in rows[0]
     assert rows[0]["answer"]["tokens"] == len(rows[0]["answer"]["token_ids"]) > 0
     assert "emulated\n  an answer of" in latency.as_text(rows)
