@@ -13,7 +13,7 @@ DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
-    from pulse.ecg.paper.render import LAYOUTS
+    from pulse.ecg.paper.layouts import LAYOUTS
 
     parser.add_argument("--fold", type=int, choices=range(1, 11), default=FOLD, metavar="N", help="(%(default)s)")
     parser.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")

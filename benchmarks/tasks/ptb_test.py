@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from benchmarks.tasks._ecgbench.subset import Subset
-
-_PTB = ("NORM", "MI", "STTC", "CD", "HYP")
+from pulse.ecg.ptbxl import SUPERCLASSES
 
 TASK = Subset(
-    "ptb-test", "the five superclasses of PTB-XL", 2082, "labels", _PTB, findings=tuple((name, name) for name in _PTB)
+    "ptb-test",
+    "the five superclasses of PTB-XL",
+    2082,
+    "labels",
+    SUPERCLASSES,
+    findings=tuple((name, name) for name in SUPERCLASSES),
 )

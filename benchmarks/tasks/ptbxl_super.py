@@ -18,14 +18,13 @@ from benchmarks.metrics.labels import SHOWN, label_figures, label_measures, line
 from benchmarks.task import Answered, Asked, Marks, Questions
 from benchmarks.tasks import _ptbxl
 from edge_runtime.errors import UserError
+from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl, superclasses
 
 _JOINT = "; "
 
 
 def named(answer: str) -> tuple[str, ...]:
     """The classes an answer names, by PULSE's rule."""
-    from pulse.ecg.ptbxl import SUPERCLASSES  # brings wfdb, which --help must not need
-
     return tuple(name for name in SUPERCLASSES if name in answer)
 
 
@@ -44,7 +43,6 @@ class Superclasses:
 
     def ask(self, data: Path, options: argparse.Namespace) -> Questions:
         """The fold's records that have a superclass. Raises UserError when there are none."""
-        from pulse.ecg.ptbxl import SUPERCLASSES, PtbXl, superclasses
         from pulse.instruct.questions import SUPERCLASS, Turn
 
         database = PtbXl(data)
@@ -65,8 +63,6 @@ class Superclasses:
 
     def marks(self, rows: Sequence[Answered]) -> Marks:
         """The probabilities count only where the bundle lists all five classes."""
-        from pulse.ecg.ptbxl import SUPERCLASSES
-
         gold = [row.turns[0].answer.split(_JOINT) for row in rows]
         truth = np.array([[name in names for name in SUPERCLASSES] for names in gold], int)
         said = np.array([[name in named(row.answers[0]) for name in SUPERCLASSES] for row in rows], int)

@@ -1,7 +1,7 @@
 """A checkpoint of random weights in PULSE's own layout and, unless asked otherwise, of PULSE-7B's full shape.
 
 Memory and speed depend on shapes and not on values, so what a model of 7 billion weights costs can be measured where
-its real weights are not at hand: `python -m benchmarks.verbs.random_checkpoint DIR --layers 32`. It answers gibberish.
+its real weights are not at hand: `pulse-bench random-checkpoint DIR --layers 32`. It answers gibberish.
 """
 
 from __future__ import annotations

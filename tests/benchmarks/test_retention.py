@@ -13,7 +13,6 @@ from benchmarks.cli import main
 from benchmarks.metrics.paired import compare, verdict
 from benchmarks.task import Answered
 from benchmarks.tasks.ptbxl_super import TASK
-from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
 from pulse.instruct.questions import Turn
 
@@ -85,7 +84,7 @@ def test_verdict() -> None:
 def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """float32 torch against the bundle, on records that come with the project, photographed."""
     out = tmp_path / "kept.json"
-    argv = ["retention", str(Checkpoint.open("pulse-nano")), str(bundle), "--limit", "4", "--photo", "1"]
+    argv = ["retention", "pulse-nano", str(bundle), "--limit", "4", "--photo", "1"]
     assert main([*argv, "--out", str(out)]) == 0
     result = json.loads(out.read_text())
     (model,) = result["models"]
