@@ -91,7 +91,7 @@ def decoder_of_7b(layers: int) -> tuple[Llava, Config]:
 
 
 def measure(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
-    """{"bandwidth_gb_s", "weight_bytes", "engines": {name: {prefill length: figures}}}; see _figures.
+    """{"bandwidth_gb_s", "weight_bytes", "engines": {name: {prefill length: figures}}}; see figures_of.
 
     Raises UserError when llama-cpp-python or gguf is missing.
     """
@@ -122,7 +122,7 @@ def measure(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
             bandwidth.append(_read_speed(plan.threads))
     speed = max(bandwidth)
     figures = {
-        engine: {str(n): _figures(times, n, plan.decode, weight_bytes, speed) for n, times in rows.items()}
+        engine: {str(n): figures_of(times, n, plan.decode, weight_bytes, speed) for n, times in rows.items()}
         for engine, rows in taken.items()
     }
     return {"bandwidth_gb_s": round(speed, 2), "weight_bytes": weight_bytes, "engines": figures}
@@ -147,7 +147,7 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _figures(
+def figures_of(
     times: Sequence[tuple[float, float]], length: int, decode: int, weight_bytes: int, speed: float
 ) -> dict[str, Any]:
     """Tokens a second of each part: [median, min, max]; the share of the memory's speed that decoding reads at."""

@@ -24,7 +24,7 @@ def test_without_llama_cpp_the_command_says_what_to_install(
 
 def test_figures_by_hand() -> None:
     times = [(2.0, 4.0), (1.0, 2.0), (4.0, 8.0)]  # seconds for 256 tokens, then for 32
-    figures = peers._figures(times, 256, 32, weight_bytes=10**9, speed=20.0)
+    figures = peers.figures_of(times, 256, 32, weight_bytes=10**9, speed=20.0)
     assert figures == {"prefill": [128.0, 64.0, 256.0], "decode": [8.0, 4.0, 16.0], "bandwidth_share": 0.4}
     slower = {"prefill": [64.0, 64.0, 64.0], "decode": [12.0, 12.0, 12.0], "bandwidth_share": 0.6}
     engines = {"llama.cpp": {"256": figures}, "onnx": {"256": slower}}
