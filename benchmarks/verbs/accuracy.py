@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.sample import data_folder
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._tasks import add_task, data_of, watched
+from edge_runtime.bundle import NANO, Bundle
+
+if TYPE_CHECKING:
+    from benchmarks.subjects.subject import Subject
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that pulse-export wrote, or a checkpoint")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="pulse-nano, a folder that pulse-export wrote, or a checkpoint's"
+    )
     add_task(parser, argv)
     parser.add_argument(
         "--unconstrained", action="store_true", help="any words in answer, as PULSE's evaluation has it"
@@ -24,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Ask and score. Raises UserError for wrong use and for data that cannot be read."""
     from benchmarks.subjects.answers import answers
-    from benchmarks.subjects.subject import Subject
 
-    task, subject = TASKS.load(args.task), Subject.open(args.bundle)
+    task, subject = TASKS.load(args.task), _subject(args.bundle)
     told = subject.about()
     about: dict[str, Any] = {
         "task": args.task,
@@ -48,6 +53,13 @@ def run(args: argparse.Namespace) -> Outcome:
     text = f"{task.as_text(figures)}\n  {len(rows) / seconds:.1f} pages a second with {args.workers} processes"
     answered = [row.as_json() for row in rows]
     return {**about, "seconds": round(seconds, 1), "figures": figures, "answers": answered}, text
+
+
+def _subject(name: str) -> Subject:
+    """BUNDLE pulse-nano is the shipped bundle, as for every command; MODEL pulse-nano is its checkpoint."""
+    from benchmarks.subjects.subject import Subject
+
+    return Subject(Bundle.load(name)) if name == NANO else Subject.open(name)
 
 
 VERB = Verb("answers in words against a data set's labels, scored as PULSE does", add_arguments, run)

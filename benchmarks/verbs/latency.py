@@ -189,7 +189,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
+    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="pulse-nano, or folders that pulse-export wrote")
     parser.add_argument(
         "--device",
         default="local",

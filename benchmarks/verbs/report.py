@@ -18,7 +18,7 @@ from edge_runtime.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folders that pulse-export wrote")
+    parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="pulse-nano, or folders that pulse-export wrote")
     parser.add_argument("--out", required=True, metavar="DIR", dest="folder", help="new folder for the report")
     parser.add_argument(
         "--reference", default="pulse-nano", metavar="MODEL", help="bundle or checkpoint (%(default)s, float32)"
