@@ -23,7 +23,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from scipy.optimize import lsq_linear
 
-from benchmarks.environment import bundle_digest
+from benchmarks.devices._environment import bundle_digest
 from benchmarks.estimate.graph_work import Work, phases
 from benchmarks.estimate.profile import Profile
 from edge_runtime import image

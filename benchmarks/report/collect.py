@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.devices import open_device
-from benchmarks.environment import environment
+from benchmarks.devices._environment import environment
 from benchmarks.estimate.profile import Profile
 from benchmarks.estimate.roofline import runs_of
 from benchmarks.report.rows import SCHEMA_VERSION

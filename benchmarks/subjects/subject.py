@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.environment import bundle_digest
+from benchmarks.devices._environment import bundle_digest
 from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
+from export.target import find
 
 if TYPE_CHECKING:
     from pulse.checkpoint.checkpoint import Checkpoint
@@ -46,11 +46,10 @@ class Subject:
     @property
     def interpreted(self) -> bool:
         """Whether answers come from an interpreter of a bundle's packages, not from the target's own runtime."""
-        is_coreml = isinstance(self.opened, Bundle) and self.opened.manifest.target == "coreml"
-        return is_coreml and platform.system() != "Darwin"
+        return isinstance(self.opened, Bundle) and find(self.opened.manifest.target).runner().stand_in
 
     def session(self, threads: int | None = None) -> Session:
-        """Where Apple's runtime is not, Core ML packages are run by the interpreter of export.mil.
+        """Where the target's own runtime is not, what runs its certificates runs it, as export.mil runs Core ML packages.
 
         Raises UserError when it cannot be run.
         """
@@ -58,10 +57,9 @@ class Subject:
             return torch_session(self.opened)
         if not self.interpreted:
             return Session.of(self.opened, threads)
-        from export.build import certifying_engine  # brings torch with it, which other targets do not need
-
-        tokenizer = Tokenizer(self.opened.path("tokenizer"))
-        return Session(certifying_engine(self.opened), self.opened.manifest.inference, tokenizer)
+        manifest = self.opened.manifest
+        engine = find(manifest.target).runner().open(self.opened)
+        return Session(engine, manifest.inference, Tokenizer(self.opened.path("tokenizer")))
 
     def about(self) -> dict[str, Any]:
         """Name, target ("torch" for a checkpoint), weights, bytes and digest."""

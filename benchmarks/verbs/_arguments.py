@@ -27,7 +27,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def page_of(image: Path | None) -> Path:
     """The picture that --image names, or one of the project's. Raises UserError when there is no such file."""
-    from export.build import example_pages
+    from export.pages import example_pages
 
     picture = image or example_pages()[0]
     if not picture.is_file():

@@ -24,6 +24,7 @@ from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from export.manifest import manifest_of
+from export.target import find
 from export.targets.executorch import program as executorch
 from export.targets.onnx import graphs as onnx
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
@@ -163,7 +164,7 @@ def _bundle(target: str, layers: int, folder: Path) -> Bundle:
     artifacts = TARGETS[target](model, config, "int4", folder)
     nano = Checkpoint.open(NANO)
     nano.write_tokenizer(folder / TOKENIZER)
-    write_manifest(folder, manifest_of(config, nano, target, "int4", {**artifacts, "tokenizer": TOKENIZER}))
+    write_manifest(folder, manifest_of(config, nano, find(target), "int4", {**artifacts, "tokenizer": TOKENIZER}))
     return Bundle.load(folder)
 
 

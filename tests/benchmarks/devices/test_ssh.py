@@ -216,7 +216,7 @@ def test_keys_and_hosts_that_are_not_known(server: Server) -> None:
         ("ssh://host?colour=red", "option colour is not known; use folder, python, engine, wheelhouse, config"),
         (
             "telnet://host",
-            "device telnet is not one this version has; use one of adb, aihub, app",
+            "device 'telnet' is not one this version has; use one of adb, aihub, app",
         ),
     ],
 )
