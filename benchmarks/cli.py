@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.devices._environment import environment
+from benchmarks.subjects.environment import environment
 from benchmarks.verbs import VERBS
 from benchmarks.verbs._output import check_writable, write_json
 from edge_runtime.commandline import Parser, run

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.devices._environment import bundle_digest
+from benchmarks.subjects.environment import bundle_digest
 from edge_runtime.bundle import sha256_file
 from edge_runtime.errors import UserError
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.devices._environment import bundle_digest
+from benchmarks.subjects.environment import bundle_digest
 from edge_runtime.errors import UserError, shorten
 
 # Readings a round: the app's ten are enough for five rounds.

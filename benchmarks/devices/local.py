@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.devices._environment import environment
+from benchmarks.subjects.environment import environment
 from edge_runtime.errors import UserError
 
 

@@ -68,8 +68,8 @@ class Ssh:
         self._run(f"mkdir -p {shlex.quote(self._folder)}")
 
     def about(self) -> dict[str, Any]:
-        """What benchmarks.devices._environment reads there, and a Jetson's power mode."""
-        told = answer_of(self._in_venv("-m benchmarks.devices._environment"))
+        """What benchmarks.subjects.environment reads there, and a Jetson's power mode."""
+        told = answer_of(self._in_venv("-m benchmarks.subjects.environment"))
         return {**told, "power_mode": power_mode(self._run("command -v nvpmodel >/dev/null && nvpmodel -q || true"))}
 
     def measure(self, bundle: Path, picture: Path, options: Sequence[str]) -> dict[str, Any]:

@@ -23,9 +23,9 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from scipy.optimize import lsq_linear
 
-from benchmarks.devices._environment import bundle_digest
 from benchmarks.estimate.graph_work import Work, phases
 from benchmarks.estimate.profile import Profile
+from benchmarks.subjects.environment import bundle_digest
 from edge_runtime import image
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpus import usable_cores

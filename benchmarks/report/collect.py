@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.devices import open_device
-from benchmarks.devices._environment import environment
 from benchmarks.estimate.profile import Profile
 from benchmarks.estimate.roofline import runs_of
 from benchmarks.report.rows import SCHEMA_VERSION
 from benchmarks.sample import data_folder
 from benchmarks.subjects.answers import page_of
+from benchmarks.subjects.environment import environment
 from benchmarks.subjects.subject import Subject, about_bundle
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import latency, retention

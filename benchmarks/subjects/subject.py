@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.devices._environment import bundle_digest
+from benchmarks.subjects.environment import bundle_digest
 from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.session import Session
@@ -49,7 +49,7 @@ class Subject:
         return isinstance(self.opened, Bundle) and find(self.opened.manifest.target).runner().stand_in
 
     def session(self, threads: int | None = None) -> Session:
-        """Where the target's own runtime is not, what runs its certificates runs it, as export.mil runs Core ML packages.
+        """Where the target's own runtime is not, what stands in for its certificate: export.mil for Core ML packages.
 
         Raises UserError when it cannot be run.
         """

@@ -8,8 +8,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.devices._environment import environment
 from benchmarks.devices.local import answer_of
+from benchmarks.subjects.environment import environment
 from edge_runtime.errors import UserError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.devices._environment import celsius, clocks, environment
+from benchmarks.subjects.environment import celsius, clocks, environment
 
 
 def test_reads_what_a_small_arm_board_tells(tmp_path: Path) -> None:

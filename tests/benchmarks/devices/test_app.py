@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks.devices import open_device
-from benchmarks.devices._environment import bundle_digest
+from benchmarks.subjects.environment import bundle_digest
 from benchmarks.verbs.latency import measure
 from demo_app.benchmark import measure as measure_in_app
 from demo_app.benchmark import report
