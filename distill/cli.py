@@ -53,7 +53,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _chosen(argv: Sequence[str] | None) -> tuple[Student, tuple[Teacher, ...]]:
     """The student and the teachers of a command line, which have defaults and options of their own."""
     parser = Parser(prog="pulse-distill", add_help=False)
-    _add_choices(parser)
+    _add_choices(parser, ())
     args = parser.parse_known_args(argv)[0]
     student = STUDENTS.load(args.student)
     names = student.teachers if args.teacher is None else () if args.teacher == (LABELS,) else args.teacher
@@ -68,7 +68,8 @@ def _as_asked(student: Student, args: argparse.Namespace) -> Student:
     )
 
 
-def _add_choices(parser: argparse.ArgumentParser) -> None:
+def _add_choices(parser: argparse.ArgumentParser, teachers: Sequence[str]) -> None:
+    """--student and --teacher; teachers: the student's own."""
     parser.add_argument(
         "--student", choices=STUDENTS.names(), default="nano", help=f"{', '.join(STUDENTS.names())} (%(default)s)"
     )
@@ -77,7 +78,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         type=_teachers,
         metavar="NAME[,NAME...]",
         help=f"who teaches besides the labels: {', '.join(TEACHERS.names())}, any MODEL, or several; {LABELS}: nobody "
-        "(signal)",
+        f"({', '.join(teachers) or LABELS})",
     )
 
 
@@ -85,14 +86,18 @@ def _parser(student: Student, teachers: Sequence[Teacher]) -> argparse.ArgumentP
     tower, decoder = student.tower, student.decoder
     parser = Parser(prog="pulse-distill", description="Train a student; run again to go on where it was cut off.")
     parser.add_argument("--data", metavar="DIR", required=True, help="PTB-XL as PhysioNet lays it out, records100")
-    _add_choices(parser)
+    _add_choices(parser, student.teachers)
     parser.add_argument("--start", metavar="MODEL", help="checkpoint whose vision tower the training begins with")
     parser.add_argument("--out", metavar="DIR", help=f"run folder (out/{student.name})")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (%(default)s)")
     parser.add_argument("--seed", type=int, default=tower.seed, help="of pages, order and weights (%(default)s)")
     parser.add_argument("--workers", type=int, default=tower.workers, help="processes that draw (%(default)s)")
-    parser.add_argument("--tower-epochs", type=_count, metavar="N", default=tower.epochs, help="(%(default)s)")
-    parser.add_argument("--decoder-epochs", type=_count, metavar="N", default=decoder.epochs, help="(%(default)s)")
+    parser.add_argument(
+        "--tower-epochs", type=_count, metavar="N", default=tower.epochs, help="of the tower (%(default)s)"
+    )
+    parser.add_argument(
+        "--decoder-epochs", type=_count, metavar="N", default=decoder.epochs, help="of the decoder (%(default)s)"
+    )
     parser.add_argument("--qat", metavar="SCHEME", type=_integer_scheme, help="train on with weights rounded so")
     parser.add_argument(
         "--accumulate", type=_count, default=1, metavar="N", help="parts that a batch is taken in (%(default)s)"
