@@ -115,9 +115,23 @@ def _write(
     if half:
         store_as_half(program.model.graph)
     store_as_int4(program.model.graph)
+    _drop_traces(program.model)
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
     if size <= external_above:
         program.save(str(path))
         return
     # What has been written need not stay in memory: see pulse.files.memory.
     ir.save(program.model, path, external_data=f"{path.name}.data", callback=lambda tensor, info: release_mapped())
+
+
+def _drop_traces(model: ir.Model) -> None:
+    """Remove the exporter's notes from a model: they hold the building machine's paths and our modules' names, so equal
+    graphs would differ by where and when they were made."""
+    for graph in (model.graph, *model.functions.values()):
+        graph.metadata_props.clear()
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in graph.inputs:
+            value.metadata_props.clear()
