@@ -127,7 +127,8 @@ def _write(
 def _drop_traces(model: ir.Model) -> None:
     """Remove the exporter's notes from a model: they hold the building machine's paths and our modules' names, so equal
     graphs would differ by where and when they were made."""
-    for graph in (model.graph, *model.functions.values()):
+    parts: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for graph in parts:
         graph.metadata_props.clear()
         for node in graph.all_nodes():
             node.metadata_props.clear()
