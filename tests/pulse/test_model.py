@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -158,3 +161,13 @@ def test_config_of_another_model_is_refused(tmp_path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="'bert'"):
         Checkpoint.open(tmp_path)
+
+
+def test_the_inference_section_of_version_0_1_is_read_by_its_old_name(tmp_path: Path) -> None:
+    data = Config(VISION, TEXT, inference_of(TEXT), name="tiny").to_json()
+    (tmp_path / "config.json").write_text(json.dumps(data))
+    new = Checkpoint.open(tmp_path).config
+    data["runtime"] = data.pop("inference")
+    (tmp_path / "config.json").write_text(json.dumps(data))
+    assert Checkpoint.open(tmp_path).config == new
+    assert "runtime" not in new.to_json()
