@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ from tests.exporting import export
 from tests.inference import inference_of
 
 
-def config() -> Config:
+def config(hidden_size: int = 64) -> Config:
     text = Decoder(
         vocab_size=300,
-        hidden_size=64,
+        hidden_size=hidden_size,
         intermediate_size=96,
         num_hidden_layers=2,
         num_attention_heads=4,
@@ -72,9 +71,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.fixture(scope="session")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """One as wide as large models are, where speed is bound by the weights."""
-    small = config()
-    large = replace(small, text=replace(small.text, hidden_size=1024))
-    return random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "wide", large)
+    return random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "wide", config(hidden_size=1024))
 
 
 @pytest.fixture(scope="session")
