@@ -116,8 +116,8 @@ def _teachers(text: str) -> tuple[str, ...]:
 
 
 def _integer_scheme(text: str) -> str:
-    from quantize.integers import Scheme
     from quantize.precision import SCHEMES
+    from quantize.scheme import Scheme
 
     names = [name for name, scheme in SCHEMES.items() if isinstance(scheme, Scheme)]
     if text not in names:

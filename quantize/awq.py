@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from quantize.integers import IntWeight, Scheme, dequantize, grouped, quantize
+from quantize.integers import IntWeight, dequantize, grouped, quantize
 from quantize.scale_search import clipped
+from quantize.scheme import Scheme
 
 POWERS = tuple(k / 20 for k in range(20))
 

@@ -26,9 +26,10 @@ from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
 from quantize import layers, methods, nf4
 from quantize.calibration import Calibration
-from quantize.integers import Scheme, quantize
+from quantize.integers import quantize
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
+from quantize.scheme import Nf4, Scheme
 from quantize.shards import SHARD_BYTES, ShardWriter
 
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
@@ -153,12 +154,12 @@ def _recipe(source: Checkpoint, precision: Precision, calibration: Calibration |
     return {"source": source.identity(), "precision": asdict(precision), "calibration": looked_at}
 
 
-def _stored(name: str, tensor: Tensor, scheme: Scheme | nf4.Nf4 | None, source: Path) -> dict[str, Tensor]:
+def _stored(name: str, tensor: Tensor, scheme: Scheme | Nf4 | None, source: Path) -> dict[str, Tensor]:
     """What a source tensor becomes in the quantized checkpoint when it is rounded to nearest, by tensor name."""
     if scheme is None:
         return {name: _to_half(name, tensor, source)}
     try:
-        if isinstance(scheme, nf4.Nf4):
+        if isinstance(scheme, Nf4):
             pieces = nf4.stored(tensor)
         else:
             pieces = layers.stored(quantize(tensor.flatten(1), scheme), tuple(tensor.shape))

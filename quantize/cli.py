@@ -7,16 +7,17 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import parse_size
-from quantize.calibration import Calibration, calibration_pages
-from quantize.checkpoint import Summary, quantize_checkpoint
-from quantize.dequantize import dequantize_checkpoint
-from quantize.methods import METHODS
 from quantize.precision import BITS, DEFAULT_BITS, SCHEMES, Precision
+from quantize.scheme import METHODS
+
+if TYPE_CHECKING:
+    from quantize.checkpoint import Summary
 
 RTN, FLOAT16 = "rtn", "float16"
 
@@ -28,6 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
+    # Quantizing needs torch, which --help does not.
+    from quantize.calibration import Calibration, calibration_pages
+    from quantize.checkpoint import quantize_checkpoint
+    from quantize.dequantize import dequantize_checkpoint
+
     source = Checkpoint.open(args.model)
     out = Path(args.out or f"{source.folder.name}-{args.scheme}")
     if args.scheme == FLOAT16:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quantize.integers import IntWeight, Scheme, grouped
+from quantize.integers import IntWeight, grouped
 from quantize.scale_search import clipped_parameters
+from quantize.scheme import Scheme
 
 DAMPING = 0.01  # of the mean second moment, the paper's
 _BLOCK = 128  # columns whose effect on all later ones is applied at once

@@ -14,41 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GROUP_SIZES = (32, 64, 128)
+from quantize.scheme import INT4, Scheme
+
 _BLOCK = 1 << 22  # weights that are rounded at once
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How the weights of a layer become integers.
-
-    bits: 4 or 8. group_size: inputs that share a scale (32, 64 or 128); None for a whole output channel. symmetric:
-    whether 0.0 is code 0, or a zero point is stored for each group.
-    """
-
-    bits: int
-    group_size: int | None
-    symmetric: bool = True
-
-    def __post_init__(self) -> None:
-        if self.bits not in (4, 8):
-            raise ValueError(f"{self.bits} bits are not 4 or 8")
-        if self.group_size is not None and self.group_size not in GROUP_SIZES:
-            raise ValueError(f"group size {self.group_size} is not one of {GROUP_SIZES}")
-
-    @property
-    def codes(self) -> tuple[int, int]:
-        """The lowest and the highest code."""
-        half = 1 << (self.bits - 1)
-        return -half, half - 1
-
-    def fits(self, weight: Tensor) -> bool:
-        """Whether a weight can be stored so: [N, K], K a multiple of the group size, or of the smallest block that
-        every format has (16)."""
-        return weight.ndim == 2 and weight.shape[1] % (self.group_size or 16) == 0
-
-
-INT4, INT8 = Scheme(4, 32), Scheme(8, None)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.integers import IntWeight, Scheme, dequantize, pack, pack_zeros, quantize, unpack, unpack_zeros
+from quantize.integers import IntWeight, dequantize, pack, pack_zeros, quantize, unpack, unpack_zeros
+from quantize.scheme import Scheme
 
 PACKED, SCALE, ZERO, SHAPE = "weight_packed", "weight_scale", "weight_zero_point", "weight_shape"
 

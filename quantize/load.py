@@ -12,11 +12,11 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.store import load_state
 from pulse.model.llava import Llava
 from quantize import nf4
-from quantize.integers import GROUP_SIZES, Scheme
 from quantize.layers import PACKED, SCALE, SHAPE, ZERO, IntLayer, int_layer, quantized
 from quantize.nf4 import Nf4Linear
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
+from quantize.scheme import GROUP_SIZES, Scheme
 
 
 def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool = False) -> Llava:

@@ -25,12 +25,11 @@ from pulse.model.llava import Llava
 from quantize.awq import clip_to_integers, input_factors
 from quantize.calibration import Calibration, Pages, dialogues, page_features
 from quantize.gptq import gptq
-from quantize.integers import IntWeight, Scheme, dequantize
+from quantize.integers import IntWeight, dequantize
 from quantize.layers import stored
 from quantize.precision import Precision
+from quantize.scheme import METHODS, Scheme
 from quantize.steps import Found, Steps
-
-METHODS = ("gptq", "awq")
 
 
 def check_method(method: str, precision: Precision) -> None:

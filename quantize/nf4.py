@@ -7,7 +7,6 @@ codes point into a table, so only formats with such an operator can take them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,24 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
+from quantize.scheme import NF4_BLOCK
 
-BLOCK = 64  # weights that share a scale, along the flattened weight
 ABSMAX, TABLE, STATE = "weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4"
 BUFFERS = {"codes": "weight", "absmax": ABSMAX, "table": TABLE}  # of Nf4Linear -> names in a checkpoint
-
-
-@dataclass(frozen=True)
-class Nf4:
-    """The scheme, beside quantize.integers.Scheme."""
-
-    bits: int = 4
-
-    def fits(self, weight: Tensor) -> bool:
-        """Whether a weight [N, K] can be stored so: no block may reach from one output channel into the next."""
-        return weight.ndim == 2 and weight.shape[1] % BLOCK == 0
-
-
-NF4 = Nf4()
 
 
 def _bitsandbytes() -> Any:
@@ -49,7 +34,7 @@ def stored(weight: Tensor) -> dict[str, Tensor]:
         raise ValueError("the weight holds NaN or infinity")
     functional = _bitsandbytes()
     half = weight.detach().half().contiguous()  # the type it is given back in by transformers
-    codes, state = functional.quantize_4bit(half, blocksize=BLOCK, quant_type="nf4")
+    codes, state = functional.quantize_4bit(half, blocksize=NF4_BLOCK, quant_type="nf4")
     return {"weight": codes, **{f"weight.{name}": tensor for name, tensor in state.as_dict(packed=True).items()}}
 
 
@@ -66,7 +51,7 @@ class Nf4Linear(nn.Module):
         self.in_features, self.out_features = in_features, out_features
         size = in_features * out_features
         self.register_buffer("codes", torch.zeros(size // 2, 1, dtype=torch.uint8))
-        self.register_buffer("absmax", torch.zeros(size // BLOCK))
+        self.register_buffer("absmax", torch.zeros(size // NF4_BLOCK))
         self.register_buffer("table", torch.zeros(16))
         self.register_buffer("bias", torch.zeros(out_features) if bias else None)
 
@@ -74,7 +59,7 @@ class Nf4Linear(nn.Module):
     def float_weight(self) -> Tensor:
         """table[code] * absmax as float32 [N, K]."""
         codes = torch.stack((self.codes >> 4, self.codes & 0xF), dim=-1).flatten().long()
-        blocks = self.table[codes].unflatten(0, (-1, BLOCK)) * self.absmax[:, None]
+        blocks = self.table[codes].unflatten(0, (-1, NF4_BLOCK)) * self.absmax[:, None]
         return blocks.view(self.out_features, self.in_features)
 
     def set_weight(self, tensors: dict[str, Tensor]) -> None:

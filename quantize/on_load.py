@@ -15,9 +15,10 @@ from edge_runtime.errors import UserError, shorten
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.store import load_state
 from pulse.model.llava import Llava
-from quantize.nf4 import NF4, Nf4Linear, stored
+from quantize.nf4 import Nf4Linear, stored
 from quantize.precision import part_of
 from quantize.quantization_config import kind_of
+from quantize.scheme import NF4
 
 BITS = (4, 8)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UserError
-from quantize.integers import GROUP_SIZES, INT8, Scheme
-from quantize.nf4 import NF4, Nf4
+from quantize.scheme import GROUP_SIZES, INT8, NF4, Nf4, Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMES: dict[str, Scheme | Nf4] = {
     **{f"int4-g{size}": Scheme(4, size) for size in GROUP_SIZES},

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from edge_runtime.errors import UserError
-from quantize.integers import Scheme, dequantize, quantize
+from quantize.integers import dequantize, quantize
 from quantize.precision import Precision
+from quantize.scheme import Scheme
 
 
 def rounded(weights: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:

@@ -8,9 +8,8 @@ from typing import Any
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
-from quantize.integers import GROUP_SIZES, Scheme
-from quantize.nf4 import Nf4
 from quantize.precision import PARTS, Precision, part_of
+from quantize.scheme import GROUP_SIZES, Nf4, Scheme
 
 # Where transformers and vLLM find the layers of each part. They name modules otherwise than checkpoints do (the head is
 # outermost, "language_model.model" is "model.language_model"), so only what both names share is matched.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quantize.integers import Scheme, parameters, round_to
+from quantize.integers import parameters, round_to
+from quantize.scheme import Scheme
 
 SHRINK = tuple(1.0 - 0.05 * k for k in range(10))  # of the min-max scale
 

@@ -20,6 +20,7 @@ from pulse.ecg.paper.variety import varied_page
 from pulse.ecg.photo.photograph import photograph
 from pulse.ecg.record import LEADS, Record
 from pulse.instruct import samples
+from pulse.instruct.plan import Look
 
 WIDTH, HEIGHT, DPI = 544, 384, 50.8
 
@@ -78,7 +79,7 @@ def instruct_sample(record: Record, seed: int) -> object:
     """A whole sample of pulse-instruct: page of twice the width, intervals measured, six conversations."""
     rng = np.random.default_rng(seed)
     labelled = replace(record, scp_codes={"NORM": 100.0, "SR": 0.0}, heart_axis="MID")
-    return samples.page(labelled, samples.Look(), rng), samples.entries("x", "x.jpg", samples.known(labelled), 6, rng)
+    return samples.page(labelled, Look(), rng), samples.entries("x", "x.jpg", samples.known(labelled), 6, rng)
 
 
 KINDS: dict[str, Callable[[Record, int], object]] = {

@@ -32,9 +32,9 @@ from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.model.config import Config, ConvVision, Decoder
 from pulse.model.llama import RMSNorm
 from pulse.model.llava import Llava
-from quantize.integers import Scheme
 from quantize.layers import quantized
 from quantize.precision import Precision
+from quantize.scheme import Scheme
 
 _MISSING = "llama-cpp-python or gguf is not installed; pip install pulse-edge[peers] (it compiles llama.cpp)"
 _READ = 1 << 30  # bytes, far more than any cache

@@ -21,8 +21,8 @@ from export.certificate.stages import first_logits
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.calibration import Calibration, calibration_pages
 from quantize.checkpoint import quantize_checkpoint
-from quantize.methods import METHODS
 from quantize.precision import Precision
+from quantize.scheme import METHODS
 
 
 @dataclass(frozen=True)

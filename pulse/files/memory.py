@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-import torch
 
 from edge_runtime.errors import CannotRunHere, UserError
 from edge_runtime.measure import peak_bytes
@@ -131,6 +130,8 @@ def in_child(function: Callable[[], T]) -> T:
     receiving, sending = context.Pipe(duplex=False)
 
     def run() -> None:
+        import torch  # slow to import, and this file's sizes are wanted without it
+
         torch.set_num_threads(1)
         try:
             result: tuple[bool, Any] = (True, function())

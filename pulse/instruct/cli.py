@@ -7,14 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
-from pulse.instruct.endpoint import Endpoint
-from pulse.instruct.samples import Look
-from pulse.instruct.shards import LIST, Plan, tally, write
+from pulse.instruct.plan import Look, Plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +22,12 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     if (args.rewrite is None) != (args.rewrite_model is None):
         raise UserError("--rewrite and --rewrite-model belong together; give both or none")
+    # Drawing and packing need what --help does not.
+    from tqdm import tqdm
+
+    from pulse.instruct.endpoint import Endpoint
+    from pulse.instruct.shards import write
+
     plan = Plan(
         folds=args.folds,
         count=args.conversations,
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(out: Path) -> str:
+    from pulse.instruct.shards import LIST, tally
+
     made = tally(out / LIST)
     lines = [f"{out / LIST}: {made['conversations']} conversations about {made['images']} pages"]
     lines += [f"  {kind:28}{number:9,} turns" for kind, number in made["turns"].items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,17 +15,10 @@ from pulse.instruct.converse import Piece, conversations
 from pulse.instruct.facts import Facts
 from pulse.instruct.intervals import measure
 from pulse.instruct.items import Known
+from pulse.instruct.plan import Look
 from pulse.instruct.rewrite import Rewriter
 
 _QUALITY = 92
-
-
-@dataclass(frozen=True)
-class Look:
-    """dpi of a page of about 272 x 192 mm; photo: share of the pages that are photographed (ECGInstruct: half)."""
-
-    dpi: float = 101.6
-    photo: float = 0.5
 
 
 def page(record: Record, look: Look, rng: np.random.Generator) -> bytes:

@@ -11,7 +11,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,12 @@ import webdataset
 from edge_runtime.errors import UserError
 from edge_runtime.files import replacing
 from pulse.ecg.ptbxl import PtbXl
-from pulse.instruct.endpoint import Endpoint
 from pulse.instruct.items import machine_words
+from pulse.instruct.plan import Plan
 from pulse.instruct.rewrite import Rewriter
-from pulse.instruct.samples import Look, entries, known, page
+from pulse.instruct.samples import entries, known, page
 
 LIST, RECIPE = "ECGInstruct.json", "recipe.json"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """folds of PTB-XL (9 and 10 are for choosing and testing); count: conversations a record; limit: only the first so
-    many records, 0 all. rewrite: who words the answers anew; its answers are as repeatable as it is."""
-
-    folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
-    count: int = 6
-    seed: int = 1
-    per_shard: int = 500
-    limit: int = 0
-    look: Look = field(default_factory=Look)
-    rewrite: Endpoint | None = None
 
 
 def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int, int]]:

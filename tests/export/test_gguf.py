@@ -30,10 +30,10 @@ from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
 from pulse.model.towers.clip import ClipTower
-from quantize.integers import Scheme
 from quantize.layers import IntLinear
 from quantize.load import load_model, quantize_model
 from quantize.precision import Precision
+from quantize.scheme import Scheme
 from tests.exporting import export
 from tests.golden import GOLDEN, case
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from export.targets.onnx.half import store_as_half
 from export.targets.onnx.nbits import use_runtime_operators
-from quantize.integers import INT4, INT8, Scheme, unpack
+from quantize.integers import unpack
 from quantize.layers import quantized
 from quantize.load import quantize_model
-from quantize.nf4 import Nf4
 from quantize.precision import SCHEMES, Precision
+from quantize.scheme import INT4, INT8, Nf4, Scheme
 
 
 def exported(layer: nn.Module, path: Path, half: bool = False) -> onnx.ModelProto:

@@ -126,6 +126,7 @@ def test_a_command_without_its_extra_says_which(run, command, page):
         "pulse-distill": ["--data", "."],
         "pulse-export": ["pulse-nano", "--target", "onnx"],
         "pulse-instruct": [".", "--out", "out"],
+        "pulse-page": ["record.csv", "--out", "page.png"],
         "pulse-quantize": ["pulse-nano"],
         "pulse-verify": ["pulse-nano"],
     }

@@ -17,9 +17,10 @@ from pulse.checkpoint.weights import iter_tensors
 from pulse.model.config import Config, ConvVision, Decoder
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main
-from quantize.integers import Scheme, dequantize, quantize
+from quantize.integers import dequantize, quantize
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
+from quantize.scheme import Scheme
 from quantize.shards import ShardWriter
 from tests.inference import inference_of
 

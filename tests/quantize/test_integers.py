@@ -11,17 +11,7 @@ from compressed_tensors.quantization.lifecycle.forward import quantize as refere
 from compressed_tensors.quantization.utils import calculate_qparams
 from torch import nn
 
-from quantize.integers import (
-    INT4,
-    INT8,
-    Scheme,
-    dequantize,
-    pack,
-    pack_zeros,
-    quantize,
-    unpack,
-    unpack_zeros,
-)
+from quantize.integers import dequantize, pack, pack_zeros, quantize, unpack, unpack_zeros
 from quantize.layers import (
     IntConv2d,
     IntEmbedding,
@@ -32,6 +22,7 @@ from quantize.layers import (
     int_linear,
     quantized,
 )
+from quantize.scheme import INT4, INT8, Scheme
 
 SCHEMES = [Scheme(4, 32), Scheme(4, 64), Scheme(4, 128), Scheme(4, 32, False), Scheme(4, 128, False), INT8]
 ALL = pytest.mark.parametrize("scheme", SCHEMES, ids=str)

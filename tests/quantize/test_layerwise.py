@@ -29,10 +29,10 @@ from quantize.calibration import Calibration, Pages, calibration_pages, dialogue
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main
 from quantize.gptq import gptq
-from quantize.integers import INT4
 from quantize.layers import stored
 from quantize.load import load_model
 from quantize.precision import Precision
+from quantize.scheme import INT4, METHODS
 from quantize.steps import Steps
 
 LAYERS = SHAPES["tiny"][1].num_hidden_layers
@@ -73,9 +73,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The quantized checkpoint of each method."""
     folder = tmp_path_factory.mktemp("results")
-    for method in methods.METHODS:
+    for method in METHODS:
         quantize_checkpoint(Checkpoint.open(source), folder / method, calibration=Calibration(method, small_pages()))
-    return {method: folder / method for method in methods.METHODS}
+    return {method: folder / method for method in METHODS}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -112,7 +112,7 @@ def inputs_of(model: Llava, texts: list[torch.Tensor]) -> dict[str, list[torch.T
     return seen
 
 
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_killed_run_goes_on_with_its_layer(
     method: str, source: Path, results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +176,7 @@ def test_a_limit_is_refused_before_a_page_is_looked_at(
 def test_the_plan_of_the_7b_fits_a_small_machine(source: Path) -> None:
     vision, text = SHAPES["7b"]
     config = Checkpoint.open(source).config.resized(vision, text)
-    for method in methods.METHODS:
+    for method in METHODS:
         assert 3e9 < methods.plan(config, Precision(), method) <= 6e9
 
 

@@ -9,8 +9,9 @@ import torch
 
 from quantize.awq import clip_to_integers, input_factors
 from quantize.gptq import gptq
-from quantize.integers import INT4, INT8, IntWeight, Scheme, dequantize, grouped, parameters, quantize
+from quantize.integers import IntWeight, dequantize, grouped, parameters, quantize
 from quantize.scale_search import clipped_parameters
+from quantize.scheme import INT4, INT8, Scheme
 
 
 def layer() -> tuple[torch.Tensor, torch.Tensor]:

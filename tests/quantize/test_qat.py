@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from edge_runtime.errors import UserError
-from quantize.integers import Scheme, dequantize, quantize
+from quantize.integers import dequantize, quantize
 from quantize.precision import Precision
 from quantize.qat import call_rounded, rounded
+from quantize.scheme import Scheme
 
 SCHEME = Scheme(4, 64)
 PRECISION = Precision("int4-g64", {"head": 8})

@@ -11,8 +11,8 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from quantize.integers import INT4
 from quantize.layers import IntLayer, IntLinear
+from quantize.scheme import INT4
 
 BLOCK = 32
 

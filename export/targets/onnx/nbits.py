@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from export.graph.codes import ConvOfCodes, EmbeddingOfCodes
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
-from quantize.nf4 import BLOCK, Nf4Linear
+from quantize.nf4 import Nf4Linear
+from quantize.scheme import NF4_BLOCK as BLOCK
 
 # What accumulates: float32, or int8 with the activations rounded to 8 bits in groups. See export.targets.onnx.rounds.
 EXACT, INT8 = 0, 4
