@@ -11,7 +11,7 @@ from edge_runtime.inference import Inference
 from pulse.checkpoint.store import save_checkpoint
 from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
 from pulse.model.config import Config, parse_inference
-from pulse.model.towers.conv import GridTower, fold_norms
+from pulse.model.towers._conv_net import GridTower, fold_norms
 
 
 def inference_of(student: Student) -> Inference:

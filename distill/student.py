@@ -13,7 +13,8 @@ import numpy as np
 from distill.runs import DecoderRun, TowerRun
 from edge_runtime.inference import PromptSpec
 from edge_runtime.preprocess import PreprocessSpec
-from pulse.model.config import Decoder, GridVision
+from pulse.model.config import Decoder
+from pulse.model.tower import GridVision
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,9 +23,9 @@ from distill.validation import figures, in_words
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.ptbxl import SUPERCLASSES
-from pulse.model.config import ConvVision, GridVision
-from pulse.model.llava import grid_tower
-from pulse.model.towers.conv import ConvTower, GridTower, deepen, unfold_norms
+from pulse.model.tower import TOWERS, GridVision
+from pulse.model.towers._conv_net import ConvTower, GridTower, deepen, unfold_norms
+from pulse.model.towers.conv import ConvVision
 from quantize.load import load_model
 
 
@@ -35,7 +35,9 @@ class TowerWithHead(nn.Module):
     def __init__(self, vision: GridVision, targets: int):
         super().__init__()
         self.vision = vision
-        self.tower = grid_tower(vision)
+        tower = TOWERS.load(vision.kind).build(vision)
+        assert isinstance(tower, GridTower)  # a student's tower sees the whole page and its cells
+        self.tower = tower
         self.head = nn.Linear(vision.hidden_size, targets + 1)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

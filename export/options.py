@@ -14,7 +14,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.preprocess import fewer_tiles
 from export.target import OwnOptions, Target, find
-from pulse.model.config import ClipVision, Config
+from pulse.model.config import Config
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,9 @@ def with_options(config: Config, options: Options) -> Config:
 
 
 def _check_blocks(config: Config, side: int) -> None:
-    vision = config.vision
-    if not isinstance(vision, ClipVision):
+    grid = config.vision.patches
+    if grid is None:
         raise UserError(f"--merge-tokens {side}: this model's tower gives no grid of patches; leave --merge-tokens out")
-    grid = vision.height // vision.patch_size
     if side < 1 or grid % side:
         raise UserError(
             f"--merge-tokens {side}: a tile's {grid}x{grid} tokens do not divide by it; give 2, or leave it out"

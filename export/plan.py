@@ -10,7 +10,7 @@ from edge_runtime.bundle import Bundle
 from export.target import Job, Memory
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import BASE, available
-from pulse.model.config import ClipVision, Config
+from pulse.model.config import Config
 from pulse.model.llava import Llava
 from quantize.layers import SCALE
 from quantize.precision import Precision
@@ -54,19 +54,10 @@ def running_bytes(bundle: Bundle, job: Job[Any], memory: Memory) -> int:
     positions = text.max_position_embeddings
     if not memory.whole_context:
         tiles = 1 + max(((w // spec.width) * (h // spec.height) for w, h in spec.pinpoints), default=0)
-        positions = min(positions, tiles * _tokens(job.config) // spec.pool**2 + _WORDS)
+        positions = min(positions, tiles * job.config.vision.tokens // spec.pool**2 + _WORDS)
     numbers = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * positions
     files = sum(path.stat().st_size for path in bundle.folder.iterdir())
     return BASE + int(1.15 * files) + numbers * (1 if job.own.int8_cache else 4)
-
-
-def _tokens(config: Config) -> int:
-    """Image tokens of a tile, before any are merged."""
-    vision = config.vision
-    if isinstance(vision, ClipVision):
-        return (vision.height // vision.patch_size) * (vision.width // vision.patch_size)
-    rows, columns = vision.grid
-    return 1 + rows * columns
 
 
 def room(limit: int | None) -> int | None:

@@ -29,9 +29,10 @@ from export.targets.executorch import program as executorch
 from export.targets.onnx import graphs as onnx
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
 from pulse.checkpoint.tokenizer import TOKENIZER
-from pulse.model.config import Config, ConvVision, Decoder
+from pulse.model.config import Config, Decoder
 from pulse.model.llama import RMSNorm
 from pulse.model.llava import Llava
+from pulse.model.towers.conv import ConvVision
 from quantize.layers import quantized
 from quantize.precision import Precision
 from quantize.scheme import Scheme

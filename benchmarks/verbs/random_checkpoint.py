@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._arguments import count
-from pulse.model.config import ClipVision, Decoder
+from pulse.model.config import Decoder
+from pulse.model.towers.clip import ClipVision
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,7 +18,8 @@ from distill.runs import DecoderRun, TowerRun
 from distill.student import GREY_PAGE, Student
 from edge_runtime.errors import UserError
 from edge_runtime.inference import PromptSpec
-from pulse.model.config import Decoder, EfficientVision
+from pulse.model.config import Decoder
+from pulse.model.towers.efficientnet_lite0 import EfficientVision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,7 @@ class Small(Student):
 
     def tower_state(self) -> Mapping[str, Tensor]:
         """EfficientNet-Lite0's weights."""
-        from pulse.model.towers.efficientnet import imagenet_state
+        from pulse.model.towers._efficientnet import imagenet_state
 
         assert isinstance(self.vision, EfficientVision)
         return imagenet_state(packaged(*EFFICIENTNET), self.vision)

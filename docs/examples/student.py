@@ -10,7 +10,8 @@ from dataclasses import replace
 from distill.runs import DecoderRun, TowerRun
 from distill.student import GREY_PAGE, Student
 from edge_runtime.inference import PromptSpec
-from pulse.model.config import ConvVision, Decoder
+from pulse.model.config import Decoder
+from pulse.model.towers.conv import ConvVision
 
 STUDENT = Student(
     name="pulse-pico",

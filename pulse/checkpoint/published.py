@@ -16,7 +16,8 @@ from typing import Any
 
 from edge_runtime.errors import UserError
 from edge_runtime.inference import Inference
-from pulse.model.config import ClipVision, Config, Decoder, parse_inference
+from pulse.model.config import Config, Decoder, parse_inference
+from pulse.model.towers.clip import ClipVision
 
 ORIGINAL, LLAVA, LLAVA_NEXT = KINDS = ("llava_llama", "llava", "llava_next")
 # llava_v1 of PULSE's conversation.py: "human" where Vicuna's own says "user"; a later turn follows </s> with no space.

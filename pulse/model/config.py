@@ -9,82 +9,7 @@ from typing import Any
 from edge_runtime.errors import UserError
 from edge_runtime.fields import Fields
 from edge_runtime.inference import Inference, ModelSpec, special_tokens
-
-
-@dataclass(frozen=True)
-class ConvVision:
-    """A residual conv tower on a grey page, for the student.
-
-    The stem divides the sides by four and every stage but the first by two; `pool` averages the last grid. The tower
-    gives one token for the whole page and one for each pooled cell.
-    """
-
-    kind: str = "conv"
-    height: int = 384
-    width: int = 544
-    in_channels: int = 1
-    channels: tuple[int, ...] = (32, 48, 96, 192)
-    blocks: tuple[int, ...] = (0, 1, 1, 1)
-    pool: int = 2
-    batch_norm: bool = False  # True while training; checkpoints are saved with the norms folded into the convolutions
-
-    @property
-    def hidden_size(self) -> int:
-        return self.channels[-1]
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the pooled grid."""
-        stride = 4 * 2 ** (len(self.channels) - 1) * self.pool
-        return -(-self.height // stride), -(-self.width // stride)
-
-
-@dataclass(frozen=True)
-class EfficientVision:
-    """EfficientNet-Lite0 on a grey page. The tower divides the sides by 32 and gives tokens as ConvVision's does;
-    `pool` and `batch_norm` are as there. The other fields are Lite0's own sizes."""
-
-    kind: str = "efficientnet-lite0"
-    height: int = 384
-    width: int = 544
-    in_channels: int = 1
-    stem: int = 32
-    channels: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
-    blocks: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
-    hidden_size: int = 1280
-    pool: int = 3
-    batch_norm: bool = False
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the pooled grid."""
-        return -(-self.height // (32 * self.pool)), -(-self.width // (32 * self.pool))
-
-
-# Towers whose tokens are a page's grid of cells (pulse.model.towers.conv.GridTower).
-GridVision = ConvVision | EfficientVision
-
-
-@dataclass(frozen=True)
-class ClipVision:
-    """CLIP ViT as LLaVA uses it: the patch tokens of hidden layer `select_layer`, the class token dropped."""
-
-    kind: str = "clip"
-    height: int = 336
-    width: int = 336
-    in_channels: int = 3
-    patch_size: int = 14
-    hidden_size: int = 1024
-    intermediate_size: int = 4096
-    num_hidden_layers: int = 24
-    num_attention_heads: int = 16
-    layer_norm_eps: float = 1e-5
-    select_layer: int = -2
-
-    @property
-    def depth(self) -> int:
-        """Layers up to the one that is read; hidden state 0 is the embeddings."""
-        return self.num_hidden_layers + 1 + self.select_layer if self.select_layer < 0 else self.select_layer
+from pulse.model.tower import TOWERS, Tower, Vision
 
 
 @dataclass(frozen=True)
@@ -125,7 +50,7 @@ class Config:
     """A whole model, and how it is used. `extra` keeps the fields of config.json that are not ours, such as
     quantization_config. Raises ValueError when `inference` is about a decoder of other sizes."""
 
-    vision: GridVision | ClipVision
+    vision: Vision
     text: Decoder
     inference: Inference
     name: str = ""
@@ -136,7 +61,7 @@ class Config:
         if model != self.text.spec(model.bos_token_id, model.eos_token_ids):
             raise ValueError(f"inference is about a decoder of other sizes: {model} and {self.text}")
 
-    def resized(self, vision: GridVision | ClipVision, text: Decoder) -> Config:
+    def resized(self, vision: Vision, text: Decoder) -> Config:
         """A model of other sizes that is used in the same way."""
         model = self.inference.model
         spec = text.spec(model.bos_token_id, model.eos_token_ids)
@@ -159,7 +84,6 @@ class Config:
 
 MODEL_TYPE = "pulse_llava"
 INFERENCE, _INFERENCE_0_1 = "inference", "runtime"  # the section's name, and what version 0.1 wrote
-_VISION = {"conv": ConvVision, "efficientnet-lite0": EfficientVision, "clip": ClipVision}
 
 
 def parse_config(data: dict[str, Any], path: Path) -> Config:
@@ -167,12 +91,12 @@ def parse_config(data: dict[str, Any], path: Path) -> Config:
     data = {key: value for key, value in data.items() if key != "model_type"}
     try:
         vision = dict(data.pop("vision_config"))
-        vision_class = _VISION[vision["kind"]]
+        tower = _tower(vision["kind"], path)
         vision = {k: tuple(v) if isinstance(v, list) else v for k, v in vision.items()}
         text = Decoder(**data.pop("text_config"))
         section = _INFERENCE_0_1 if _INFERENCE_0_1 in data else INFERENCE
         return Config(
-            vision=vision_class(**vision),
+            vision=tower.config(**vision),
             text=text,
             inference=parse_inference(data.pop(section, None), text, f"{path}: {section}"),
             name=data.pop("name", ""),
@@ -180,6 +104,13 @@ def parse_config(data: dict[str, Any], path: Path) -> Config:
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} lacks or misnames a field ({error}); it may come from another version") from None
+
+
+def _tower(kind: str, path: Path) -> Tower:
+    try:
+        return TOWERS.load(kind)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def parse_inference(section: object, text: Decoder, where: str) -> Inference:

@@ -6,11 +6,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pulse.model.config import ClipVision, Config, ConvVision, GridVision
+from pulse.model.config import Config
 from pulse.model.llama import LanguageModel
-from pulse.model.towers.clip import ClipTower
-from pulse.model.towers.conv import ConvTower, GridTower
-from pulse.model.towers.efficientnet import EfficientTower
+from pulse.model.tower import TOWERS
 
 
 class Projector(nn.Module):
@@ -25,11 +23,6 @@ class Projector(nn.Module):
         return self.linear_2(F.gelu(self.linear_1(features)))
 
 
-def grid_tower(vision: GridVision) -> GridTower:
-    """A student's tower, with random weights."""
-    return ConvTower(vision) if isinstance(vision, ConvVision) else EfficientTower(vision)
-
-
 class Llava(nn.Module):
     """Tensor names follow Hugging Face's LLaVA checkpoints."""
 
@@ -37,7 +30,7 @@ class Llava(nn.Module):
         super().__init__()
         self.config = config
         vision = config.vision
-        self.vision_tower = ClipTower(vision) if isinstance(vision, ClipVision) else grid_tower(vision)
+        self.vision_tower = TOWERS.load(vision.kind).build(vision)
         self.multi_modal_projector = Projector(vision.hidden_size, config.text.hidden_size)
         self.language_model = LanguageModel(config.text)
 

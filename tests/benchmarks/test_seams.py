@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.house import ROOT, House
+
 PACKAGES = ("edge_runtime", "pulse", "quantize", "export", "benchmarks")
 EXAMPLES = ROOT / "pulse" / "ecg" / "examples"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the packages with one file more in two of their folders."""
-    folder = tmp_path_factory.mktemp("house")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, copy in (("task.py", "tasks/normal.py"), ("device.py", "devices/nice.py")):
-        example = ROOT / "docs" / "examples" / name
-        assert len(example.read_text().splitlines()) <= 60
-        shutil.copy(example, folder / "benchmarks" / copy)
-    return folder
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    added = {"task.py": "benchmarks/tasks/normal.py", "device.py": "benchmarks/devices/nice.py"}
+    return House.build(tmp_path_factory.mktemp("house"), PACKAGES, added)
 
 
 @pytest.fixture(scope="module")
@@ -39,57 +30,44 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(house: Path, *argv: object) -> subprocess.CompletedProcess[str]:
-    """`pulse-bench` of the copy."""
-    environment = {**os.environ, "PYTHONPATH": str(house)}
-    call = [sys.executable, "-m", "benchmarks.cli", *map(str, argv)]
-    return subprocess.run(call, cwd=house, env=environment, capture_output=True, text=True, timeout=300, check=False)
-
-
-def printed(house: Path, *argv: object) -> str:
-    done = command(house, *argv)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_help_names_them_and_the_tasks_own_option(house: Path) -> None:
-    text = printed(house, "accuracy", "--help")
+def test_help_names_them_and_the_tasks_own_option(house: House) -> None:
+    text = house.prints("benchmarks.cli", "accuracy", "--help")
     assert "mmmu-ecg, normal, ptb-test" in " ".join(text.split())
     assert "--question" not in text
-    assert "--question TEXT" in printed(house, "accuracy", "--task", "normal", "--help")
-    assert "local, nice, ssh" in " ".join(printed(house, "latency", "--help").split())
+    assert "--question TEXT" in house.prints("benchmarks.cli", "accuracy", "--task", "normal", "--help")
+    assert "local, nice, ssh" in " ".join(house.prints("benchmarks.cli", "latency", "--help").split())
 
 
-def test_a_task_is_asked_compared_and_reported(house: Path, bundle: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_task_is_asked_compared_and_reported(house: House, bundle: Path, pictures: Path, tmp_path: Path) -> None:
     asked = ["--task", "normal", "--data", pictures, "--workers", "1"]
-    result = json.loads(printed(house, "accuracy", bundle, *asked, "--json"))
+    result = json.loads(house.prints("benchmarks.cli", "accuracy", bundle, *asked, "--json"))
     assert result["question"] == "Is this a normal ECG?"
     assert sorted(row["gold"] for row in result["answers"]) == [["no"], ["no"], ["yes"]]
     right = sum(row["answers"][0].lower().startswith("yes") == (row["gold"] == ["yes"]) for row in result["answers"])
     assert result["figures"]["accuracy"][0] == pytest.approx(100 * right / 3)
     assert right == 3
 
-    text = printed(house, "retention", bundle, bundle, *asked)
+    text = house.prints("benchmarks.cli", "retention", bundle, bundle, *asked)
     assert "3 records of 3 pictures" in text
     assert "non-inferior at a margin of 5 points of accuracy" in text
 
     report = ["--reference", bundle, "--rounds", "1", "--runs", "1", "--out", tmp_path / "report"]
-    printed(house, "report", bundle, *asked, *report)
+    house.prints("benchmarks.cli", "report", bundle, *asked, *report)
     assert "accuracy kept" in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_a_task_refuses_in_one_line(house: Path, bundle: Path, tmp_path: Path) -> None:
-    done = command(house, "accuracy", bundle, "--task", "normal", "--data", tmp_path)
+def test_a_task_refuses_in_one_line(house: House, bundle: Path, tmp_path: Path) -> None:
+    done = house.run("benchmarks.cli", "accuracy", bundle, "--task", "normal", "--data", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "holds no pictures in yes/ or no/" in done.stderr
 
 
-def test_a_device_measures(house: Path, bundle: Path) -> None:
+def test_a_device_measures(house: House, bundle: Path) -> None:
     argv = ["latency", bundle, "--device", "nice://5", "--rounds", "1", "--runs", "1", "--json"]
-    result = json.loads(printed(house, *argv))
+    result = json.loads(house.prints("benchmarks.cli", *argv))
     (row,) = result["rows"]
     assert (row["evidence"], result["about"]["nice"]) == ("measured", 5)
     assert row["figures"]["first_token_ms"]["median"] > 0
-    done = command(house, "latency", bundle, "--device", "nice://high")
+    done = house.run("benchmarks.cli", "latency", bundle, "--device", "nice://high")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "give a level from 0 to 19" in done.stderr

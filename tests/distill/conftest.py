@@ -16,7 +16,8 @@ from distill.runs import DecoderRun, TowerRun
 from distill.students.nano import STUDENT as NANO
 from distill.teachers.signal import SignalTeacher
 from distill.training_set import TrainingSet, split
-from pulse.model.config import ConvVision, Decoder
+from pulse.model.config import Decoder
+from pulse.model.towers.conv import ConvVision
 
 FIXTURE = Path(__file__).parents[1] / "data" / "ptbxl"
 

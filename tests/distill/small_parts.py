@@ -12,9 +12,10 @@ from tokenizers import pre_tokenizers
 
 from distill.recipe import Recipe
 from distill.students.small import STUDENT as SMALL
-from pulse.model.config import Decoder, EfficientVision
-from pulse.model.towers.conv import ConvNorm
-from pulse.model.towers.efficientnet import EfficientTower
+from pulse.model.config import Decoder
+from pulse.model.towers._conv_net import ConvNorm
+from pulse.model.towers._efficientnet import EfficientTower
+from pulse.model.towers.efficientnet_lite0 import EfficientVision
 
 TINY = Decoder(
     vocab_size=290,

@@ -20,7 +20,7 @@ from distill.teaching import kept_probabilities
 from distill.training_set import TrainingSet
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.model.config import ConvVision
+from pulse.model.towers.conv import ConvVision
 from quantize.load import load_model
 from tests.distill.conftest import changed_student, with_dataset
 

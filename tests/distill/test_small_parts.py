@@ -14,9 +14,9 @@ from distill.students.small import EFFICIENTNET, INSTALL, SMOLLM2, packaged
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.gguf import GgufLlama
-from pulse.model.config import EfficientVision
 from pulse.model.llama import LanguageModel
-from pulse.model.towers.efficientnet import EfficientTower, imagenet_state
+from pulse.model.towers._efficientnet import EfficientTower, imagenet_state
+from pulse.model.towers.efficientnet_lite0 import EfficientVision
 from tests.distill.small_parts import PARTS, VISION
 
 missing = [name for name in PARTS if find_spec(name) is None]
@@ -93,7 +93,7 @@ def test_grey_in_one_channel_is_what_three_equal_ones_give(packages: Path) -> No
 
 def test_stride_2_pads_as_tensorflow_does() -> None:
     # TensorFlow's SAME with kernel 3, stride 2 on 4 pixels looks at 0..2 and 2..4; on 5 pixels at -1..1, 1..3, 3..5.
-    from pulse.model.towers.efficientnet import SamePad
+    from pulse.model.towers._efficientnet import SamePad
 
     for side, wanted in ((4, [3, 5]), (5, [1, 6, 7])):
         row = torch.arange(side).float().expand(1, 1, side, side)

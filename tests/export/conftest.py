@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from tokenizers import decoders, models, pre_tokenizers
 
 from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.model.config import Config, ConvVision, Decoder
+from pulse.model.config import Config, Decoder
 from pulse.model.llava import Llava
+from pulse.model.towers.conv import ConvVision
 from tests.exporting import export
 from tests.inference import inference_of
 

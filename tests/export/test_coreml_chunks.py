@@ -11,9 +11,10 @@ import torch
 from export.graph.parts import layer_chunks
 from export.mil import MilModel
 from export.targets.coreml.packages import write_graphs
-from pulse.model.config import ClipVision, Config, Decoder
+from pulse.model.config import Config, Decoder
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
+from pulse.model.towers.clip import ClipVision
 from quantize.load import quantize_model
 from tests.inference import inference_of
 

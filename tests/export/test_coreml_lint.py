@@ -14,7 +14,8 @@ from export.targets.coreml import lint as coreml_lint
 from export.targets.coreml.decoder import StatefulDecoder, heads
 from export.targets.coreml.packages import write_graphs
 from pulse.checkpoint.checkpoint import Checkpoint
-from pulse.model.config import ClipVision, Config, Decoder
+from pulse.model.config import Config, Decoder
+from pulse.model.towers.clip import ClipVision
 from quantize.load import load_model
 from tests.inference import inference_of
 

@@ -29,7 +29,7 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
-from pulse.model.towers.clip import ClipTower
+from pulse.model.towers._clip_net import ClipTower
 from quantize.layers import IntLinear
 from quantize.load import load_model, quantize_model
 from quantize.precision import Precision

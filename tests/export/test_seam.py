@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,44 +12,31 @@ from edge_runtime.engines import open_engine
 from edge_runtime.errors import UserError
 from export.target import TARGETS
 from pulse.checkpoint.checkpoint import Checkpoint
+from tests.house import House
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
 PACKAGES = ("edge_runtime", "pulse", "quantize", "export")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the packages with one file more in two of their folders."""
-    folder = tmp_path_factory.mktemp("house")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(EXAMPLES / "target.py", folder / "export" / "targets" / "pt2.py")
-    shutil.copy(EXAMPLES / "engine.py", folder / "edge_runtime" / "engines" / "pt2.py")
-    return folder
-
-
-def command(house: Path, module: str, *argv: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(house)}
-    call = [sys.executable, "-m", module, *map(str, argv)]
-    return subprocess.run(call, cwd=house, env=environment, capture_output=True, text=True, timeout=300, check=False)
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    added = {"target.py": "export/targets/pt2.py", "engine.py": "edge_runtime/engines/pt2.py"}
+    return House.build(tmp_path_factory.mktemp("house"), PACKAGES, added)
 
 
 def test_a_target_of_one_file_exports_verifies_and_answers(
-    house: Path, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
+    house: House, checkpoint: Checkpoint, pages: list[Path], tmp_path: Path
 ) -> None:
-    assert all(len((EXAMPLES / name).read_text().splitlines()) <= 60 for name in ("target.py", "engine.py"))
-    assert "pt2" in command(house, "export.cli", "--help").stdout
+    assert "pt2" in house.run("export.cli", "--help").stdout
     on = ["--pages", pages[0].parent]
-    refused = command(house, "export.cli", checkpoint.folder, "--target", "pt2", "--kv", "int8")
+    refused = house.run("export.cli", checkpoint.folder, "--target", "pt2", "--kv", "int8")
     assert (refused.returncode, "--kv int8 goes with --target onnx, not pt2" in refused.stderr) == (2, True)
     arguments = [checkpoint.folder, "--target", "pt2", "--weights", "float32", "--out", tmp_path / "b", *on]
-    exported = command(house, "export.cli", *arguments)
+    exported = house.run("export.cli", *arguments)
     assert exported.returncode == 0, exported.stderr[-3000:]
     assert "certificate: pass (run by the runtime's own engine)" in exported.stdout
-    verified = command(house, "export.verify_cli", tmp_path / "b", "--model", checkpoint.folder, *on)
+    verified = house.run("export.verify_cli", tmp_path / "b", "--model", checkpoint.folder, *on)
     assert verified.returncode == 0, verified.stderr[-3000:]
-    asked = command(house, "edge_runtime.ask", tmp_path / "b", pages[0], "--allow-non-ecg", "--json")
+    asked = house.run("edge_runtime.ask", tmp_path / "b", pages[0], "--allow-non-ecg", "--json")
     assert asked.returncode == 0, asked.stderr[-3000:]
     answer = json.loads(asked.stdout)
     assert (answer["target"], answer["findings"][0]["label"]) == ("pt2", "NORM")

@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.store import save_checkpoint
-from pulse.model.config import ClipVision, Config, ConvVision, Decoder
+from pulse.model.config import Config, Decoder
 from pulse.model.llama import LanguageModel
 from pulse.model.llava import Llava
-from pulse.model.towers.clip import ClipTower
-from pulse.model.towers.conv import ConvTower, deepen, fold_norms, unfold_norms
+from pulse.model.towers._clip_net import ClipTower
+from pulse.model.towers._conv_net import ConvTower, deepen, fold_norms, unfold_norms
+from pulse.model.towers.clip import ClipVision
+from pulse.model.towers.conv import ConvVision
 from quantize.load import load_model
 from tests.inference import inference_of
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.weights import iter_tensors
-from pulse.model.config import Config, ConvVision, Decoder
+from pulse.model.config import Config, Decoder
+from pulse.model.towers.conv import ConvVision
 from quantize.checkpoint import quantize_checkpoint
 from quantize.cli import main
 from quantize.integers import dequantize, quantize

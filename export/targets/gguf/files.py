@@ -12,8 +12,9 @@ from pathlib import Path
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import SENTENCEPIECE
-from pulse.model.config import ClipVision, Config
+from pulse.model.config import Config
 from pulse.model.llava import Llava
+from pulse.model.towers.clip import ClipVision
 
 DECODER, VISION = "decoder.gguf", "mmproj.gguf"
 WEIGHTS = ("int4", "float16", "float32")

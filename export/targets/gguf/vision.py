@@ -13,8 +13,9 @@ from gguf import GGUFWriter
 from torch import nn
 
 from export.targets.gguf.tensors import add_layer, add_plain
-from pulse.model.config import ClipVision, Config
+from pulse.model.config import Config
 from pulse.model.llava import Llava
+from pulse.model.towers.clip import ClipVision
 
 # Our module of a layer -> its name in GGUF.
 _LAYER = {

@@ -5,4 +5,4 @@ from __future__ import annotations
 from edge_runtime.registry import Registry
 from pulse.ecg.format import Format
 
-REGISTRY: Registry[Format] = Registry(__name__, "FORMAT", "format of records")
+REGISTRY: Registry[Format] = Registry("pulse.ecg.formats", "FORMAT", "format of records")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_runtime.registry import Registry
 from pulse.ecg.paper.layout import Layout
 
-REGISTRY: Registry[Layout] = Registry(__name__, "LAYOUT", "layout")
+REGISTRY: Registry[Layout] = Registry("pulse.ecg.paper.layouts", "LAYOUT", "layout")
 
 
 def _place(layout: Layout) -> tuple[int, int, str]:

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from pulse.model.config import EfficientVision
-from pulse.model.towers.conv import ConvNorm, GridTower, fold_norms
+from pulse.model.towers._conv_net import ConvNorm, GridTower, fold_norms
+from pulse.model.towers.efficientnet_lite0 import EfficientVision
 
 # Of each stage: how much its blocks widen inside, their kernel, and the first one's stride.
 STAGES = ((1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 2), (6, 5, 1), (6, 5, 2), (6, 3, 1))
