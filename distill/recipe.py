@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +33,16 @@ from edge_runtime.errors import UserError
 from edge_runtime.prompt import Prompt
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.files.resume import check_same, write_recipe
 from quantize.checkpoint import quantize_checkpoint
 from quantize.precision import Precision
 
 SCHEME = "int4-g32"
 TOKENIZER_RECORDS = 6000
+
+
+# What may differ when a run is taken up again: it changes no page and no weight.
+_MAY_DIFFER = ("student.tower.workers", "student.tower.save_every_s", "student.decoder.save_every_s")
 
 
 @dataclass(frozen=True)
@@ -119,13 +123,13 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
 
 def _begin(data: Path, out: Path, recipe: Recipe, distributed: Distributed) -> TrainingSet:
     """The records, cached in the run's folder, which from now on holds a run of this recipe."""
-    _check_same(out / "recipe.json", recipe.settings())
+    check_same(out, recipe.settings(), _MAY_DIFFER)
     recipe.check()
     try:
         with distributed.main_first():
             cache = build_dataset_cache(data, out / "dataset-cache")
         if distributed.main:
-            (out / "recipe.json").write_text(json.dumps(recipe.settings(), indent=1) + "\n", encoding="utf-8")
+            write_recipe(out, recipe.settings())
     except OSError as error:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
     return split(cache, recipe.limit, max(recipe.student.tower.batch, recipe.student.decoder.batch))
@@ -195,29 +199,3 @@ def _write(run: _Run, student: Student, seeing: TowerWithHead, speaker: Speaker)
     quantize_checkpoint(Checkpoint.open(whole), small, Precision(student.decoder.qat or SCHEME))
     for checkpoint in (whole, small):
         write_card(run.recipe, checkpoint, run.out, run.data)
-
-
-# What may differ when a run is taken up again: it changes no page and no weight.
-_MAY_DIFFER = ("student.tower.workers", "student.tower.save_every_s", "student.decoder.save_every_s")
-
-
-def _check_same(path: Path, ours: Mapping[str, Any]) -> None:
-    """A run goes on with the recipe that it was begun with."""
-    if not path.exists():
-        return
-    theirs = json.loads(path.read_text(encoding="utf-8"))
-    if theirs.keys() != ours.keys():
-        raise UserError(f"{path.parent}: holds a run of another version of pulse-distill; give another --out")
-    if changed := sorted(_changed(theirs, ours)):
-        raise UserError(f"{path.parent}: holds a run with other settings ({', '.join(changed)}); give another --out")
-
-
-def _changed(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
-    for key in a.keys() | b.keys():
-        name, old, new = prefix + key, a.get(key), b.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            names += _changed(old, new, f"{name}.")
-        elif old != new and name not in _MAY_DIFFER:
-            names.append(name)
-    return names

@@ -17,6 +17,8 @@ from edge_runtime.signature import SIGNATURE, check_signature
 # The name of the bundle that comes with the base install, wherever a command takes a bundle's folder.
 NANO = "pulse-nano"
 
+_DAMAGE = f"does not match {MANIFEST}: the bundle is damaged or was altered; copy or export it again"
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -26,9 +28,10 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], public_key: str | os.PathLike[str] | None = None) -> Bundle:
-        """Read a bundle folder and check it: version, fields, list of files, then size and SHA-256 of every file.
+    def read(cls, path: str | os.PathLike[str], public_key: str | os.PathLike[str] | None = None) -> Bundle:
+        """Read a bundle folder's manifest and check it: version, fields, list of files and their sizes.
 
+        What a file holds is not looked at: for a bundle that this process wrote or has loaded before.
         path: a folder, or "pulse-nano" for the shipped bundle. public_key: the PEM file of whom the bundle must be
         signed by; checked before anything is believed. Raises UserError for the first thing wrong.
         """
@@ -39,6 +42,15 @@ class Bundle:
         manifest = parse(_parse_json(raw, folder))
         _check_files(folder, manifest)
         return cls(folder, manifest)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], public_key: str | os.PathLike[str] | None = None) -> Bundle:
+        """As `read`, and the SHA-256 of every file: for a bundle that came from anywhere else."""
+        bundle = cls.read(path, public_key)
+        for name, (digest, _) in bundle.manifest.files.items():
+            if sha256_file(bundle.folder / name) != digest:
+                raise UserError(f"{bundle.folder / name}: its SHA-256 {_DAMAGE}")
+        return bundle
 
     def path(self, artifact: str) -> Path:
         """Where an artifact ("vision", "embed", "decoder", "tokenizer") lies. Raises UserError when it has none."""
@@ -131,11 +143,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
         raise UserError(f"{folder}: {missing[0]} is missing; copy or export the bundle again")
     if extra:
         raise UserError(f"{folder}: {extra[0]} is not listed in {MANIFEST}; remove it or export the bundle again")
-    damage = f"does not match {MANIFEST}: the bundle is damaged or was altered; copy or export it again"
-    # Every size before any digest: a cut-off download is found at once.
+    # Before any digest: a cut-off download is found at once.
     for name, (_, size) in manifest.files.items():
         if not (folder / name).is_file() or (folder / name).stat().st_size != size:
-            raise UserError(f"{folder / name}: its size {damage}")
-    for name, (digest, _) in manifest.files.items():
-        if sha256_file(folder / name) != digest:
-            raise UserError(f"{folder / name}: its SHA-256 {damage}")
+            raise UserError(f"{folder / name}: its size {_DAMAGE}")

@@ -96,7 +96,7 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
         artifacts = {**artifacts, "tokenizer": TOKENIZER}
         manifest = manifest_of(job.config, source, target, weights, artifacts, options)
         write_manifest(part, manifest)
-        bundle = Bundle.load(part)
+        bundle = Bundle.read(part)  # its digests were taken a moment ago
         with meter.stage("certificate"):
             most = room(wanted.max_memory)
             certificate = certificate_of(bundle, job.checkpoint, wanted.pages, wanted.userland, most, target)

@@ -22,12 +22,13 @@ import webdataset
 from edge_runtime.errors import UserError
 from edge_runtime.files import replacing
 from pulse.ecg.ptbxl import PtbXl
+from pulse.files.resume import check_same, write_recipe
 from pulse.instruct.items import machine_words
 from pulse.instruct.plan import Plan
 from pulse.instruct.rewrite import Rewriter
 from pulse.instruct.samples import entries, known, page
 
-LIST, RECIPE = "ECGInstruct.json", "recipe.json"
+LIST = "ECGInstruct.json"
 
 
 def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int, int]]:
@@ -79,15 +80,10 @@ def tally(path: Path) -> dict[str, Any]:
 
 def _begin(out: Path, plan: Plan) -> None:
     """A run goes on with the settings that it was begun with."""
-    settings, path = json.loads(json.dumps(asdict(plan))), out / RECIPE
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if changed := sorted(key for key in settings if settings[key] != before.get(key)):
-            raise UserError(f"{out}: holds a run with other settings ({', '.join(changed)}); give another --out")
-        return
+    check_same(out, asdict(plan))
     try:
         (out / "shards").mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        write_recipe(out, asdict(plan))
     except OSError as error:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
 

@@ -118,7 +118,7 @@ def test_a_student_that_cannot_be_asked_is_refused_before_it_is_trained(
 def test_a_run_of_another_version_is_refused_in_one_line(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     """recipe.json of 0.1 had the stages' settings at its top."""
     (tmp_path / "recipe.json").write_text(json.dumps({"student": "nano", "signal": None, "tower": {"epochs": 2}}))
-    with pytest.raises(UserError, match="holds a run of another version of pulse-distill; give another --out"):
+    with pytest.raises(UserError, match="holds a run of another version; give another --out"):
         _run(data, tmp_path, tiny)
 
 

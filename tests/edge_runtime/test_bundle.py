@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -223,3 +225,16 @@ def test_unknown_fields_are_left_for_later_exporters(tiny, folder):
 
 def test_windows_line_breaks_in_names_stay_on_one_line():
     assert str(UserError("a\r\nb\nc")) == "a b c"
+
+
+def test_reading_finds_what_is_cut_off_and_loading_what_is_altered(tiny, tmp_path):
+    folder = Path(shutil.copytree(tiny.folder, tmp_path / "bundle"))
+    path = folder / tiny.manifest["artifacts"]["decoder"]
+    written = path.read_bytes()
+    path.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+    assert Bundle.read(folder).manifest == Bundle.load(tiny.folder).manifest
+    with pytest.raises(UserError, match="its SHA-256 does not match"):
+        Bundle.load(folder)
+    path.write_bytes(written[:-1])
+    with pytest.raises(UserError, match="its size does not match"):
+        Bundle.read(folder)
