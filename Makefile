@@ -19,8 +19,7 @@ OLD    ?=
 
 # Files with parts that cog writes.
 GENERATED := README.md docs/*.md
-# All but the Java engine, which is tested on a bundle that torch exports.
-QUICK_TESTS := tests/edge_runtime tests/packaging --ignore tests/edge_runtime/test_engine_java.py
+QUICK_TESTS := tests/edge_runtime tests/packaging
 
 .DEFAULT_GOAL := help
 .PHONY: help demo app nano quick test test-all wheel-check help-times lint docs format report picture screenshots phone emulated lock clean

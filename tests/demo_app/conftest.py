@@ -15,24 +15,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "demo_app" / "examples"
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory):
-    """pulse-nano as ONNX: the one that `make app` exported, or a fresh one."""
-    from demo_app.paths import built_in_bundle
-    from edge_runtime.bundle import Bundle
-    from edge_runtime.errors import UserError
+def bundle():
+    """pulse-nano as ONNX, as it comes with the runtime."""
+    from edge_runtime.bundle import bundle_folder
 
-    folder = built_in_bundle()
-    try:
-        if folder is not None:
-            Bundle.load(folder)
-            return folder
-    except UserError:
-        pass
-    from export.cli import main
-
-    folder = tmp_path_factory.mktemp("bundle") / "pulse-nano-onnx"
-    assert main(["pulse-nano", "--target", "onnx", "--out", str(folder)]) == 0
-    return folder
+    return bundle_folder("pulse-nano")
 
 
 @pytest.fixture(scope="session")

@@ -125,10 +125,19 @@ class Phone:
         time.sleep(0.1)
 
     def tap(self, name, seconds=20):
-        """Touch the middle of a widget once it lies still, scrolling to it if need be."""
-        end, before = time.monotonic() + seconds, None
-        while (widget := self.find(name)) is None or not widget["whole"] or widget["disabled"] or widget != before:
+        """Touch the middle of a widget once it lies still, scrolling to it if need be.
+
+        Still is what three looks find in the same place: what a worker brings, such as a list of bundles, moves the
+        rest of a screen, and on a busy machine it comes between two looks and the touch.
+        """
+        end, before, looks = time.monotonic() + seconds, None, 0
+        while True:
+            widget = self.find(name)
+            ready = widget is not None and widget["whole"] and not widget["disabled"]
+            looks = 0 if not ready else looks + 1 if widget == before else 1
             before = widget
+            if looks == 3:
+                break
             if time.monotonic() > end:
                 raise AssertionError(f"no {name} on the screen; {self.state()}; {[w['name'] for w in self.widgets()]}")
             if widget is None or not widget["whole"]:

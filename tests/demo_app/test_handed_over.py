@@ -58,6 +58,7 @@ def test_path_on_the_clipboard_is_opened(open_phone, tmp_path, kind):
     page = Path(shutil.copy(NORMAL, tmp_path / "ECG of today ä.jpg"))
     phone = open_phone()
     with clipboard(phone, (str(page) if kind == "path" else page.as_uri()).encode(), "UTF8_STRING"):
+        phone.wait(lambda: phone.state()["model"] == "ready")  # the screen is laid out anew then
         phone.tap("paste")
         opened(phone)
     assert phone.state()["title"] == "ECG of today ä"

@@ -16,7 +16,7 @@ import onnxruntime as ort
 import pytest
 
 from edge_runtime import stateful
-from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.bundle import Bundle, bundle_folder, write_manifest
 from edge_runtime.engines import _onnx_android, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
@@ -181,13 +181,9 @@ def android(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def bound(tmp_path_factory):
+def bound():
     """pulse-nano, whose decoder writes into a cache bound to it: what the exporter makes for ONNX Runtime."""
-    from export.cli import main
-
-    folder = tmp_path_factory.mktemp("java") / "bundle"
-    assert main(["pulse-nano", "--target", "onnx", "--out", str(folder)]) == 0
-    return folder
+    return bundle_folder("pulse-nano")
 
 
 def test_whole_conversation_is_the_same(android, bound, monkeypatch):
