@@ -32,7 +32,7 @@ def build(app: AppWindow) -> tuple[str, Widget]:
     parts: list[Widget] = []
     if app.state.error:
         parts.append(banner(app.state.error, name="error"))
-    parts += model_state(app)
+    parts += no_model(app)
     if app.state.opening:
         waiting = Column(Text(t("home.opening", name=app.state.opening)), Busy(), space=0.5)
         parts.append(Card(waiting, PushButton(t("cancel"), app.cancel_opening, "close", name="cancel")))
@@ -48,11 +48,12 @@ def build(app: AppWindow) -> tuple[str, Widget]:
             resume = PushButton(t("home.resume", title=title), go_on, "pulse", "soft", "resume")
             parts.append(Card(Text(t(why), 14, "muted"), resume))
     parts.append(_examples(app))
+    parts += loading_model(app)
     return t("home.title"), Scroll(*parts, space=1.25, widest=860)
 
 
-def model_state(app: AppWindow) -> list[Widget]:
-    """Nothing when a model is ready; otherwise what is the matter and the fix."""
+def no_model(app: AppWindow) -> list[Widget]:
+    """What is the matter and the fix, if there is no model."""
     model, fix = (
         app.state.model,
         PushButton(t("model.import"), lambda: app.go_place("models"), "model", name="to-models"),
@@ -61,9 +62,14 @@ def model_state(app: AppWindow) -> list[Widget]:
         return [banner(t("model.none"), fix, name="no-model")]
     if model.stage == "failed":
         return [banner(model.error, fix, name="no-model")]
-    if model.stage == "loading":
-        return [Column(Text(t("model.loading"), 13, "muted"), Busy(), space=0.5)]
     return []
+
+
+def loading_model(app: AppWindow) -> list[Widget]:
+    """A line while a model is loaded; it stands below all else, so that no button moves under a finger when it goes."""
+    return (
+        [Column(Text(t("model.loading"), 13, "muted"), Busy(), space=0.5)] if app.state.model.stage == "loading" else []
+    )
 
 
 def _choose(app: AppWindow) -> Widget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kivy.uix.widget import Widget
 
@@ -11,7 +11,7 @@ from demo_app.bundles import Installed
 from demo_app.ui import style
 from demo_app.ui.browse import choose_bundle
 from demo_app.ui.controls import PushButton
-from demo_app.ui.home import model_state, progress
+from demo_app.ui.home import loading_model, progress
 from demo_app.ui.style import t
 from demo_app.ui.widgets import Bar, Card, Column, Dialog, Row, Scroll, Text, banner
 
@@ -25,8 +25,6 @@ def build(app: AppWindow) -> tuple[str, Widget]:
     parts: list[Widget] = [banner(state.error, name="error")] if state.error else []
     if state.model.stage == "failed":
         parts.append(banner(state.model.error, name="model-error"))
-    elif state.model.stage == "loading":
-        parts += model_state(app)
     elif state.model.stage == "none":
         parts.append(banner(t("model.none"), name="no-model"))
     parts += [_bundle(app, bundle) for bundle in state.bundles]
@@ -42,6 +40,7 @@ def build(app: AppWindow) -> tuple[str, Widget]:
     bench = PushButton(t("models.bench"), lambda: app.go("bench"), "gauge", "soft", "bench")
     bench.disabled = state.model.stage != "ready"
     parts.append(bench)
+    parts += loading_model(app)
     return t("models.title"), Scroll(*parts)
 
 
@@ -116,7 +115,7 @@ def build_bench(app: AppWindow) -> tuple[str, Widget]:
     return t("bench.title"), Scroll(*parts)
 
 
-def _figures(result: dict) -> Widget:
+def _figures(result: dict[str, Any]) -> Widget:
     lines = Column(space=0.6)
 
     def line(name: str, *values: str, role: str = "text") -> None:

@@ -12,7 +12,7 @@ from demo_app.history import Entry
 from demo_app.strings import finding_name
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
-from demo_app.ui.home import model_state
+from demo_app.ui.home import no_model
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
@@ -86,8 +86,7 @@ class ResultBody(BoxLayout):
         if case.error:
             again = PushButton(t("result.again"), app.ask_again, "pulse", name="again")
             parts.append(banner(case.error, again, name="error"))
-        if app.state.model.stage in ("none", "failed"):
-            parts += model_state(app)
+        parts += no_model(app)
         if case.not_ecg:
             anyway = PushButton(t("result.anyway"), app.answer_anyway, name="anyway")
             parts.append(banner(case.not_ecg, anyway, name="not-ecg"))
