@@ -12,6 +12,7 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from typing import Any
 
 from PIL import Image
 
@@ -34,7 +35,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(percent / 100 * len(values)) - 1)]
 
 
-def measure(reader: Reader, page: Image.Image, job: Job, on_run: Callable[[int], None], runs: int = RUNS) -> dict:
+def measure(
+    reader: Reader, page: Image.Image, job: Job, on_run: Callable[[int], None], runs: int = RUNS
+) -> dict[str, Any]:
     """Read and answer `page` 1 + `runs` times: what edge_runtime.measure returns, and "memory_mb" after each run.
 
     import_ms is None: a window's start is not a command's. joules is None: phones have no counter that an app may read.
@@ -65,7 +68,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def report(reader: Reader, measured: dict, longest_frame_ms: float) -> dict[str, object]:
+def report(reader: Reader, measured: dict[str, Any], longest_frame_ms: float) -> dict[str, object]:
     """The JSON: where and what, all that was measured, its summary by row, the longest gap between two frames."""
     assert reader.loaded is not None
     columns = {**measured["warm"], "memory_mb": measured["memory_mb"]}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -75,7 +76,7 @@ class Bench:
     """runs: done so far of a benchmark that runs, None when none does. result: the last one's JSON."""
 
     runs: int | None = None
-    result: dict | None = None
+    result: dict[str, Any] | None = None
     saved: str = ""
 
 

@@ -30,7 +30,7 @@ class PageMix:
     negative: float = 0.03
 
 
-class Pages(Dataset):
+class Pages(Dataset[tuple[torch.Tensor, int, bool]]):
     """item -> (pixels float32 [C, H, W], row, is_ecg); row is the record's index in the cache, -1 when it is no ECG.
 
     mix None gives plain 3x4 + rhythm pages: those of the validation records.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
@@ -22,7 +23,7 @@ SPECIALS = (PAD, END)  # ids 0 and 1
 RARE = 600
 
 
-def facts_of(label: dict, unsaid: frozenset[str] = frozenset()) -> Facts:
+def facts_of(label: dict[str, Any], unsaid: frozenset[str] = frozenset()) -> Facts:
     """Facts from a cached record's labels; unsaid: codes to leave out of its words."""
     return Facts(label["scp_codes"], label["heart_axis"], label["heart_rate"], unsaid=unsaid)
 

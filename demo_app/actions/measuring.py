@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from demo_app import benchmark, settings
 from demo_app.actions.core import Core
@@ -37,7 +38,7 @@ class Measuring(Core):
             measured = benchmark.measure(self.reader, page, job, lambda done: job.post(lambda: step(done)), runs)
             job.post(lambda: done(measured))
 
-        def done(measured: dict) -> None:
+        def done(measured: dict[str, Any]) -> None:
             result = benchmark.report(self.reader, measured, self.frames(False))
             path = self.data / "reports" / f"app-{time.strftime('%Y%m%d-%H%M%S')}.json"
             settings.write_whole(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

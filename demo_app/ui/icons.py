@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kivy.graphics import Color, SmoothLine
 from kivy.metrics import dp
 from kivy.properties import ListProperty, StringProperty
 from kivy.uix.widget import Widget
 
 # Polylines as x, y pairs (y downwards); a triple ("o", x, y, r) is a circle.
-_ICONS: dict[str, list[tuple]] = {
+_ICONS: dict[str, list[tuple[Any, ...]]] = {
     "pulse": [
         (2, 12, 7, 12, 9.5, 5, 14, 19, 16.5, 12, 22, 12),
     ],

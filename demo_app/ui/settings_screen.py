@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kivy.uix.widget import Widget
 
@@ -52,7 +52,7 @@ def _head(key: str) -> Text:
     return Text(t(key), 16, bold=True)
 
 
-def _choice(name: str, options: Sequence[tuple[object, str]], chosen: object, choose: Callable) -> Widget:
+def _choice(name: str, options: Sequence[tuple[object, str]], chosen: object, choose: Callable[[Any], None]) -> Widget:
     """Buttons of which one is chosen: side by side where the words have room, else two in a row."""
     buttons = []
     for value, text in options:
