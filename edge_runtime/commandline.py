@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-def run(name: str, body: Callable[[], int], wrong_use: tuple[type[Exception], ...] = (UserError,)) -> int:
+def run(name: str, body: Callable[[], int]) -> int:
     """The exit status of body(): its own; 2 after wrong use or when a package is not installed, with one line; 130
     interrupted; 141 when whoever read stdout went away."""
     # A terminal that cannot show a character gets an escape, not a traceback.
@@ -32,7 +32,7 @@ def run(name: str, body: Callable[[], int], wrong_use: tuple[type[Exception], ..
         status = body()
         sys.stdout.flush()
         return status
-    except wrong_use as error:
+    except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:

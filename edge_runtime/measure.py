@@ -68,9 +68,9 @@ def measure(
         question = _fill(session, session.look(picture), question, context)
 
     cold, page, ids = reading(session, picture, question, max_new_tokens)
-    before = _energy()
+    before = energy_used()
     warm = [reading(session, picture, question, max_new_tokens)[0] for _ in range(runs)]
-    after = _energy()
+    after = energy_used()
     return {
         "import_ms": 1e3 * (opening - _STARTED),
         "open_ms": 1e3 * (opened - opening),
@@ -121,7 +121,7 @@ def peak_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _energy(root: Path = _RAPL) -> int | None:
+def energy_used(root: Path = _RAPL) -> int | None:
     """Microjoules that the processor packages have used since some point; None where there is no readable counter.
 
     The counters of RAPL, as Linux's powercap shows them (Documentation/power/powercap); intel-rapl:0 is a package and

@@ -54,15 +54,15 @@ class AiHub:
         loaded = Bundle.load(bundle)
         spec = loaded.manifest.inference.preprocess
         tiles = len(pixels(image.load(picture, draft=draft_size(spec)), spec))
-        vision = self._times(loaded.path("vision"), {"pixels": tiles})
-        decode = self._times(loaded.path("decoder"), {"embeds": 1, "past": _CONTEXT})
+        vision = self.times(loaded.path("vision"), {"pixels": tiles})
+        decode = self.times(loaded.path("decoder"), {"embeds": 1, "past": _CONTEXT})
         warm = {"vision_ms": [us / 1e3 for us in vision], "decode_tokens_per_s": [1e6 / us for us in decode]}
         return {"warm": warm, "prompt_positions": _CONTEXT}
 
     def close(self) -> None:
         """Jobs end by themselves."""
 
-    def _times(self, path: Path, sizes: dict[str, int]) -> list[int]:
+    def times(self, path: Path, sizes: dict[str, int]) -> list[int]:
         """Microseconds of each inference."""
         specs = input_specs(path, sizes)
         job = self._ask(

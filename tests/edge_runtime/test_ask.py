@@ -182,7 +182,7 @@ def test_interrupt_is_quiet(tiny, page_file, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ask, "_run", interrupt)
+    monkeypatch.setattr(ask.Bundle, "load", interrupt)
     assert main([str(tiny.folder), str(page_file)]) == 130
     assert capsys.readouterr() == ("", "")
 

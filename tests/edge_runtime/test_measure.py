@@ -62,10 +62,10 @@ def test_energy_counts_packages_once(tmp_path):
     for name, joules in (("intel-rapl:0", 5), ("intel-rapl:0:0", 3), ("intel-rapl:1", 7)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "energy_uj").write_text(f"{joules}\n")
-    assert module._energy(tmp_path) == 12
+    assert module.energy_used(tmp_path) == 12
     (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
-    assert module._energy(tmp_path) is None  # as where it may not be read
-    assert module._energy(tmp_path / "none") is None
+    assert module.energy_used(tmp_path) is None  # as where it may not be read
+    assert module.energy_used(tmp_path / "none") is None
 
 
 def test_command(tiny, page_file, capsys):

@@ -75,14 +75,14 @@ def test_a_killed_run_goes_on_with_its_whole_shards(
     out, shards = killed
     first = shards / "part-0.safetensors"
     inode, records = first.stat().st_ino, list(shards.glob("part-*.json"))
-    held = {name.removesuffix("_packed") for record in records for name in json.loads(record.read_text())["names"]}
+    held = {name for record in records for name in json.loads(record.read_text())["names"]}
     stored: list[str] = []
-    original = module._stored
-    monkeypatch.setattr(module, "_stored", lambda name, *rest: stored.append(name) or original(name, *rest))
+    original = ShardWriter.add
+    monkeypatch.setattr(ShardWriter, "add", lambda self, pieces: stored.extend(pieces) or original(self, pieces))
     summary = quantize_checkpoint(Checkpoint.open(source), out)
     assert len(held) > 10
     assert not held & set(stored)
-    assert LATE in stored
+    assert f"{LATE}_packed" in stored
     assert (out / f"model-00001-of-{len(list(out.glob('model-*'))):05d}.safetensors").stat().st_ino == inode
     fresh = quantize_checkpoint(Checkpoint.open(source), tmp_path / "fresh")
     assert contents(out) == contents(tmp_path / "fresh")
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_nothing(source: Path, little_disk: Path, capsys: pyt
 def test_a_limit_is_refused_before_any_work(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_stored", None)
+    monkeypatch.setattr(module, "ShardWriter", None)
     assert main([str(source), "--out", str(tmp_path / "out"), "--max-memory", "100MB"]) == 2
     error = capsys.readouterr().err
     assert "the stage quantize takes about" in error

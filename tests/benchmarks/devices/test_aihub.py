@@ -51,12 +51,12 @@ def test_calls_fit_qai_hubs_own_signatures(tmp_path: Path) -> None:
     timed.download_profile.return_value = {"execution_summary": {"all_inference_times": [2000, 4000]}}
     device = AiHub("Phone", hub)
     assert device.about()["model"] == "Phone"
-    assert device._times(graph(tmp_path), {"embeds": 1, "past": 7}) == [2000, 4000]
+    assert device.times(graph(tmp_path), {"embeds": 1, "past": 7}) == [2000, 4000]
     sent = hub.submit_compile_job.call_args.kwargs
     assert sent["input_specs"]["past_key_0"] == ((1, 2, 7, 4), "float32")
     compiled.get_target_model.return_value = None
     with pytest.raises(UserError, match="the farm did not compile it"):
-        device._times(graph(tmp_path), {"embeds": 1, "past": 7})
+        device.times(graph(tmp_path), {"embeds": 1, "past": 7})
     hub.get_devices.return_value = []
     with pytest.raises(UserError, match="has none of that name"):
         AiHub("Phone", hub)
