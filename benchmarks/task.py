@@ -119,15 +119,15 @@ class Shown:
 class Marks:
     """A model's n answers as arrays.
 
-    measures: key of Shown -> the figure of the rows at these indices, NaN where it does not exist. truth and said: 0/1
-    [n, k], which of the k classes were there and which the answer named; for one right answer the class "right".
+    measures: key of Shown -> the figure of the rows at these indices, NaN where it does not exist. truth and predicted:
+    0/1 [n, k], which of the k classes were there and which the answer named; for one right answer the class "right".
     probability: float [n, k], NaN in the column of a class without one.
     """
 
     measures: Mapping[str, Callable[[np.ndarray], float]]
     classes: tuple[str, ...]
     truth: np.ndarray
-    said: np.ndarray
+    predicted: np.ndarray
     probability: np.ndarray
 
 

@@ -1,10 +1,10 @@
-"""One exception for everything the person at the keyboard can mend, so that every command reports it the same way."""
+"""One exception for everything the person at the keyboard can fix, so that every command reports it the same way."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """A mistake in what was handed to us. The message is one line: what is wrong, why, and the mend."""
+    """A mistake in what was handed to us. The message is one line: what is wrong, why, and the fix."""
 
     def __init__(self, message: str) -> None:
         # File names may hold line breaks; the promise is one line.

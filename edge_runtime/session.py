@@ -233,11 +233,11 @@ class Observation:
         if guard and (piece := guard.close()):
             text += piece
             yield piece
-        said = ending.token_ids
+        token_ids = ending.token_ids
         if guard and guard.left_out:
             # The next turn reads the answer as it was passed on.
-            said = session.tokenizer.encode(text)
-            self._pending = [*ids, *said, model.eos_token_ids[0]]
+            token_ids = session.tokenizer.encode(text)
+            self._pending = [*ids, *token_ids, model.eos_token_ids[0]]
         else:
             self._cache, self._pending = ending.cache, ending.pending
         scoring = time.perf_counter()
@@ -253,7 +253,7 @@ class Observation:
         )
         likelihood = None if constraint is None else math.exp(constraint.log_likelihood)
         left_out = tuple(guard.left_out) if guard else ()
-        return Answer(text, said, ending.finish_reason, found, self.is_ecg, timing, likelihood, left_out)
+        return Answer(text, token_ids, ending.finish_reason, found, self.is_ecg, timing, likelihood, left_out)
 
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice

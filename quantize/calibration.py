@@ -48,18 +48,18 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 class Pages(Sequence[np.ndarray]):
     """Pages uint8 [H, W, 3] that are drawn or read whenever they are asked for: 128 of them would take a gigabyte.
 
-    said: what tells these pages from others, as JSON.
+    identity: what tells these pages from others, as JSON.
     """
 
-    def __init__(self, makers: Sequence[Callable[[], np.ndarray]], said: Any) -> None:
-        self._makers, self.said = makers, said
+    def __init__(self, makers: Sequence[Callable[[], np.ndarray]], identity: Any) -> None:
+        self._makers, self.identity = makers, identity
 
     def __len__(self) -> int:
         return len(self._makers)
 
     def __getitem__(self, index: Any) -> Any:
         made = self._makers[index]
-        return Pages(made, [self.said, str(index)]) if isinstance(index, slice) else made()
+        return Pages(made, [self.identity, str(index)]) if isinstance(index, slice) else made()
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def _pictures(folder: Path) -> Pages:
     paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _PICTURES]
     if not paths:
         raise UserError(f"{folder}: holds no PNG or JPEG page to calibrate with")
-    said = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-    return Pages([partial(_read, path) for path in paths], said)
+    identity = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+    return Pages([partial(_read, path) for path in paths], identity)
 
 
 def _read(path: Path) -> np.ndarray:

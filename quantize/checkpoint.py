@@ -150,7 +150,7 @@ def copy_side_files(source: Path, out: Path) -> None:
 
 
 def _recipe(source: Checkpoint, precision: Precision, calibration: Calibration | None) -> dict[str, Any]:
-    looked_at = calibration and [calibration.method, calibration.pages.said]
+    looked_at = calibration and [calibration.method, calibration.pages.identity]
     return {"source": source.identity(), "precision": asdict(precision), "calibration": looked_at}
 
 

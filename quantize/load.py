@@ -63,8 +63,8 @@ def check_weights(kind: str | None, weights: str | None, folder: Path) -> None:
     if weights is None or weights in ("float16", "float32") or weights == (kind or "int4"):
         return
     if kind is None:
-        mend = f"pulse-quantize {folder} --scheme {weights} makes it {weights}"
-        raise UserError(f"{folder}: is a float checkpoint, which is exported as int4, float16 or float32; {mend}")
+        fix = f"pulse-quantize {folder} --scheme {weights} makes it {weights}"
+        raise UserError(f"{folder}: is a float checkpoint, which is exported as int4, float16 or float32; {fix}")
     raise UserError(f"{folder}: its weights are {kind}, not {weights}; use {kind}, float16 or float32")
 
 

@@ -101,7 +101,7 @@ def kind_of(checkpoint: Checkpoint) -> str | None:
             if groups and all(_known(weights) for weights in groups):
                 return f"int{groups[0]['num_bits']}"
     except (KeyError, TypeError, ValueError, AttributeError):
-        pass  # said below, in the same words as any other unknown quantization
+        pass  # refused below, in the same words as any other unknown quantization
     raise UserError(
         f"{checkpoint.folder / CONFIG}: "
         "quantization_config is neither int4 or int8 of compressed-tensors (pack-quantized, by channel or in "

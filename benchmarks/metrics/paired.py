@@ -40,7 +40,8 @@ def compare(
         "records": len(rows),
         "figures": figures,
         "classes": {
-            name: _class(was.truth[:, k], was.said[:, k], now.said[:, k]) for k, name in enumerate(was.classes)
+            name: _class(was.truth[:, k], was.predicted[:, k], now.predicted[:, k])
+            for k, name in enumerate(was.classes)
         },
         "verdict": verdict(headline["interval"], task.margin if margin is None else margin, task.headline),
         "probability_shift": _shift(was.probability, now.probability),
@@ -49,10 +50,10 @@ def compare(
             {
                 "id": rows[k].id,
                 "gold": _names(was.classes, was.truth[k]),
-                "reference": _names(was.classes, was.said[k]),
-                "model": _names(was.classes, now.said[k]),
+                "reference": _names(was.classes, was.predicted[k]),
+                "model": _names(was.classes, now.predicted[k]),
             }
-            for k in np.flatnonzero((was.said != now.said).any(1)).tolist()
+            for k in np.flatnonzero((was.predicted != now.predicted).any(1)).tolist()
         ],
     }
 

@@ -79,7 +79,7 @@ class Superclasses:
         return {
             "records": len(rows),
             "patients": len(set(patients.tolist())),
-            **label_figures(marks.classes, marks.truth, marks.said, marks.probability, patients, rounds),
+            **label_figures(marks.classes, marks.truth, marks.predicted, marks.probability, patients, rounds),
             "no_class_named": sum(not named(row.answers[0]) for row in rows),
             "taken_for_no_ecg": len(doubted),
         }

@@ -94,8 +94,10 @@ class ApplePackage:
         error = self._objc.objc_id()
         result = call(ctypes.byref(error))
         if result is None:
-            said = str(self._objc.ObjCInstance(error).localizedDescription) if error.value else "no reason given"
-            raise UserError(f"{self._path}: Core ML cannot {what} it ({shorten(said, 120)}); iOS 18 or newer is needed")
+            reason = str(self._objc.ObjCInstance(error).localizedDescription) if error.value else "no reason given"
+            raise UserError(
+                f"{self._path}: Core ML cannot {what} it ({shorten(reason, 120)}); iOS 18 or newer is needed"
+            )
         return result
 
 

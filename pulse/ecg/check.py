@@ -1,6 +1,6 @@
-"""Turns samples of unknown origin into a `Record`, or says in one line what is wrong and how to mend it.
+"""Turns samples of unknown origin into a `Record`, or says in one line what is wrong and how to fix it.
 
-Every reader ends here, so a mended ECG is mended alike whatever file it came from, and what was changed is written in
+Every reader ends here, so an ECG is repaired alike whatever file it came from, and what was changed is written in
 `Record.repairs`. Nothing is changed in silence.
 """
 
@@ -53,7 +53,7 @@ def checked(
 ) -> Record:
     """A Record from samples [len(leads), n] in millivolts at `fs` samples a second.
 
-    Repaired, and said so in `repairs` (after those given): more than twelve leads (the others are dropped); III, aVR,
+    Repaired, and listed in `repairs` (after those given): more than twelve leads (the others are dropped); III, aVR,
     aVL, aVF missing (computed from I and II); gaps of NaN up to 0.2 s (interpolated); fs above 2000 Hz (averaged down);
     flat leads, up to six (kept). `allow_missing` draws absent leads flat, up to six.
     Raises RecordError for all else that is no 12-lead ECG of 2.5 s at 50 Hz or more.

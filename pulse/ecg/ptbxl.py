@@ -73,7 +73,7 @@ def superclasses(scp_codes: Mapping[str, float], min_likelihood: float = 0.0) ->
 class PtbXl:
     """The records of a PTB-XL folder, by ecg_id; samples are read when asked for.
 
-    sampling_rate: 100 or 500 Hz. Raises RecordError when a table is missing or damaged, and names the mend.
+    sampling_rate: 100 or 500 Hz. Raises RecordError when a table is missing or damaged, and names the fix.
     """
 
     def __init__(self, folder: str | Path, sampling_rate: int = 100) -> None:
@@ -155,27 +155,27 @@ class PtbXl:
         return self._rows[ecg_id]
 
 
-def _table(path: Path, columns: tuple[str, ...], mend: str) -> list[dict[str, str]]:
+def _table(path: Path, columns: tuple[str, ...], fix: str) -> list[dict[str, str]]:
     if not path.is_file():
-        raise RecordError(f"{path} is not there; {mend}")
+        raise RecordError(f"{path} is not there; {fix}")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
-            raise RecordError(f"{path} has no column {lacking[0]}; {mend}")
+            raise RecordError(f"{path} has no column {lacking[0]}; {fix}")
         rows = []
         for row in reader:
             if any(row[column] is None for column in columns):
-                raise RecordError(f"{path}, line {reader.line_num} is cut short; {mend}")
+                raise RecordError(f"{path}, line {reader.line_num} is cut short; {fix}")
             rows.append({column: row[column] for column in columns})
         return rows
 
 
-def _by_id(path: Path, columns: tuple[str, ...], mend: str) -> dict[int, dict[str, str]]:
+def _by_id(path: Path, columns: tuple[str, ...], fix: str) -> dict[int, dict[str, str]]:
     rows: dict[int, dict[str, str]] = {}
-    for row in _table(path, columns, mend):
+    for row in _table(path, columns, fix):
         if not row["ecg_id"].isdecimal():
-            raise RecordError(f"{path}: {row['ecg_id']!r} is no ecg_id; {mend}")
+            raise RecordError(f"{path}: {row['ecg_id']!r} is no ecg_id; {fix}")
         rows[int(row["ecg_id"])] = row
     return rows
 

@@ -63,10 +63,10 @@ def work_folder(target: str | os.PathLike[str], recipe: dict[str, Any]) -> Itera
     with _alone(work):
         try:
             with _full_disk_said(target):
-                said, path = json.dumps(recipe, sort_keys=True), work / _RECIPE
-                if not path.is_file() or path.read_text(encoding="utf-8") != said:
+                wanted, path = json.dumps(recipe, sort_keys=True), work / _RECIPE
+                if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
                     _empty(work)
-                    path.write_text(said, encoding="utf-8")
+                    path.write_text(wanted, encoding="utf-8")
                 (work / OUT).mkdir(exist_ok=True)
                 yield work
             os.replace(work / OUT, target)

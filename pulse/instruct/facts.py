@@ -94,8 +94,8 @@ class Facts:
 
     def _statements(self, *, rhythm: bool) -> list[str]:
         """Codes of the rhythm statements, or of the others, in the table's order so that one ECG has one report."""
-        table, said = scp_statements(), self.scp_codes.keys() - self.unsaid
-        return [code for code in table if code in said and table[code].rhythm == rhythm]
+        table, named = scp_statements(), self.scp_codes.keys() - self.unsaid
+        return [code for code in table if code in named and table[code].rhythm == rhythm]
 
 
 def _sentence(words: str) -> str:

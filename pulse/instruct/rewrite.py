@@ -43,9 +43,9 @@ class Rewriter:
             return piece, False
         question, answer = piece.turn.question, piece.turn.answer
         for attempt in range(_TRIES):
-            told = f"Question:\n{question}\n\nAnswer to reword:\n{answer}"
+            prompt = f"Question:\n{question}\n\nAnswer to reword:\n{answer}"
             # The second try must not be the first one over again.
-            words = self.endpoint.complete(_SYSTEM, told, temperature=0.7 * attempt).strip()
+            words = self.endpoint.complete(_SYSTEM, prompt, temperature=0.7 * attempt).strip()
             if words and says_the_same(answer, words):
                 return Piece(piece.family, piece.form, Turn(question, words)), True
         return piece, False

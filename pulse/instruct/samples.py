@@ -47,15 +47,15 @@ def entries(
         if rewriter:
             both = [rewriter(piece) for piece in pieces]
             pieces, entry["rewritten"] = [piece for piece, _ in both], [done for _, done in both]
-        entry["conversations"] = _said(pieces)
+        entry["conversations"] = _turns(pieces)
         entry["kinds"] = [f"{piece.family} {piece.form}" for piece in pieces]
         made.append(entry)
     return made
 
 
-def _said(pieces: Sequence[Piece]) -> list[dict[str, str]]:
-    said = []
+def _turns(pieces: Sequence[Piece]) -> list[dict[str, str]]:
+    turns = []
     for number, piece in enumerate(pieces):
-        said.append({"from": "human", "value": ("" if number else "<image>\n") + piece.turn.question})
-        said.append({"from": "gpt", "value": piece.turn.answer})
-    return said
+        turns.append({"from": "human", "value": ("" if number else "<image>\n") + piece.turn.question})
+        turns.append({"from": "gpt", "value": piece.turn.answer})
+    return turns

@@ -112,8 +112,8 @@ def _shard(job: tuple[Path, list[int]]) -> None:
             key = f"ptb-xl/{ecg_id:05d}"
             image = page(record, _plan.look, rng)
             about = known(record, machine_words(_database.sl12(ecg_id), _database.sl12_texts))
-            said = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, _plan.count, rng, rewriter)
-            tar.write({"__key__": key, "jpg": image, "json": json.dumps(said, ensure_ascii=False).encode()})
+            samples = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, _plan.count, rng, rewriter)
+            tar.write({"__key__": key, "jpg": image, "json": json.dumps(samples, ensure_ascii=False).encode()})
 
 
 def _write_list(out: Path, shards: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Readers and the check behind them: what is mended is stated, what cannot be is refused with the mend."""
+"""Readers and the check behind them: what is repaired is stated, what cannot be is refused with the fix."""
 
 from __future__ import annotations
 

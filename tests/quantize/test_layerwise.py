@@ -185,6 +185,8 @@ def test_pages_are_drawn_when_asked_for(tmp_path: Path) -> None:
     assert len(pages) == 2
     assert pages[0].dtype == np.uint8
     assert np.array_equal(pages[1], pages[1])
-    assert json.dumps(pages.said) != json.dumps(calibration_pages("ptbxl:tests/data/ptbxl", range(1, 10), 1).said)
+    assert json.dumps(pages.identity) != json.dumps(
+        calibration_pages("ptbxl:tests/data/ptbxl", range(1, 10), 1).identity
+    )
     with pytest.raises(UserError, match="neither examples nor"):
         calibration_pages(os.fspath(tmp_path / "none"))

@@ -42,32 +42,36 @@ def finding_marks(rows: Sequence[Answered]) -> Marks:
     """All turns of a row together; f1 over all rows, abnormal_f1 without sinus rhythm and normal ECG, which most texts
     name."""
     want = _table(["\n".join(turn.answer for turn in row.turns) for row in rows])
-    said = _table(["\n".join(row.answers) for row in rows])
+    predicted = _table(["\n".join(row.answers) for row in rows])
     abnormal = [k for k, code in enumerate(statements()) if code not in _NOTHING_WRONG]
 
     def f1_of(columns: Sequence[int] | slice) -> Callable[[np.ndarray], float]:
         def f1(at: np.ndarray) -> float:
-            hits = (want[at][:, columns] & said[at][:, columns]).sum()
-            total = want[at][:, columns].sum() + said[at][:, columns].sum()
+            hits = (want[at][:, columns] & predicted[at][:, columns]).sum()
+            total = want[at][:, columns].sum() + predicted[at][:, columns].sum()
             return 100 * 2 * float(hits) / float(total) if total else float("nan")
 
         return f1
 
     measures = {"f1": f1_of(slice(None)), "abnormal_f1": f1_of(abnormal)}
-    return Marks(measures, statements(), want.astype(int), said.astype(int), np.full(want.shape, np.nan))
+    return Marks(measures, statements(), want.astype(int), predicted.astype(int), np.full(want.shape, np.nan))
 
 
 def finding_figures(rows: Sequence[Answered], rounds: int = 500) -> dict[str, Any]:
     """In percent: the measures of finding_marks with their 95 % intervals (groups are drawn), precision and recall of
     the statements named."""
     marks, groups = finding_marks(rows), np.array([row.group for row in rows])
-    hits, want, said = float((marks.truth & marks.said).sum()), int(marks.truth.sum()), int(marks.said.sum())
+    hits, want, predicted = (
+        float((marks.truth & marks.predicted).sum()),
+        int(marks.truth.sum()),
+        int(marks.predicted.sum()),
+    )
     return {
         **{key: _interval(measure, groups, rounds) for key, measure in marks.measures.items()},
-        "precision": 100 * hits / said if said else None,
+        "precision": 100 * hits / predicted if predicted else None,
         "recall": 100 * hits / want if want else None,
         "named_in_references": want,
-        "named_in_answers": said,
+        "named_in_answers": predicted,
     }
 
 
@@ -85,12 +89,12 @@ def _interval(figure: Callable[[np.ndarray], float], groups: np.ndarray, rounds:
 def text_lines(figures: Mapping[str, Any]) -> list[str]:
     """Of free text: findings named, and the judge's grades."""
     found, judged = figures["findings"], figures.get("judge")
-    told = [f"  {shown.title:24} {span(found[shown.key])}" for shown in SHOWN]
-    told.append(f"  {'precision, recall':24} {_percent(found['precision'])}, {_percent(found['recall'])}")
+    text = [f"  {shown.title:24} {span(found[shown.key])}" for shown in SHOWN]
+    text.append(f"  {'precision, recall':24} {_percent(found['precision'])}, {_percent(found['recall'])}")
     if judged is None:
-        return [*told, f"  {'judge':24} not_run (give --judge and --judge-model)"]
-    told.append(f"  {'judge ' + judged['model']:24} {span(judged['score'])}, {judged['unjudged']} without a grade")
-    return [*told, *(f"    {name:22} {value:.1f}" for name, value in judged["criteria"].items())]
+        return [*text, f"  {'judge':24} not_run (give --judge and --judge-model)"]
+    text.append(f"  {'judge ' + judged['model']:24} {span(judged['score'])}, {judged['unjudged']} without a grade")
+    return [*text, *(f"    {name:22} {value:.1f}" for name, value in judged["criteria"].items())]
 
 
 def span(figure: Sequence[float] | None) -> str:

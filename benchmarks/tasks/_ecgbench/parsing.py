@@ -40,8 +40,8 @@ class Letters:
         for letter in self._choices:
             if f"{letter}." in answer:
                 return letter
-        _, said, rest = answer.partition("The correct option is ")
-        if said and rest[:1] in self._choices:
+        _, found, rest = answer.partition("The correct option is ")
+        if found and rest[:1] in self._choices:
             return rest[0]
         rest = answer.partition("Answer:")[2]
         for character in rest:

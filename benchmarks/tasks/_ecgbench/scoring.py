@@ -48,7 +48,7 @@ def score(subset: Subset, rows: Sequence[Answered], *, part: bool = False, round
     records = np.array([row.group for row in rows])
     if subset.kind == "labels":
         found = _labels(subset, rows)
-        figures = label_figures(found.classes, found.truth, found.said, found.probability, records, rounds)
+        figures = label_figures(found.classes, found.truth, found.predicted, found.probability, records, rounds)
         unnamed = sum(not labels(row.answers[0], subset) for row in rows)
         return {**about, **figures, "no_class_named": unnamed}
     if subset.kind in ("letter", "options"):
@@ -63,9 +63,9 @@ def _labels(subset: Subset, rows: Sequence[Answered]) -> Marks:
         raise UserError(f"{subset.name}: no gold answer names a class of {', '.join(subset.classes)}")
     named = [labels(row.answers[0], subset) for row in rows]
     truth = np.array([[code in row for code in known] for row in wanted], int)
-    said = np.array([[code in row for code in known] for row in named], int)
+    predicted = np.array([[code in row for code in known] for row in named], int)
     chance = np.array([[row.probabilities.get(code, np.nan) for code in known] for row in rows])
-    return Marks(label_measures(truth, said, chance), known, truth, said, chance)
+    return Marks(label_measures(truth, predicted, chance), known, truth, predicted, chance)
 
 
 def _choice(subset: Subset, rows: Sequence[Answered]) -> tuple[Marks, np.ndarray]:
@@ -97,7 +97,7 @@ def _choice_figures(subset: Subset, rows: Sequence[Answered], records: np.ndarra
     """confidence: of the likelihoods, where the bundle was held to the options: their AUC in telling right from wrong
     answers, and calibration error."""
     found, drawn = _choice(subset, rows)
-    everything, right = np.arange(len(rows)), found.said[:, 0]
+    everything, right = np.arange(len(rows)), found.predicted[:, 0]
     figures: dict[str, Any] = {
         key: [measure(everything), *bootstrap(measure, records, rounds)] for key, measure in found.measures.items()
     }
@@ -120,21 +120,21 @@ def _same_set(row: Answered) -> bool:
 def as_text(figures: Mapping[str, Any]) -> str:
     """The table that the command prints."""
     rows, published = figures["rows"], figures["published_rows"]
-    told = [
+    text = [
         f"{rows} rows" + ("" if rows == published else f" of the {published} published") + "; 95 % intervals by record"
     ]
     if "macro" in figures:
-        told += [*lines(figures), f"  {figures['no_class_named']} answers name no class"]
+        text += [*lines(figures), f"  {figures['no_class_named']} answers name no class"]
     if "accuracy" in figures:
-        told.append(f"  {'accuracy':24} {span(figures['accuracy'])}")
+        text.append(f"  {'accuracy':24} {span(figures['accuracy'])}")
     if "without_luck" in figures:
-        told.append(f"  {'none drawn at random':24} {span(figures['without_luck'])}, {figures['drawn_at_random']} were")
+        text.append(f"  {'none drawn at random':24} {span(figures['without_luck'])}, {figures['drawn_at_random']} were")
     if "confidence" in figures:
         sure = figures["confidence"]
         worth = "-" if sure["auc"] is None else f"{sure['auc']:.3f}"
-        told.append(f"  {'likelihood of answers':24} AUC {worth}, calibration error {sure['calibration_error']:.3f}")
+        text.append(f"  {'likelihood of answers':24} AUC {worth}, calibration error {sure['calibration_error']:.3f}")
     if "findings" in figures:
-        told += text_lines(figures)
+        text += text_lines(figures)
     if figures["did_not_fit"]:
-        told.append(f"  {figures['did_not_fit']} questions did not fit the model's context: they count as wrong")
-    return "\n".join(told)
+        text.append(f"  {figures['did_not_fit']} questions did not fit the model's context: they count as wrong")
+    return "\n".join(text)
