@@ -22,7 +22,6 @@ from typing import IO
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import ENGINES
 from edge_runtime.errors import UserError, shorten
-from edge_runtime.fields import Fields
 from edge_runtime.manifest import MANIFEST, check_name, parse
 from edge_runtime.signature import SIGNATURE
 
@@ -113,21 +112,15 @@ def describe(folder: Path, own: bool) -> Installed | None:
     try:
         raw = (folder / MANIFEST).read_bytes()
         manifest = parse(json.loads(raw))
-        title = title_of(raw)
     except (OSError, ValueError, RecursionError):
         return None
     size = sum(size for _, size in manifest.files.values()) + len(raw)
     digest = hashlib.sha256(raw).hexdigest()
     signed = (folder / SIGNATURE).is_file()
     runs = manifest.target in ENGINES.names()
+    title = readable(manifest.title or manifest.target)
     words = (readable(manifest.name), manifest.target, title, readable(manifest.weights))
     return Installed(folder, *words, digest, size, signed, own, runs)
-
-
-def title_of(raw: bytes) -> str:
-    """What manifest.json calls its target in words, or else the target's name. Raises UserError for a wrong type."""
-    root = Fields(json.loads(raw), MANIFEST)
-    return readable(root.text("target" if root.is_null("title") else "title"))
 
 
 def readable(text: str) -> str:

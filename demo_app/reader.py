@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from demo_app.bundles import readable, title_of
+from demo_app.bundles import readable
 from demo_app.worker import Job
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
@@ -90,7 +90,7 @@ class Reader:
             folder,
             readable(manifest.name),
             manifest.target,
-            title_of(raw),
+            readable(manifest.title or manifest.target),
             readable(manifest.weights),
             hashlib.sha256(raw).hexdigest(),
             manifest.inference.notice,
