@@ -1,0 +1,73 @@
+"""The light taken out of a flat page, and its grid faded: what is left is ink on white."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Array = np.ndarray[Any, Any]
+_LEVEL = 80  # percentile of a cell that counts as bare paper
+_LENGTH = 4.0  # squares: dark lines that go on for longer are the grid's
+
+
+def even(page: Image.Image, cell: int) -> Image.Image:
+    """A page whose paper is white all over: each channel over its own local paper level; cell: pixels of a square."""
+    values = np.asarray(page, np.float32)
+    rows, columns = page.height // cell, page.width // cell
+    blocks = values[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell, 3)[:, ::2, :, ::2]
+    level = np.percentile(blocks, _LEVEL, axis=(1, 3)).astype(np.float32)
+    level = np.stack([_spread(level[..., channel], page.size) for channel in range(3)], -1)
+    return Image.fromarray(np.clip(values / np.maximum(level, 16) * 250, 0, 255).astype(np.uint8))
+
+
+def _spread(level: Array, size: tuple[int, int]) -> Array:
+    """Cells' levels [rows, columns] over all pixels: the median of three by three cells, then bilinear."""
+    padded = np.pad(level, 1, mode="edge")
+    near = np.stack([padded[j : j + level.shape[0], i : i + level.shape[1]] for j in range(3) for i in range(3)])
+    smooth = Image.fromarray(np.median(near, 0).astype(np.float32), "F")
+    return np.asarray(smooth.resize(size, Image.Resampling.BILINEAR))
+
+
+def straight_lines(grey: Array, cell: int) -> Array:
+    """The paper and those of its dark lines that run on straight for several squares, which traces and letters do not:
+    uint8 like `grey` [h, w]."""
+    length = round(_LENGTH * cell)
+    lines: Array = np.minimum(_closed(grey, length, 0), _closed(grey, length, 1))
+    return lines
+
+
+def without(grey: Array, background: Array) -> Array:
+    """grey over a background: uint8 [h, w]."""
+    # No darker than nearly all of the grid is: a flat stretch of trace is as straight, but it is darker.
+    background = np.maximum(background, np.percentile(background[::4, ::4], 4)).astype(np.float32)
+    faded: Array = np.clip(grey / np.maximum(background, 60) * 255, 0, 255).astype(np.uint8)
+    return faded
+
+
+def _closed(grey: Array, length: int, axis: int) -> Array:
+    """Brightest, then darkest of `length` pixels along an axis: dark runs shorter than that are gone."""
+    return _darkest(_brightest(grey, length, axis), length, axis)
+
+
+def _brightest(grey: Array, length: int, axis: int) -> Array:
+    return _running(grey, length, axis, np.maximum)
+
+
+def _darkest(grey: Array, length: int, axis: int) -> Array:
+    return _running(grey, length, axis, np.minimum)
+
+
+def _running(values: Array, length: int, axis: int, choose: np.ufunc) -> Array:
+    """choose over windows of `length` centred on each pixel, by doubling."""
+    before = length // 2
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (before, length - 1 - before)
+    values = np.moveaxis(np.pad(values, padding, mode="edge"), axis, 0)
+    size = 1
+    while 2 * size <= length:
+        values, size = choose(values[:-size], values[size:]), 2 * size
+    if size < length:
+        values = choose(values[: len(values) - (length - size)], values[length - size :])
+    return np.moveaxis(values, 0, axis)
