@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--unconstrained", action="store_true", help="any words: not only listed options, unlikely findings too"
     )
+    parser.add_argument(
+        "--flatten",
+        action=argparse.BooleanOptionalAction,
+        help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
+    )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
@@ -44,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     bundle = Bundle.load(args.bundle, args.require_signature)
-    session = Session.of(bundle, args.threads, args.provider)
+    session = Session.of(bundle, args.threads, args.provider, args.flatten)
     page = session.look(args.image)
     reply = page.ask(
         args.question,

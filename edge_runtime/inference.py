@@ -85,7 +85,8 @@ class FindingSpec:
 @dataclass(frozen=True)
 class Inference:
     """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
-    tell; is_ecg_threshold: the probability from which on it is taken for one. notice: what every user must read."""
+    tell; is_ecg_threshold: the probability from which on it is taken for one. notice: what every user must read.
+    flatten: photographs are flattened first (edge_runtime.page)."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
@@ -96,6 +97,7 @@ class Inference:
     is_ecg: FindingSpec | None
     is_ecg_threshold: float
     notice: str
+    flatten: bool = False
 
     @classmethod
     def from_fields(cls, fields: Fields, model: ModelSpec) -> Inference:
@@ -112,6 +114,7 @@ class Inference:
             is_ecg=None if is_ecg is None else _finding(is_ecg, "is_ecg", "ECG page"),
             is_ecg_threshold=0.0 if is_ecg is None else is_ecg.number("threshold", 0, 1),
             notice=fields.text("notice"),
+            flatten=not fields.is_null("flatten") and fields.flag("flatten"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,7 +123,7 @@ class Inference:
         if self.is_ecg is not None:
             words = {key: getattr(self.is_ecg, key) for key in ("question", "yes", "no")}
             is_ecg = {**words, "threshold": self.is_ecg_threshold}
-        return {
+        data = {
             "preprocess": self.preprocess.to_dict(),
             "prompt": asdict(self.prompt),
             "generation": asdict(self.generation),
@@ -129,6 +132,7 @@ class Inference:
             "is_ecg": is_ecg,
             "notice": self.notice,
         }
+        return {**data, "flatten": True} if self.flatten else data
 
 
 def special_tokens(fields: Fields, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from edge_runtime import image as pictures
 from edge_runtime.inference import Inference
-from edge_runtime.preprocess import draft_size, pack_image_tokens, pixels
+from edge_runtime.page.reading import DRAFT, read
+from edge_runtime.preprocess import as_picture, draft_size, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
@@ -50,9 +51,11 @@ def page_prefix(
     started = time.perf_counter()
     spec = inference.preprocess
     if isinstance(picture, str | os.PathLike | bytes):
-        picture = pictures.load(picture, page, draft_size(spec))
+        picture = pictures.load(picture, page, DRAFT if inference.flatten else draft_size(spec))
     elif isinstance(picture, Image.Image):
         picture = pictures.to_rgb(picture)
+    if inference.flatten:
+        picture = read(pictures.to_rgb(as_picture(picture))).picture
     tiles = pixels(picture, spec)
     prepared = time.perf_counter()
     size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])

@@ -153,13 +153,19 @@ def draft_size(spec: PreprocessSpec) -> tuple[int, int]:
     return side, side
 
 
-def _to_pil(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> Image.Image:
+def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
+    """A picture, or an array uint8 [H, W] or [H, W, 3] as one. Raises UserError for any other array, and for none."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
             raise UserError(f"an image array must be uint8 [H, W] or [H, W, 3], not {image.dtype} {image.shape}")
         image = Image.fromarray(np.ascontiguousarray(image))
     if min(image.size) < 1:
         raise UserError(f"the image is empty ({image.width}x{image.height})")
+    return image
+
+
+def _to_pil(image: Image.Image | np.ndarray, spec: PreprocessSpec) -> Image.Image:
+    image = as_picture(image)
     mode = _CHANNELS[spec.channels][0]
     return image if image.mode == mode else image.convert(mode)
 

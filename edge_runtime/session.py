@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from edge_runtime.answer import Answer, Reply, Timing
@@ -62,10 +63,19 @@ class Session:
         return cls.of(Bundle.load(path, public_key), threads, provider)
 
     @classmethod
-    def of(cls, bundle: Bundle, threads: int | None = None, provider: str | None = None) -> Session:
-        """A session on a bundle that is loaded already, with its own engine. Raises UserError as `open` does."""
-        engine = open_engine(bundle, threads, provider)
-        return cls(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
+    def of(
+        cls,
+        bundle: Bundle,
+        threads: int | None = None,
+        provider: str | None = None,
+        flatten: bool | None = None,
+    ) -> Session:
+        """A session on a bundle that is loaded already, with its own engine. flatten: whether photographs are flattened
+        first, None as the bundle says. Raises UserError as `open` does."""
+        engine, inference = open_engine(bundle, threads, provider), bundle.manifest.inference
+        if flatten is not None:
+            inference = replace(inference, flatten=flatten)
+        return cls(engine, inference, Tokenizer(bundle.path("tokenizer")))
 
     def look(self, picture: Picture, page: int | None = None) -> Observation:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].

@@ -1,10 +1,10 @@
 """The grid of ECG paper in a photograph: where its squares lie, however the sheet is turned, tilted or bent.
 
-Grid paper is locally a sum of two plane waves. The picture is cut into overlapping patches; in the spectrum of each the
-two waves are peaks whose places are wave vectors (cycles a pixel) and whose phases say where the lines lie to a
-fraction of a pixel (windowed Fourier analysis of fringes: Kemao, Appl. Opt. 43, 2695, 2004). Phases of neighbours differ
-by what the wave vectors predict, which unwraps them into whole squares counted from one patch. Nothing is a line or a
-corner that has to be seen: a patch without a grid is left out, and its neighbours do without it.
+Grid paper is locally a sum of two plane waves. The picture is cut into overlapping patches; in the spectrum of each
+the two waves are peaks whose places are wave vectors (cycles a pixel) and whose phases say where the lines lie to a
+fraction of a pixel (windowed Fourier analysis of fringes: Kemao, Appl. Opt. 43, 2695, 2004). Phases of neighbours
+differ by what the wave vectors predict, which unwraps them into whole squares counted from one patch. No line and no
+corner has to be seen: a patch without a grid is left out, and its neighbours do without it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def cut(lines: Array) -> Patches:
     if (height, width) != lines.shape:
         lines = np.pad(lines, ((0, height - lines.shape[0]), (0, width - lines.shape[1])))
     ys, xs = (np.linspace(0, side - PATCH, -(-(side - PATCH) // STEP) + 1).astype(int) for side in (height, width))
-    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))[ys][:, xs]
+    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))[np.ix_(ys, xs)]
     samples = (views - views.mean((2, 3), keepdims=True)) * _WINDOW
     spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
     return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, spectra)
@@ -225,8 +225,8 @@ def _read(ratios: Array, across: Array, down: Array) -> Array:
 
 
 def _unwrap(grid: Array, own: Array, phases: Array, strength: Array) -> Array:
-    """Whole squares added to phases [a, b, 2], from the clearest patch outwards, the clearest neighbour first; NaN where
-    a patch is unclear or its phase is not what its neighbour's waves predict."""
+    """Whole squares added to phases [a, b, 2], from the clearest patch outwards, the clearest neighbour first; NaN
+    where a patch is unclear or its phase is not what its neighbour's waves predict."""
     squares = np.full(phases.shape, np.nan)
     start = np.unravel_index(np.argmax(strength), strength.shape)
     queue = [(0.0, (int(start[0]), int(start[1])), (int(start[0]), int(start[1])))]
@@ -244,9 +244,9 @@ def _unwrap(grid: Array, own: Array, phases: Array, strength: Array) -> Array:
             squares[here] = value
         j, i = here
         for there in ((j, i + 1), (j, i - 1), (j + 1, i), (j - 1, i)):
-            if 0 <= there[0] < strength.shape[0] and 0 <= there[1] < strength.shape[1]:
-                if strength[there] >= _LEAST_PEAK and not np.isfinite(squares[there][0]):
-                    heapq.heappush(queue, (-float(strength[there]), there, here))
+            inside = 0 <= there[0] < strength.shape[0] and 0 <= there[1] < strength.shape[1]
+            if inside and strength[there] >= _LEAST_PEAK and not np.isfinite(squares[there][0]):
+                heapq.heappush(queue, (-float(strength[there]), there, here))
     return squares
 
 
@@ -254,5 +254,7 @@ def _phases(samples: Array, waves: Array) -> Array:
     """Cycles [a, b, 2] of waves [a, b, 2, 2] at each patch's centre, -0.5 to 0.5; 0 where a dark line runs through."""
     n = np.arange(PATCH) - PATCH / 2
     turns = np.exp(-2j * np.pi * waves[..., None] * n).astype(np.complex64)
-    values = [np.einsum("abij,abi,abj->ab", samples, turns[:, :, f, 1], turns[:, :, f, 0], optimize=True) for f in (0, 1)]
+    values = [
+        np.einsum("abij,abi,abj->ab", samples, turns[:, :, f, 1], turns[:, :, f, 0], optimize=True) for f in (0, 1)
+    ]
     return np.angle(-np.stack(values, -1)) / (2 * np.pi)

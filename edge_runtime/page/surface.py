@@ -1,7 +1,7 @@
 """The sheet as the camera saw it: which pixel of the picture lies under each square of the paper.
 
-A flat sheet is a homography of the picture; a bent or folded one is that plus a smooth rest, a thin-plate spline through
-what is left over (Bookstein, IEEE TPAMI 11, 567, 1989), regularised since phases carry noise.
+A flat sheet is a homography of the picture; a bent or folded one is that plus a smooth rest, a thin-plate spline
+through what is left over (Bookstein, IEEE TPAMI 11, 567, 1989), regularised since phases carry noise.
 """
 
 from __future__ import annotations

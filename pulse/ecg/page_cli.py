@@ -1,4 +1,4 @@
-"""`pulse-page`: a record of samples in, the picture of its page out."""
+"""`pulse-page`: a record of samples in, the picture of its page out; or a photograph in, the flat page out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from pulse.ecg.paper.layouts import LAYOUTS
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
+_DRAWING = ("layout", "photo", "dpi", "fs", "leads", "unit", "allow_missing")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 done, 2 wrong use, 130 interrupted."""
@@ -19,8 +22,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    args = _parser().parse_args(argv)
-    # Drawing needs OpenCV, which --help does not.
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if Path(args.source.split("#")[0]).suffix.lower() not in PICTURES:
+        return _draw(args)
+    for name in _DRAWING:
+        if getattr(args, name) != parser.get_default(name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{args.source}: is a picture, and {option} belongs to a record; leave it out")
+    return _flatten(args)
+
+
+def _flatten(args: argparse.Namespace) -> int:
+    from edge_runtime import image
+    from edge_runtime.page import found
+    from edge_runtime.page.reading import read
+    from pulse.files.folder import new_folder
+
+    picture = image.load(args.source)
+    reading = read(picture)
+    flat, out = reading.flat, Path(args.out)
+    with new_folder(out) as part:
+        found.draw(picture, flat).save(part / "found.jpg", quality=90)
+        reading.picture.save(part / "seen.png")
+        if flat is not None:
+            flat.page.save(part / "page.png")
+        about = {
+            "source": Path(args.source).name,
+            "width": picture.width,
+            "height": picture.height,
+            **reading.to_dict(),
+        }
+        (part / "reading.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    if args.json:
+        print(json.dumps({"out": str(out), **about}))
+    elif flat is None:
+        print(f"{out}: no grid was found; the picture goes on as it is")
+    else:
+        width, height = flat.page.size
+        left = "; it is flat, and goes on as it is" if reading.as_it_is else ""
+        print(
+            f"{out}: a page of {width / 4:.0f} x {height / 4:.0f} mm, {flat.px_per_mm:.2f} pixels a mm, turned by "
+            f"{flat.turned:.0f} degrees{left}"
+        )
+    return 0
+
+
+def _draw(args: argparse.Namespace) -> int:
+    # Drawing needs OpenCV, which --help and photographs do not.
     import numpy as np
     from PIL import Image
 
@@ -32,7 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if out.suffix.lower() != ".png":
         raise UserError(f"{out}: pages are written as PNG; give a name that ends in .png")
     leads = args.leads.split(",") if args.leads else None
-    record = read_record(args.record, fs=args.fs, leads=leads, unit=args.unit, allow_missing=args.allow_missing)
+    record = read_record(args.source, fs=args.fs, leads=leads, unit=args.unit, allow_missing=args.allow_missing)
     image = render(record, args.layout, dpi=args.dpi).image
     if args.photo is not None:
         image = photograph(image, np.random.default_rng(args.photo))
@@ -49,9 +98,15 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="pulse-page", description="Draw an ECG record as a page of ECG paper (PNG).")
-    parser.add_argument("record", metavar="RECORD", help="WFDB (.hea, .dat or base name), .csv, .tsv or .npy")
-    parser.add_argument("--out", metavar="FILE", required=True, help="the picture, a .png")
+    parser = Parser(
+        prog="pulse-page",
+        description="Draw an ECG record as a page of ECG paper (PNG), or flatten a photograph of a page.",
+        epilog="Of a photograph, --out becomes a folder: page.png (flat and evenly lit, 4 pixels a mm), seen.png (what "
+        "a model looks at), found.jpg (the page's outline in the picture) and reading.json.",
+    )
+    records, pictures = "WFDB (.hea, .dat or base name), .csv, .tsv or .npy", "PNG, JPEG, WebP, TIFF, BMP or PDF"
+    parser.add_argument("source", metavar="RECORD|PHOTO", help=f"a record: {records}; or a picture: {pictures}")
+    parser.add_argument("--out", metavar="FILE|DIR", required=True, help="for a record a .png, for a picture a folder")
     parser.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="where each lead stands (%(default)s)")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the page, effects drawn from this seed")
     parser.add_argument("--dpi", type=float, default=101.6, metavar="N", help="dots an inch of paper (%(default)s)")
