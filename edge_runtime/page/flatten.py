@@ -23,34 +23,60 @@ _MARGIN = 3.0  # squares kept beyond the outermost patches' centres
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The 5 mm squares in a picture. lattice: in pixels of the picture that was searched; scale: how many of those are a
+    pixel of the picture that came."""
+
+    lattice: Lattice
+    scale: float
+
+    @property
+    def px_per_mm(self) -> float:
+        """Of the picture as it came, the median over the page."""
+        return self.lattice.period / 5 / self.scale
+
+    @property
+    def turned(self) -> float:
+        """Degrees by which the page lies turned clockwise."""
+        across = np.median(self.lattice.waves[:, 0], axis=0)
+        return float(np.degrees(np.arctan2(across[1], across[0])))
+
+    @property
+    def bent(self) -> float:
+        """Squares, root mean square, by which it leaves a grid of even, upright squares."""
+        miss = np.zeros(len(self.lattice.at))
+        for at, squares in zip(self.lattice.at.T, self.lattice.squares.T, strict=True):
+            miss += (squares - np.polyval(np.polyfit(at, squares, 1), at)) ** 2
+        return float(np.sqrt(miss.mean()))
+
+
+@dataclass(frozen=True)
 class FlatPage:
     """page: RGB, evenly lit, PX_PER_MM pixels a millimetre. ink: uint8 [h, w], the same in grey with its grid faded.
 
-    px_per_mm: of the picture as it came, the median over the page. outline: pixels (x, y) [4, 2] of that picture under
-    the page's corners, from the top left clockwise. turned: degrees by which the page lies turned clockwise. bent:
-    squares of 5 mm, root mean square, by which its grid leaves that of a flat, upright page. fills: share of the
-    picture that the page takes, 0 to 1. followed: share of the picture in which the grid was followed.
+    outline: pixels (x, y) [4, 2] of the picture that came under the page's corners, from the top left clockwise. fills:
+    share of that picture which the page takes, 0 to 1.
     """
 
     page: Image.Image
     ink: Array
-    px_per_mm: float
     outline: Array
-    turned: float
-    bent: float
     fills: float
-    followed: float
 
 
-def flatten(picture: Image.Image) -> FlatPage | None:
-    """The flat page in an RGB picture of any size; None where no grid is found."""
+def find_grid(picture: Image.Image) -> Grid | None:
+    """The grid in an RGB picture of any size, at least 1 pixel a side; None where there is none."""
     scale = lattices.WORK / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     patches = lattices.cut(lattices.contrast(picture.resize(size, method, reducing_gap=2.0)))
     lattice = five_millimetres(patches)
-    if lattice is None:
-        return None
+    return None if lattice is None else Grid(lattice, scale)
+
+
+def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
+    """The flat page in an RGB picture in which find_grid found a grid."""
+    lattice, scale = grid.lattice, grid.scale
     surface = Surface.fit(lattice)
     low = np.floor(np.percentile(lattice.squares, 2, axis=0) - _MARGIN)
     high = np.ceil(np.percentile(lattice.squares, 98, axis=0) + _MARGIN)
@@ -64,17 +90,8 @@ def flatten(picture: Image.Image) -> FlatPage | None:
     across, down = np.array(paper)[[0, 2]] + low[0], np.array(paper)[[1, 3]] + low[1]
     corners = np.array([(across[i], down[j]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
     outline = surface.pixels(corners) / scale
-    wave = np.median(lattice.waves[:, 0], axis=0)
-    return FlatPage(
-        page=page.crop((left, top, right, bottom)),
-        ink=ink,
-        px_per_mm=lattice.period / 5 / scale,
-        outline=outline,
-        turned=float(np.degrees(np.arctan2(wave[1], wave[0]))),
-        bent=_bent(lattice),
-        fills=min(1.0, _area(outline) / (picture.width * picture.height)),
-        followed=lattice.share,
-    )
+    fills = min(1.0, _area(outline) / (picture.width * picture.height))
+    return FlatPage(page.crop((left, top, right, bottom)), ink, outline, fills)
 
 
 def five_millimetres(patches: Patches) -> Lattice | None:
@@ -116,14 +133,6 @@ def _warp(picture: Image.Image, surface: Surface, scale: float, low: Array, colu
     ]
     size = (columns * CELL, rows * CELL)
     return picture.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255))
-
-
-def _bent(lattice: Lattice) -> float:
-    """Squares, root mean square, between the lattice and an upright one of even squares."""
-    miss = np.zeros(len(lattice.at))
-    for at, squares in zip(lattice.at.T, lattice.squares.T, strict=True):
-        miss += (squares - np.polyval(np.polyfit(at, squares, 1), at)) ** 2
-    return float(np.sqrt(miss.mean()))
 
 
 def _area(corners: Array) -> float:

@@ -36,34 +36,32 @@ def _main(argv: Sequence[str] | None) -> int:
 def _flatten(args: argparse.Namespace) -> int:
     from edge_runtime import image
     from edge_runtime.page import found
-    from edge_runtime.page.reading import read
+    from edge_runtime.page.flatten import PX_PER_MM, flatten
+    from edge_runtime.page.reading import as_json, read
     from pulse.files.folder import new_folder
 
-    picture = image.load(args.source)
+    picture, out = image.load(args.source), Path(args.out)
     reading = read(picture)
-    flat, out = reading.flat, Path(args.out)
+    grid = reading.grid
+    flat = flatten(picture, grid) if reading.flat is None and grid is not None else reading.flat
+    size = {"width": picture.width, "height": picture.height}
+    about = {"source": Path(args.source).name, **size, **as_json(reading, flat)}
     with new_folder(out) as part:
         found.draw(picture, flat).save(part / "found.jpg", quality=90)
         reading.picture.save(part / "seen.png")
         if flat is not None:
             flat.page.save(part / "page.png")
-        about = {
-            "source": Path(args.source).name,
-            "width": picture.width,
-            "height": picture.height,
-            **reading.to_dict(),
-        }
         (part / "reading.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     if args.json:
         print(json.dumps({"out": str(out), **about}))
-    elif flat is None:
+    elif grid is None or flat is None:
         print(f"{out}: no grid was found; the picture goes on as it is")
     else:
-        width, height = flat.page.size
-        left = "; it is flat, and goes on as it is" if reading.as_it_is else ""
+        width, height = (side / PX_PER_MM for side in flat.page.size)
+        lies = "; it lies flat, and goes on as it is" if reading.flat is None else ""
         print(
-            f"{out}: a page of {width / 4:.0f} x {height / 4:.0f} mm, {flat.px_per_mm:.2f} pixels a mm, turned by "
-            f"{flat.turned:.0f} degrees{left}"
+            f"{out}: a page of {width:.0f} x {height:.0f} mm, {grid.px_per_mm:.2f} pixels a mm, turned by "
+            f"{grid.turned:.0f} degrees{lies}"
         )
     return 0
 
