@@ -59,7 +59,8 @@ class Asked:
 class Answered:
     """answers: one a turn, "" from the first one on whose question does not fit the model's context (fits False).
     likelihood: of the first answer among the options listed, None where there were none. is_ecg: probability, or None.
-    left_out: what the guard kept back."""
+    left_out: what the guard kept back. reading_ms: from the picture to the tower's pixels, decoding included; None
+    where no question was answered."""
 
     id: str
     group: str
@@ -70,6 +71,7 @@ class Answered:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     fits: bool = True
+    reading_ms: float | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +85,7 @@ class Answered:
             "probabilities": dict(self.probabilities),
             "left_out": list(self.left_out),
             "fits": self.fits,
+            "reading_ms": self.reading_ms,
         }
 
     @classmethod
@@ -93,7 +96,8 @@ class Answered:
         turns = tuple(map(Turn, row["questions"], row["gold"]))
         left_out = tuple(row["left_out"])
         kept = {key: row[key] for key in ("id", "group", "likelihood", "is_ecg", "probabilities", "fits")}
-        return cls(**kept, turns=turns, answers=tuple(row["answers"]), left_out=left_out)
+        answers, reading_ms = tuple(row["answers"]), row.get("reading_ms")
+        return cls(**kept, turns=turns, answers=answers, left_out=left_out, reading_ms=reading_ms)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _answer(asked: Asked) -> Answered:
     said: list[str] = []
     likelihoods: list[float | None] = []
     left_out: list[str] = []
-    fits = True
+    fits, reading_ms = True, None
     for turn in asked.turns:
         try:
             # Scored on its answer even where the model doubts that this is an ECG: the doubt is counted on its own.
@@ -76,6 +76,7 @@ def _answer(asked: Asked) -> Answered:
         except DoesNotFit:
             fits = False
             break
+        reading_ms = reading_ms or round(answer.timing.preprocess_ms, 1)
         said.append(answer.text)
         likelihoods.append(answer.likelihood)
         left_out += answer.left_out
@@ -90,6 +91,7 @@ def _answer(asked: Asked) -> Answered:
         _probabilities(seen, asked.findings),
         tuple(left_out),
         fits,
+        reading_ms,
     )
 
 

@@ -24,8 +24,8 @@ _MARGIN = 3.0  # squares kept beyond the outermost patches' centres
 
 @dataclass(frozen=True)
 class Grid:
-    """The 5 mm squares in a picture. lattice: in pixels of the picture that was searched; scale: how many of those are a
-    pixel of the picture that came."""
+    """The 5 mm squares in a picture. lattice: in pixels of the picture that was searched; scale: how many of those make
+    one of the picture that came."""
 
     lattice: Lattice
     scale: float
