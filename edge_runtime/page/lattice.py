@@ -22,6 +22,7 @@ _LEAST_PERIOD, _MOST_PERIOD = 3.0, 60.0  # pixels a line
 _ANGLES = np.deg2rad(np.arange(180.0))
 _PERIODS = np.geomspace(_LEAST_PERIOD, _MOST_PERIOD, 160)
 _LEAST_PEAK = 4.0  # of a patch's peak over its spectrum's median
+_LEAST_CLEAR = 10.0  # the median of those peaks: noise gives 6, the faintest of real pages 17
 _LEAST_PATCHES = 6
 _MOST_JUMP = 0.3  # squares between a phase and what a neighbour's waves predict
 
@@ -64,17 +65,12 @@ class Lattice:
 @dataclass(frozen=True)
 class Patches:
     """Overlapping patches of a picture: their centres along y and x, samples [a, b, N, N] under a Hann window, and the
-    magnitudes of their spectra [a, b, N, N // 2 + 1]."""
+    magnitudes of their spectra [a, b, N, N // 2 + 1] over each one's median."""
 
     ys: Array
     xs: Array
     samples: Array
-    spectra: Array
-
-    @property
-    def ratios(self) -> Array:
-        """Spectra over their own medians."""
-        return self.spectra / np.median(self.spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
+    ratios: Array
 
 
 _WINDOW = np.outer(np.hanning(PATCH + 2)[1:-1], np.hanning(PATCH + 2)[1:-1]).astype(np.float32)
@@ -99,7 +95,10 @@ def cut(lines: Array) -> Patches:
     views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))[np.ix_(ys, xs)]
     samples = (views - views.mean((2, 3), keepdims=True)) * _WINDOW
     spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
-    return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, spectra)
+    usual = np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
+    # A patch of one colour has nothing but rounding in it.
+    ratios = spectra / np.maximum(usual, 0.05 * np.median(usual) + 1e-3)
+    return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, ratios)
 
 
 def find(patches: Patches) -> Lattice | None:
@@ -112,7 +111,7 @@ def _strongest_pair(patches: Patches) -> Array | None:
     """Wave vectors [2, 2] of the two nearly perpendicular families of lines that most patches share."""
     ratios = np.minimum(patches.ratios, 60.0)
     polar = _polar(ratios.mean((0, 1)))
-    polar /= np.median(polar)
+    polar /= np.median(polar) + 1e-6
     best, found = 1.5, None
     order = np.argsort(-polar, axis=None)[:2000]
     seen: list[tuple[int, int]] = []
@@ -168,7 +167,7 @@ def follow(patches: Patches, waves: Array) -> Lattice | None:
     phases = _phases(patches.samples, own)
     squares = _unwrap(grid, own, phases, strength)
     held = np.isfinite(squares[..., 0])
-    if held.sum() < _LEAST_PATCHES:
+    if held.sum() < _LEAST_PATCHES or np.median(strength[held]) < _LEAST_CLEAR:
         return None
     return Lattice(grid[held], own[held], squares[held], strength[held], float(held.mean()))
 

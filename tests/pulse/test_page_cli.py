@@ -15,6 +15,7 @@ import quantize.cli
 from pulse.ecg.page_cli import main
 from pulse.ecg.paper.render import render
 from pulse.ecg.ptbxl import PtbXl
+from tests.edge_runtime.page.sheets import MM, sheet, turned
 
 PTBXL = Path("tests/data/ptbxl")
 RECORD = PTBXL / "records100/00000/00010_lr.hea"
@@ -87,3 +88,47 @@ def test_a_damaged_database_is_one_line_for_quantize_and_distill(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert str(damaged) in error
+
+
+def test_a_photograph_becomes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    turned(sheet(), -12, 0.5, (2000, 1500)).save(tmp_path / "photo.jpg")
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "photo.jpg"), "--out", str(out), "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["grid"]["px_per_mm"] == pytest.approx(0.5 * MM, rel=0.01)
+    assert about["grid"]["turned_degrees"] == pytest.approx(-12, abs=0.5)
+    assert about["goes_on_as_it_is"] is False
+    assert {path.name for path in out.iterdir()} == {"found.jpg", "page.png", "seen.png", "reading.json"}
+    assert json.loads((out / "reading.json").read_text())["grid"] == about["grid"]
+    page = Image.open(out / "page.png")
+    assert page.size == (about["grid"]["page"]["width"], about["grid"]["page"]["height"])
+    found = np.asarray(Image.open(out / "found.jpg")).astype(int)
+    assert ((found[..., 0] > 180) & (found[..., 1] < 60) & (found[..., 2] < 120)).any()  # the outline
+
+
+def test_a_picture_without_a_grid_goes_on_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "white.png")
+    assert main([str(tmp_path / "white.png"), "--out", str(tmp_path / "out")]) == 0
+    assert "no grid was found; the picture goes on as it is" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"found.jpg", "seen.png", "reading.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layout", "6x2"], "is a picture, and --layout belongs to a record; leave it out"),
+        (["--allow-missing"], "is a picture, and --allow-missing belongs to a record; leave it out"),
+        ([], "already exists; remove it or give another --out"),
+    ],
+)
+def test_wrong_use_of_a_photograph(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "white.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    assert main([str(tmp_path / "white.png"), "--out", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]

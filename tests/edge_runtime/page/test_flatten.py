@@ -1,0 +1,89 @@
+"""A grid is found at the scale and the angle that the camera had, and the page comes out flat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_runtime.page.flatten import PX_PER_MM, find_grid, flatten
+from tests.edge_runtime.page.sheets import DESK, MM, seen, sheet, turned
+
+SIZE = (2400, 1700)
+
+
+@pytest.mark.parametrize("degrees", [0, 7, -15, 20])
+@pytest.mark.parametrize("fine", [True, False], ids=["1 mm lines", "5 mm lines"])
+def test_scale_and_angle_are_those_of_the_camera(degrees: float, fine: bool) -> None:
+    grid = find_grid(turned(sheet(fine=fine), degrees, 0.7, SIZE))
+    assert grid is not None
+    assert grid.px_per_mm == pytest.approx(0.7 * MM, rel=0.01)
+    assert grid.turned == pytest.approx(degrees, abs=0.5)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 1.0])
+def test_the_page_may_be_small_on_its_desk(share: float) -> None:
+    grid = find_grid(turned(sheet(), 5, share, SIZE))
+    assert grid is not None
+    assert grid.px_per_mm == pytest.approx(share * MM, rel=0.01)
+
+
+def test_a_page_seen_from_the_side_comes_out_with_its_own_shape() -> None:
+    page = sheet()
+    corners = [(420.0, 160.0), (2050.0, 260.0), (2330.0, 1560.0), (90.0, 1420.0)]
+    picture = seen(page, corners, SIZE)
+    grid = find_grid(picture)
+    assert grid is not None
+    flat = flatten(picture, grid)
+    assert flat.page.width / PX_PER_MM == pytest.approx(280, abs=25)  # with two squares of the desk on each side
+    assert flat.page.height / PX_PER_MM == pytest.approx(200, abs=25)
+    np.testing.assert_allclose(flat.outline, corners, atol=120)
+    # Flat means that every line is straight: the grid that is found in the flat page is even and upright.
+    again = find_grid(flat.page)
+    assert again is not None
+    assert again.px_per_mm == pytest.approx(PX_PER_MM, rel=0.01)
+    assert abs(again.turned) < 0.3
+    assert again.bent < 0.2 < grid.bent
+
+
+def test_a_bent_page_is_flattened() -> None:
+    page = sheet()
+    step = 20
+    across = np.arange(0, page.width + 1, step)
+    lift = 60 * np.sin(across / page.width * np.pi)  # pixels by which the sheet's middle rises
+    mesh = [
+        (
+            (int(x), 0, int(x) + step, page.height),
+            (x, lift[i], x, page.height + lift[i], x + step, page.height + lift[i + 1], x + step, lift[i + 1]),
+        )
+        for i, x in enumerate(across[:-1])
+    ]
+    picture = page.transform(page.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor=DESK)
+    grid = find_grid(picture)
+    assert grid is not None
+    again = find_grid(flatten(picture, grid).page)
+    assert again is not None
+    assert again.bent < 0.3 * grid.bent
+
+
+def test_shade_is_taken_out_and_the_grid_faded() -> None:
+    page = np.asarray(turned(sheet(), 4, 0.7, SIZE), np.float32)
+    shade = np.linspace(1, 0.35, SIZE[0], dtype=np.float32)[None, :, None]
+    picture = Image.fromarray((page * shade).astype(np.uint8))
+    grid = find_grid(picture)
+    assert grid is not None
+    flat = flatten(picture, grid)
+    inner = flat.ink[20:-20, 40:-40]
+    bright = inner[: inner.shape[0] // 3]  # above the curve: paper and grid alone
+    assert np.median(bright[:, :100]) == pytest.approx(np.median(bright[:, -100:]), abs=12)
+    assert np.percentile(bright, 5) > 200
+    assert (inner < 120).any(0).mean() > 0.9  # the curve is still there, from edge to edge
+
+
+def test_a_picture_without_a_grid_has_none() -> None:
+    rng = np.random.default_rng(3)
+    noise = Image.fromarray(rng.integers(0, 255, (900, 1200, 3), np.uint8))
+    text = Image.new("RGB", (1200, 900), "white")
+    assert find_grid(noise) is None
+    assert find_grid(text) is None
+    assert find_grid(Image.new("RGB", (40, 40), "grey")) is None
