@@ -13,10 +13,10 @@ from PIL import Image
 from demo_app.bundles import Installed
 from demo_app.history import Entry, Turn
 from demo_app.outline import WHOLE, Corners
-from demo_app.quality import Quality
 from demo_app.reader import Loaded
 from edge_runtime.answer import Answer
 from edge_runtime.findings import Finding
+from edge_runtime.page.quality import Quality
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from distill.dataset_cache import DatasetCache
 from distill.dialogues import Batch, Packer, collate
 from distill.features import Features
+from distill.pages import TURNED, Shown
 from distill.soft_targets import SoftTargets
 from distill.teacher import AskForLogits
 from distill.token_logits import TokenLogits
@@ -46,8 +47,12 @@ class Lessons:
     def dialogues(self, seed: int, epoch: int, item: int) -> list[list[Turn]]:
         """Those of one page of the epoch's view; they depend on (seed, epoch, item) alone."""
         view = epoch % len(self.views)
-        row, rng = int(self.views[view].rows[item]), np.random.default_rng([seed, epoch, item])
-        facts = facts_of(self.cache.labels[row], self.unsaid) if row >= 0 else Facts(is_ecg=False)
+        row, shown = int(self.views[view].rows[item]), int(self.views[view].shown[item])
+        rng = np.random.default_rng([seed, epoch, item])
+        facts = Facts(is_ecg=False)
+        if row >= 0:
+            turns = shown if shown in TURNED else 0
+            facts = replace(facts_of(self.cache.labels[row], self.unsaid), turns=turns, whole=shown != Shown.PART)
         soft = None if self.soft_targets is None or row < 0 else self.soft_targets[view][item]
         return training_turns(facts, rng, soft)
 

@@ -9,7 +9,7 @@ from distill.speaker import Speaker
 from distill.student import Student
 from edge_runtime.inference import Inference
 from pulse.checkpoint.store import save_checkpoint
-from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, YES, finding_specs
+from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, WAY_UP, WAYS_UP, WHOLE, YES, finding_specs
 from pulse.model.config import Config, parse_inference
 from pulse.model.towers._conv_net import GridTower, fold_norms
 
@@ -23,6 +23,9 @@ def inference_of(student: Student) -> Inference:
         "default_question": REPORT[0],
         "findings": finding_specs(),
         "is_ecg": {"question": IS_ECG, "yes": YES, "no": NO, "threshold": 0.5},
+        "way_up": {"question": WAY_UP, "answers": list(WAYS_UP)},
+        "whole": {"question": WHOLE, "yes": YES, "no": NO},
+        "flatten": True,
         "notice": NOTICE,
         "bos_token_id": None,
         "eos_token_ids": [student.end],

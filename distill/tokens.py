@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from distill.dataset_cache import DatasetCache
 from pulse.instruct.facts import Facts
-from pulse.instruct.questions import training_turns
+from pulse.instruct.questions import WAYS_UP, training_turns
 
 PAD, END = "<pad>", "</s>"
 SPECIALS = (PAD, END)  # ids 0 and 1
@@ -39,7 +39,8 @@ def train_tokenizer(cache: DatasetCache, rows: np.ndarray, path: Path, vocab_siz
     """Write tokenizer.json, learned from one dialogue set a record; the same rows give the same file."""
     rng = np.random.default_rng(0)
     turns = (turn for row in rows for dialogue in training_turns(facts_of(cache.labels[row]), rng) for turn in dialogue)
-    prompts = ["USER: \n\nASSISTANT:"] * 1000
+    # Records alone are pages that lie upright.
+    prompts = ["USER: \n\nASSISTANT:", *WAYS_UP] * 1000
     texts = [*prompts, *(text for turn in tqdm(turns, "tokenizer") for text in (turn.question, turn.answer))]
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

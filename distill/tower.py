@@ -1,10 +1,12 @@
-"""Stage one: the vision tower learns PTB-XL's labels, the 12SL statements, the axis and the heart rate from pages."""
+"""Stage one: the vision tower learns PTB-XL's labels, the 12SL statements, the axis and the heart rate from pages, and how
+a picture shows one."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from distill.distributed import Distributed
 from distill.loop import Average, Log, Resumable, autocast, clip, learning_rate
-from distill.pages import PageMix, Pages, shuffled
+from distill.pages import PageMix, Pages, Shown, shuffled
 from distill.student import Student
 from distill.targets import label_loss, softened
 from distill.training_set import TrainingSet
@@ -29,8 +31,18 @@ from pulse.model.towers.conv import ConvVision
 from quantize.load import load_model
 
 
+class Seen(NamedTuple):
+    """Yes/no logits [N, k] of the targets, rate [N], logits [N, 4] of the quarter turns, and logit [N] of "all leads are in
+    the picture"."""
+
+    targets: Tensor
+    rate: Tensor
+    turns: Tensor
+    whole: Tensor
+
+
 class TowerWithHead(nn.Module):
-    """pixels [N, 1, H, W] -> (yes/no logits [N, k], rate [N]), both read from the whole-page token."""
+    """pixels [N, 1, H, W] -> Seen, all of it read from the whole-page token."""
 
     def __init__(self, vision: GridVision, targets: int):
         super().__init__()
@@ -38,19 +50,26 @@ class TowerWithHead(nn.Module):
         tower = TOWERS.load(vision.kind).build(vision)
         assert isinstance(tower, GridTower)  # a student's tower sees the whole page and its cells
         self.tower = tower
-        self.head = nn.Linear(vision.hidden_size, targets + 1)
+        self.head = nn.Linear(vision.hidden_size, targets + 6)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> Seen:
         out = self.head(self.tower(pixels)[:, 0])
-        return out[:, :-1], out[:, -1]
+        return Seen(out[:, :-6], out[:, -6], out[:, -5:-1], out[:, -1])
 
 
-def loss(model: TowerWithHead, pixels: Tensor, values: Tensor, rate: Tensor, names: list[str]) -> Tensor:
-    """Cross-entropy over the known targets, plus the error of the rate."""
-    logits, rate_hat = model(pixels)
-    known = torch.isfinite(rate)
-    rate_loss = F.smooth_l1_loss(rate_hat.float()[known], rate[known], beta=0.2) if known.any() else logits.sum() * 0
-    return label_loss(logits, values, names) + 0.1 * rate_loss
+def loss(model: TowerWithHead, pixels: Tensor, wish: Wish, names: list[str]) -> Tensor:
+    """Cross-entropy over the known targets, plus the errors of the rate and of how the page is shown."""
+    seen = model(pixels)
+    nothing = seen.rate.float().sum() * 0  # of a batch in which a thing is nowhere known
+    known = torch.isfinite(wish.rate)
+    rate = F.smooth_l1_loss(seen.rate.float()[known], wish.rate[known], beta=0.2) if known.any() else nothing
+    ecg, part = wish.shown != Shown.OTHER, wish.shown == Shown.PART
+    turns = F.cross_entropy(seen.turns.float()[ecg], wish.shown[ecg] * ~part[ecg]) if ecg.any() else nothing
+    upright = part | (wish.shown == Shown.UPRIGHT)
+    whole = nothing
+    if upright.any():
+        whole = F.binary_cross_entropy_with_logits(seen.whole.float()[upright], (~part[upright]).float())
+    return label_loss(seen.targets, wish.values, names) + 0.1 * rate + 0.05 * (turns + whole)
 
 
 def train_tower(
@@ -84,6 +103,14 @@ def train_tower(
     return averaged(model, average)
 
 
+class Wish(NamedTuple):
+    """Of the pages of a batch: values float32 [N, k] and rate float32 [N], NaN where unknown, and shown int64 [N]."""
+
+    values: Tensor
+    rate: Tensor
+    shown: Tensor
+
+
 @dataclass(frozen=True)
 class Wished:
     """What the tower is to see: values float32 [n, k] of the targets `names` and rate float32 [n] of every record;
@@ -102,10 +129,15 @@ class Wished:
         no_ecg[targets.names.index("is_ecg")] = 0
         return Wished(targets.names, torch.from_numpy(targets.values), torch.from_numpy(targets.rate), no_ecg)
 
-    def at(self, rows: Tensor, is_ecg: Tensor) -> tuple[Tensor, Tensor]:
-        """Values [N, k] and rates [N] of some pages."""
-        values = torch.where(is_ecg[:, None], self.values[rows], self.no_ecg)
-        return values, torch.where(is_ecg, self.rate[rows], float("nan"))
+    def at(self, rows: Tensor, shown: Tensor, device: torch.device) -> Wish:
+        """Of some pages. What a turned page or a part of one tells of the heart is not asked."""
+        upright = shown == Shown.UPRIGHT
+        other = torch.full_like(self.no_ecg, float("nan"))
+        other[self.names.index("is_ecg")] = 1
+        unread = torch.where((shown == Shown.OTHER)[:, None], self.no_ecg, other)
+        values = torch.where(upright[:, None], self.values[rows], unread)
+        rate = torch.where(upright, self.rate[rows], float("nan"))
+        return Wish(values.to(device), rate.to(device), shown.to(device))
 
 
 def _first_model(data: TrainingSet, student: Student, device: torch.device, fresh: bool) -> TowerWithHead:
@@ -147,10 +179,10 @@ def _epoch(
     model.train()
     losses: list[float] = []
     error_so_far = 0.0
-    for number, (pixels, rows, is_ecg) in enumerate(loader, 1):
-        values, rate = (part.to(device) for part in wished.at(rows, is_ecg))
+    for number, (pixels, rows, shown) in enumerate(loader, 1):
+        wish = wished.at(rows, shown, device)
         with autocast(device):
-            error = loss(model, pixels.to(device, memory_format=torch.channels_last), values, rate, wished.names)
+            error = loss(model, pixels.to(device, memory_format=torch.channels_last), wish, wished.names)
         (error / distributed.accumulate).backward()
         error_so_far += float(error.detach()) / distributed.accumulate
         if number % distributed.accumulate:
@@ -192,14 +224,22 @@ def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
 
 @torch.no_grad()
 def evaluate(model: TowerWithHead, data: TrainingSet, student: Student, device: torch.device) -> dict[str, float]:
-    """Figures of the head on plain pages of the validation records: the superclasses, and the mean error of the heart
-    rate in percent."""
+    """Figures of the head on the validation records: the superclasses and the mean error of the heart rate in percent on
+    plain pages; the same on varied pages that look as the page reader hands photographs on (photo_)."""
+    plain = _figures(model, data, Pages(data.cache, data.validation, student.preprocess, None), student, device)
+    varied = Pages(data.cache, data.validation, student.preprocess, PageMix(0, 0, 0, 0, 1))
+    photos = _figures(model, data, varied, student, device)
+    return {**plain, **{f"photo_{name}": photos[name] for name in ("auc", "f1", "rate_error_pct")}}
+
+
+def _figures(
+    model: TowerWithHead, data: TrainingSet, pages: Pages, student: Student, device: torch.device
+) -> dict[str, float]:
     probability, rates = [], []
-    pages = Pages(data.cache, data.validation, student.preprocess, None)
     for pixels, _, _ in DataLoader(pages, 32, num_workers=student.tower.workers):
-        logits, rate = model(pixels.to(device, memory_format=torch.channels_last))
-        probability.append(logits[:, : len(SUPERCLASSES)].sigmoid().float().cpu())
-        rates.append(rate.float().cpu())
+        seen = model(pixels.to(device, memory_format=torch.channels_last))
+        probability.append(seen.targets[:, : len(SUPERCLASSES)].float().sigmoid().cpu())
+        rates.append(seen.rate.float().cpu())
     found = figures(data.classes(data.validation), torch.cat(probability).numpy())
     gap = torch.cat(rates).numpy() - data.targets.rate[data.validation]
     found["rate_error_pct"] = 100 * float(np.nanmean(np.abs(2 ** (gap * 0.5) - 1)))

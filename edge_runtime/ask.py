@@ -64,6 +64,13 @@ def _run(args: argparse.Namespace) -> int:
     print(session.inference.notice, file=sys.stderr)
     if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
+    if page.turns:
+        print(
+            f"pulse-ask: the page lay turned; it was read {90 * page.turns} degrees further to the right",
+            file=sys.stderr,
+        )
+    if page.looks_like_ecg and page.is_part:
+        print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
         print(json.dumps(_as_json(reply.finish(), bundle), ensure_ascii=True))
         return 0

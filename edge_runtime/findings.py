@@ -46,6 +46,14 @@ class FindingScorer:
             raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
         return Finding(finding.label, finding.name, sigmoid(log_odds))
 
+    def choose(self, prefix: Cache, question: str, answers: Sequence[str]) -> list[float]:
+        """Probability of each answer among these, after the question. Raises UserError when they do not fit."""
+        ids, listed = self._prompt.after_image(question), [self._tokenizer.encode(answer) for answer in answers]
+        check_fits(prefix.length + len(ids) + max(map(len, listed)) - 1, self._context_length)
+        logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
+        weights = [math.exp(self._log_probability(answer, logits, cache)) for answer in listed]
+        return [weight / (sum(weights) or 1.0) for weight in weights]
+
     def check(self, prefix: Cache, finding: FindingSpec) -> None:
         """Raises UserError, before anything is computed, when `score` would for want of room."""
         self.words(prefix.length, finding)

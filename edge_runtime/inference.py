@@ -83,9 +83,18 @@ class FindingSpec:
 
 
 @dataclass(frozen=True)
+class WayUpSpec:
+    """The question which way up a page is, and its four answers: upright, then as many quarter turns to the left."""
+
+    question: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Inference:
     """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
-    tell; is_ecg_threshold: the probability from which on it is taken for one. notice: what every user must read.
+    tell; is_ecg_threshold: the probability from which on it is taken for one. way_up, whole: the questions which way up the
+    page is and whether all of its leads are there, None for a model that cannot tell. notice: what every user must read.
     flatten: photographs are flattened first (edge_runtime.page)."""
 
     model: ModelSpec
@@ -98,6 +107,8 @@ class Inference:
     is_ecg_threshold: float
     notice: str
     flatten: bool = False
+    way_up: WayUpSpec | None = None
+    whole: FindingSpec | None = None
 
     @classmethod
     def from_fields(cls, fields: Fields, model: ModelSpec) -> Inference:
@@ -115,14 +126,13 @@ class Inference:
             is_ecg_threshold=0.0 if is_ecg is None else is_ecg.number("threshold", 0, 1),
             notice=fields.text("notice"),
             flatten=not fields.is_null("flatten") and fields.flag("flatten"),
+            way_up=None if fields.is_null("way_up") else _way_up(fields.child("way_up")),
+            whole=None if fields.is_null("whole") else _finding(fields.child("whole"), "whole", "whole page"),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """All but `model` as JSON, which from_fields reads."""
-        is_ecg = None
-        if self.is_ecg is not None:
-            words = {key: getattr(self.is_ecg, key) for key in ("question", "yes", "no")}
-            is_ecg = {**words, "threshold": self.is_ecg_threshold}
+        is_ecg = None if self.is_ecg is None else {**_asked(self.is_ecg), "threshold": self.is_ecg_threshold}
         data = {
             "preprocess": self.preprocess.to_dict(),
             "prompt": asdict(self.prompt),
@@ -132,7 +142,18 @@ class Inference:
             "is_ecg": is_ecg,
             "notice": self.notice,
         }
-        return {**data, "flatten": True} if self.flatten else data
+        # What a model cannot do is left out, as bundles of before it could be done have it.
+        if self.flatten:
+            data["flatten"] = True
+        if self.way_up is not None:
+            data["way_up"] = {"question": self.way_up.question, "answers": list(self.way_up.answers)}
+        if self.whole is not None:
+            data["whole"] = _asked(self.whole)
+        return data
+
+
+def _asked(spec: FindingSpec) -> dict[str, Any]:
+    return {key: getattr(spec, key) for key in ("question", "yes", "no")}
 
 
 def special_tokens(fields: Fields, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:
@@ -180,4 +201,11 @@ def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
     spec = FindingSpec(label, name, fields.text("question"), fields.text("yes"), fields.text("no"), words)
     if spec.yes == spec.no:
         raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; {fields.fix}")
+    return spec
+
+
+def _way_up(fields: Fields) -> WayUpSpec:
+    spec = WayUpSpec(fields.text("question"), fields.texts("answers"))
+    if len(spec.answers) != 4 or len(set(spec.answers)) != 4:
+        raise UserError(f"{fields.where}: answers must be four different ones, upright first; {fields.fix}")
     return spec

@@ -22,6 +22,9 @@ from edge_runtime.prompt import Prompt
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
 
+_TO_THE_RIGHT = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
+
+
 class Eyes(Protocol):
     """What a page needs of an engine."""
 
@@ -33,20 +36,23 @@ class Eyes(Protocol):
 
 
 class Prefix(NamedTuple):
-    """embeds: float32 [P, D] of everything before the question. preprocess_ms, vision_ms: what tiles and tower took."""
+    """embeds: float32 [P, D] of everything before the question. picture: what was cut into tiles. preprocess_ms, vision_ms:
+    what tiles and tower took."""
 
     embeds: np.ndarray
+    picture: Image.Image
     preprocess_ms: float
     vision_ms: float
 
 
 def page_prefix(
-    picture: Picture, engine: Eyes, inference: Inference, prompt: Prompt, page: int | None = None
+    picture: Picture, engine: Eyes, inference: Inference, prompt: Prompt, page: int | None = None, turns: int = 0
 ) -> Prefix:
     """What the decoder reads before the question about a picture: a path, a file's bytes, a PIL image, or a uint8 array
     [H, W] or [H, W, 3].
 
-    page: of a PDF or multi-page TIFF, from 1. Raises UserError for a picture that cannot be read.
+    page: of a PDF or multi-page TIFF, from 1. turns: quarter turns to the right that it is given first. Raises UserError
+    for a picture that cannot be read.
     """
     started = time.perf_counter()
     spec = inference.preprocess
@@ -56,15 +62,17 @@ def page_prefix(
         picture = pictures.to_rgb(picture)
     if inference.flatten:
         picture = read(pictures.to_rgb(as_picture(picture))).picture
+    if turns:
+        picture = pictures.to_rgb(as_picture(picture)).transpose(_TO_THE_RIGHT[turns])
     tiles = pixels(picture, spec)
     prepared = time.perf_counter()
-    size = picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
+    picture = as_picture(picture)
 
     def newline() -> np.ndarray:
         return engine.embed([inference.model.vocab_size])[0]
 
-    seen = pack_image_tokens(engine.vision(tiles), len(tiles), size, spec, newline)
+    seen = pack_image_tokens(engine.vision(tiles), len(tiles), picture.size, spec, newline)
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    return Prefix(embeds, 1e3 * (prepared - started), 1e3 * (ended - prepared))
+    return Prefix(embeds, picture, 1e3 * (prepared - started), 1e3 * (ended - prepared))

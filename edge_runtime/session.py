@@ -14,6 +14,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from PIL import Image
+
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
 from edge_runtime.constrain import Constraint, choices
@@ -22,7 +24,9 @@ from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard
+from edge_runtime.image import to_rgb
 from edge_runtime.inference import FindingSpec, Inference
+from edge_runtime.page.quality import hint
 from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
@@ -82,15 +86,33 @@ class Session:
 
         page: of a PDF or multi-page TIFF, from 1. Raises UserError.
         """
-        embeds, preprocess_ms, vision_ms = page_prefix(picture, self.engine, self.inference, self.prompt, page)
+        seen = self._look(picture, page, 0)
+        if turns := self._lies_turned(seen._prefix):
+            again = self._look(picture, page, turns)
+            # A page that was turned for nothing would be misread: it has to be upright now.
+            if self._lies_turned(again._prefix) == 0:
+                again._cost = Cost(*(a + b for a, b in zip(seen._cost, again._cost, strict=True)))
+                seen = again
+        return seen
+
+    def _look(self, picture: Picture, page: int | None, turns: int) -> Observation:
+        before = page_prefix(picture, self.engine, self.inference, self.prompt, page, turns)
         started = time.perf_counter()
-        check_fits(len(embeds), self.inference.model.context_length)
-        _, prefix = self.engine.decode(embeds, self.engine.empty_cache())
+        check_fits(len(before.embeds), self.inference.model.context_length)
+        _, prefix = self.engine.decode(before.embeds, self.engine.empty_cache())
         is_ecg = None
         if self.inference.is_ecg is not None:
             is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
-        cost = Cost(preprocess_ms, vision_ms, 1e3 * (time.perf_counter() - started))
-        return Observation(self, prefix, is_ecg, cost)
+        cost = Cost(before.preprocess_ms, before.vision_ms, 1e3 * (time.perf_counter() - started))
+        return Observation(self, prefix, before.picture, turns, is_ecg, cost)
+
+    def _lies_turned(self, prefix: Cache) -> int:
+        """Quarter turns to the left by which the page likely lies turned; 0 for a model that cannot tell."""
+        asked = self.inference.way_up
+        if asked is None:
+            return 0
+        shares = self.scorer.choose(prefix, asked.question, asked.answers)
+        return max(range(len(shares)), key=shares.__getitem__)
 
 
 class Cost(NamedTuple):
@@ -104,12 +126,17 @@ class Cost(NamedTuple):
 class Observation:
     """One page, already read, and the conversation about it.
 
-    is_ecg: probability that it is an ECG page, None if the model cannot tell.
+    is_ecg: probability that it is an ECG page, None if the model cannot tell. turns: quarter turns to the right that the
+    picture was given to lie upright.
     """
 
-    def __init__(self, session: Session, prefix: Cache, is_ecg: float | None, cost: Cost) -> None:
+    def __init__(
+        self, session: Session, prefix: Cache, picture: Image.Image, turns: int, is_ecg: float | None, cost: Cost
+    ) -> None:
         self._session = session
         self.is_ecg = is_ecg
+        self.turns = turns
+        self._picture = picture
         self._prefix = prefix
         self._cost = cost
         self._findings: dict[FindingSpec, Finding] = {}
@@ -138,8 +165,15 @@ class Observation:
 
     @property
     def not_ecg_notice(self) -> str:
-        """The sentence that stands for the answer when looks_like_ecg is false."""
-        return f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f})."
+        """What stands for the answer when looks_like_ecg is false: that it is so, and what would help."""
+        refusal = f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f})."
+        return f"{refusal} {hint(to_rgb(self._picture))}"
+
+    @property
+    def is_part(self) -> bool:
+        """Whether leads of the page are likely missing in the picture; false for a model that cannot tell."""
+        asked = self._session.inference.whole
+        return asked is not None and self.probability(asked) < 0.5
 
     def ask(
         self,

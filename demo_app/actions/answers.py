@@ -7,13 +7,13 @@ from PIL import Image
 from demo_app.actions.entries import Entries
 from demo_app.crop import straighten
 from demo_app.history import Turn
-from demo_app.quality import Quality, judge
 from demo_app.reader import Loaded
 from demo_app.state import Case
 from demo_app.worker import Job
 from edge_runtime.answer import Answer
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding
+from edge_runtime.page.quality import Quality, judge
 
 
 class Answers(Entries):

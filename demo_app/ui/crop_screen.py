@@ -60,7 +60,7 @@ def _controls(app: AppWindow, view: CropView, case: Case) -> list[Widget]:
         parts.append(banner(case.error, name="error"))
     problems = case.quality.problems if case.quality is not None else []
     if problems:
-        words = "\n".join(t(problem) for problem in problems)
+        words = "\n".join(t(f"quality.{problem}") for problem in problems)
         return [
             banner(words, name="quality"),
             tools,

@@ -41,5 +41,5 @@ class Record:
         return self.signal.shape[1] / self.fs
 
     def lead(self, name: str) -> np.ndarray:
-        """Samples [n] of one lead, in millivolts."""
-        return self.signal[LEADS.index(name)]
+        """Samples [n] of one lead, in millivolts; "-aVR" is aVR turned over."""
+        return -self.lead(name[1:]) if name.startswith("-") else self.signal[LEADS.index(name)]

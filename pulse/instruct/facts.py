@@ -49,7 +49,8 @@ def classes_text(classes: Sequence[str]) -> str:
 class Facts:
     """Labels of one page; axis is PTB-XL's code or "", rate is beats a minute or None where it is not known.
 
-    unsaid: codes that the words leave out, though they count for the classes.
+    unsaid: codes that the words leave out, though they count for the classes. turns: quarter turns to the left by which the
+    page lies turned; whole: all of its leads are in the picture.
     """
 
     scp_codes: dict[str, float] = field(default_factory=dict)
@@ -57,6 +58,8 @@ class Facts:
     rate: float | None = None
     is_ecg: bool = True
     unsaid: frozenset[str] = frozenset()
+    turns: int = 0
+    whole: bool = True
 
     def classes(self) -> tuple[str, ...]:
         """Diagnostic superclasses, in the order of `SUPERCLASSES`."""

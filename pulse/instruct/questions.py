@@ -31,6 +31,9 @@ RATE = ("What is the heart rate?", "How fast is the heart beating?")
 AXIS = ("What is the electrical axis?", "How is the heart axis?")
 RHYTHM = ("What is the rhythm?", "Which rhythm does this ECG show?")
 IS_ECG = "Is this a picture of an ECG?"
+WHOLE = "Are all twelve leads in the picture?"
+WAY_UP = "Which way up is the page?"
+WAYS_UP = ("Upright", "On its left side", "Upside down", "On its right side")  # so many quarter turns to the left
 YES, NO = "Yes", "No"
 NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
 
@@ -111,10 +114,13 @@ def training_turns(facts: Facts, rng: np.random.Generator, soft: SoftTarget | No
     """Dialogues about one page, each to be seen alone behind the image: a report with a follow-up, the classes in each
     form of the question, yes/no for every superclass at its natural share (so that likelihoods are probabilities), two
     further statements, and one measurement. With a soft target the classes and the yes/no are the teacher's, the rest
-    stays the labels'."""
+    stays the labels'. Of a page that lies turned, or is there in part, only that is asked."""
     is_ecg = [Turn(IS_ECG, YES if facts.is_ecg else NO)]
     if not facts.is_ecg:
         return [is_ecg, [report_turn(facts, rng)], *([turn] for turn in superclass_turns(facts))]
+    way_up, whole = [Turn(WAY_UP, WAYS_UP[facts.turns])], [Turn(WHOLE, YES if facts.whole else NO)]
+    if facts.turns or not facts.whole:
+        return [is_ecg, way_up] if facts.turns else [is_ecg, way_up, whole]
     known = known_turns(facts, rng)
     asked = (*SUPERCLASSES, *STATEMENTS)
     follow_ups = [*known, *(yes_no(facts, label, rng, soft) for label in asked)]
@@ -127,8 +133,7 @@ def training_turns(facts: Facts, rng: np.random.Generator, soft: SoftTarget | No
     dialogues += [[yes_no(facts, str(label), rng, soft)] for label in further]
     if known:
         dialogues.append([known[int(rng.integers(len(known)))]])
-    if rng.random() < 0.2:
-        dialogues.append(is_ecg)
+    dialogues += [dialogue for dialogue in (is_ecg, way_up, whole) if rng.random() < 0.2]
     return dialogues
 
 

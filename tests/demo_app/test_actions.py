@@ -178,7 +178,7 @@ def test_poor_photo_waits_for_a_second_thought(app, clean):
     case = opened(app, clean.point(lambda v: v * 0.15))
     app.read()
     app.until(lambda: case.quality is not None)
-    assert case.quality.problems == ["quality.dark"]
+    assert case.quality.problems == ["dark"]
     assert app.state.screen == "crop"
     app.read(anyway=True)
     app.until(lambda: app.state.screen == "result")

@@ -8,8 +8,8 @@ from PIL import Image, ImageFilter
 
 from demo_app.crop import homography, straighten, turned
 from demo_app.outline import WHOLE, is_convex, propose
-from demo_app.quality import judge
 from edge_runtime.errors import UserError
+from edge_runtime.page.quality import judge
 from pulse.ecg.photo import geometry
 from pulse.ecg.photo.photograph import photograph
 
@@ -104,10 +104,10 @@ def test_good_pages_pass_and_poor_ones_are_named(clean, photo):
     page = straighten(photo, propose(photo))
     assert judge(clean).problems == []
     assert judge(page).problems == []
-    assert judge(clean.filter(ImageFilter.GaussianBlur(3.5))).problems == ["quality.blur"]
-    assert judge(page.filter(ImageFilter.GaussianBlur(2))).problems == ["quality.blur"]
-    assert judge(page.point(lambda v: v * 0.2)).problems == ["quality.dark"]
-    assert "quality.small" in judge(clean.resize((300, 212))).problems
+    assert judge(clean.filter(ImageFilter.GaussianBlur(3.5))).problems == ["blur"]
+    assert judge(page.filter(ImageFilter.GaussianBlur(2))).problems == ["blur"]
+    assert judge(page.point(lambda v: v * 0.2)).problems == ["dark"]
+    assert "small" in judge(clean.resize((300, 212))).problems
 
 
 def test_glare_is_seen_and_white_paper_is_not_glare(photo):
@@ -116,7 +116,7 @@ def test_glare_is_seen_and_white_paper_is_not_glare(photo):
     y, x = np.mgrid[: page.height, : page.width]
     spot = np.exp(-((x - 500) ** 2 + (y - 200) ** 2) / (2 * 90**2))[..., None]
     shining = np.clip(np.asarray(page) * (1 - spot) + 400 * spot, 0, 255).astype(np.uint8)
-    assert judge(Image.fromarray(shining)).problems == ["quality.glare"]
+    assert judge(Image.fromarray(shining)).problems == ["glare"]
 
 
 def test_light_photo_effects_pass(clean):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class Layout:
     """Rows of leads shown side by side, then full-length rhythm strips below.
 
-    name: as commands take it. share: how often a varied page of the training has it, 0 never; those of all layouts add
-    up to 1.
+    name: as commands take it. A lead "-aVR" is drawn upside down, as the Cabrera order has it. simultaneous: all columns
+    show the same seconds; otherwise each goes on where the one before it ended.
     """
 
     name: str
     rows: tuple[tuple[str, ...], ...]
     rhythm: tuple[str, ...] = ()
-    share: float = 0.0
+    simultaneous: bool = False

@@ -5,22 +5,27 @@ Drawing is OpenCV polylines on a cached grid, so that training can draw each pag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from pulse.ecg.paper.grid import grid
+from pulse.ecg.paper.ink import Text, blend, pulse, text, trace
 from pulse.ecg.paper.layouts import LAYOUTS
 from pulse.ecg.record import Record
 
 MM_PER_INCH = 25.4
-_SHIFT = 4  # OpenCV takes points in 1/16 pixel: without it fine traces turn to stairs
 
 
 @dataclass(frozen=True)
 class Style:
-    """Colours are RGB; lengths are millimetres on paper. `minor` or `major` None leaves that grid out."""
+    """Colours are RGB; lengths are millimetres on paper. `minor` or `major` None leaves that grid out.
+
+    line_mm: width of the minor and the major lines. names: "above" the trace, "below" or "beside" it, or "none".
+    calibration: the mark's side, "left", "right" or "none". font: one of OpenCV's Hershey fonts.
+    """
 
     paper: tuple[int, int, int] = (255, 252, 250)
     minor: tuple[int, int, int] | None = (255, 222, 218)
@@ -29,9 +34,11 @@ class Style:
     trace_mm: float = 0.35
     text_mm: float = 3.5
     margin_mm: float = 8.0
-    lead_names: bool = True
-    calibration: bool = True
+    line_mm: tuple[float, float] = (0.1, 0.18)
+    names: str = "above"
+    calibration: str = "left"
     separators: bool = True
+    font: int = cv2.FONT_HERSHEY_SIMPLEX
 
 
 STYLES = {
@@ -40,6 +47,8 @@ STYLES = {
     "green": Style(paper=(249, 255, 249), minor=(212, 240, 214), major=(140, 205, 150)),
     "blue": Style(paper=(249, 251, 255), minor=(214, 226, 246), major=(150, 180, 228)),
     "grey": Style(paper=(255, 255, 255), minor=(228, 228, 228), major=(186, 186, 186)),
+    "dark": Style(paper=(246, 246, 242), minor=(178, 178, 176), major=(96, 96, 98), line_mm=(0.12, 0.3)),
+    "pink": Style(paper=(255, 232, 240), minor=(252, 200, 216), major=(240, 140, 165)),
     "none": Style(paper=(255, 255, 255), minor=None, major=None),
 }
 
@@ -74,15 +83,19 @@ def render(
     dpi: float = 50.8,
     paper_mm: tuple[float, float] = (272.0, 192.0),
     style: Style | str = "red",
-    header: tuple[str, ...] = (),
+    texts: Sequence[Text] = (),
+    top_mm: float = 0.0,
+    bottom_mm: float = 0.0,
+    bare_mm: float = 0.0,
     mm_per_s: float = 25.0,
     mm_per_mv: float = 10.0,
     start_s: float = 0.0,
 ) -> Page:
     """Page of a record; the defaults give 544 x 384 pixels, two to the millimetre.
 
-    paper_mm is (width, height); header lines stand at the top. Columns share the time axis: with four columns of a
-    ten-second record, the third shows seconds 5 to 7.5, as cardiographs print it.
+    paper_mm is (width, height). top_mm and bottom_mm stay free of traces, beyond the margin; the first bare_mm of the
+    height have no grid. Columns share the time axis: with four columns of a ten-second record, the third shows seconds
+    5 to 7.5, as cardiographs print it; those of a simultaneous layout all begin at start_s.
 
     Raises ValueError for an unknown layout or style, or when nothing of the record is left after start_s.
     """
@@ -96,120 +109,49 @@ def render(
         raise ValueError(f"start_s {start_s} is past the end of a record of {record.seconds:.1f} s")
     plan, px = LAYOUTS[layout], dpi / MM_PER_INCH
     width, height = round(paper_mm[0] * px), round(paper_mm[1] * px)
-    image = _grid(width, height, px, style.paper, style.minor, style.major).copy()
+    image = grid(width, height, px, style.paper, style.minor, style.major, style.line_mm).copy()
+    image[: round(bare_mm * px)] = style.paper
 
     mask = np.zeros((height, width), np.uint8)
     boxes: list[LeadBox] = []
-    left = style.margin_mm + (7.0 if style.calibration else 0.0)
-    top = style.margin_mm + len(header) * style.text_mm * 1.5
-    usable_mm = paper_mm[0] - left - style.margin_mm
-    shown_s = min(10.0, record.seconds - start_s, usable_mm / mm_per_s)
+    marked = style.calibration != "none"
+    left = style.margin_mm + (7.0 if style.calibration == "left" else 0.0)
+    right = style.margin_mm + (7.0 if style.calibration == "right" else 0.0)
+    top = style.margin_mm + top_mm
+    shown_s = min(10.0, record.seconds - start_s, (paper_mm[0] - left - right) / mm_per_s)
     strips = [*plan.rows, *((name,) for name in plan.rhythm)]
-    row_mm = (paper_mm[1] - style.margin_mm - top) / len(strips)
+    row_mm = (paper_mm[1] - style.margin_mm - bottom_mm - top) / len(strips)
     thickness = max(1, round(style.trace_mm * px))
     for r, names in enumerate(strips):
         base_mm = top + (r + 0.55) * row_mm
-        if style.calibration:
-            _pulse(mask, style.margin_mm, base_mm, mm_per_mv, px, thickness)
+        if marked:
+            mark = style.margin_mm if style.calibration == "left" else left + shown_s * mm_per_s + 0.4
+            pulse(mask, mark, base_mm, mm_per_mv, px, thickness)
         span = shown_s / len(names)
         for c, name in enumerate(names):
+            first_s = start_s if plan.simultaneous else start_s + c * span
             box = LeadBox(
                 name,
                 (left + c * span * mm_per_s) * px,
                 (top + r * row_mm) * px,
                 (left + (c + 1) * span * mm_per_s) * px,
                 (top + (r + 1) * row_mm) * px,
-                start_s + c * span,
-                start_s + (c + 1) * span,
+                first_s,
+                first_s + span,
             )
             boxes.append(box)
-            _trace(mask, record, box, base_mm * px, px * mm_per_mv, thickness)
+            first, last = round(box.start_s * record.fs), round(box.end_s * record.fs)
+            mv, step = record.lead(name)[first : last + 1], (box.right - box.left) / max(1, last - first)
+            trace(mask, mv, box.left, step, base_mm * px, px * mm_per_mv, thickness)
             if style.separators and c:
                 x = round(box.left)
                 cv2.line(mask, (x, round((base_mm - 4) * px)), (x, round((base_mm + 4) * px)), 255, 1)
-    if style.lead_names:
+    if style.names != "none":
+        down = {"above": 0.28 * row_mm, "below": 0.55 * row_mm + style.text_mm + 3, "beside": 0.55 * row_mm - 1}
         for box in boxes:
-            _text(mask, box.lead, box.left + px, box.top + 0.28 * row_mm * px, style.text_mm * px)
-    for k, line in enumerate(header):
-        _text(
-            mask,
-            line,
-            style.margin_mm * px,
-            (style.margin_mm * 0.6 + (k + 1) * style.text_mm * 1.5) * px,
-            style.text_mm * px,
-        )
+            text(mask, box.lead, box.left + px, box.top + down[style.names] * px, style.text_mm * px, style.font)
+    for line in texts:
+        text(mask, line.words, line.x_mm * px, line.y_mm * px, (line.size_mm or style.text_mm) * px, style.font)
     # A line thinner than a pixel is a pale line, as a scanner at this resolution would see it.
-    _blend(image, mask, style.ink, min(1.0, max(0.25, style.trace_mm * px)))
+    blend(image, mask, style.ink, min(1.0, max(0.25, style.trace_mm * px)))
     return Page(image, px, layout, tuple(boxes))
-
-
-_Colour = tuple[int, int, int]
-
-
-@lru_cache(maxsize=8)
-def _grid(
-    width: int, height: int, px: float, paper: _Colour, minor: _Colour | None, major: _Colour | None
-) -> np.ndarray:
-    """Empty paper, uint8 [height, width, 3]; cached because many pages share one grid."""
-    layers = []
-    for colour, step_mm, line_mm in ((minor, 1.0, 0.1), (major, 5.0, 0.18)):
-        if colour is not None:
-            line = max(line_mm * px, 0.35)
-            bare = 1 - _line_cover(height, step_mm * px, line), 1 - _line_cover(width, step_mm * px, line)
-            layers.append((colour, 1 - np.outer(*bare)))
-    channels = []
-    for c in range(3):  # one channel at a time: numpy is slow on rows of three
-        channel = np.full((height, width), paper[c], np.float32)
-        for colour, cover in layers:
-            channel += (colour[c] - channel) * cover
-        channels.append(channel)
-    return (cv2.merge(channels) + 0.5).astype(np.uint8)
-
-
-def _line_cover(length: int, step: float, width: float) -> np.ndarray:
-    """Share of each pixel [length] that periodic lines of `width` pixels cover: exact area sampling, so no moire."""
-    edges = np.arange(length + 1, dtype=np.float64) + 0.5 * width
-    covered = np.floor(edges / step) * width + np.minimum(edges % step, width)
-    return np.clip(np.diff(covered), 0, 1).astype(np.float32)
-
-
-def _trace(mask: np.ndarray, record: Record, box: LeadBox, base: float, px_per_mv: float, thickness: int) -> None:
-    first, last = round(box.start_s * record.fs), round(box.end_s * record.fs)
-    mv = record.lead(box.lead)[first : last + 1]
-    # The isoelectric line is not 0 mV in every recording: centre the strip on its median.
-    y = base - (mv - np.median(mv)) * px_per_mv
-    x = box.left + np.arange(len(mv)) * ((box.right - box.left) / max(1, last - first))
-    points = np.stack([x, np.clip(y, 0, mask.shape[0] - 1)], axis=1)
-    cv2.polylines(mask, [np.round(points * (1 << _SHIFT)).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, _SHIFT)
-
-
-def _pulse(mask: np.ndarray, left_mm: float, base_mm: float, mm_per_mv: float, px: float, thickness: int) -> None:
-    """The calibration mark: 1 mV high, 5 mm wide."""
-    up = base_mm - mm_per_mv
-    corners = [(0, base_mm), (0.8, base_mm), (0.8, up), (5.8, up), (5.8, base_mm), (6.6, base_mm)]
-    points = np.array([((left_mm + dx) * px, y * px) for dx, y in corners])
-    cv2.polylines(mask, [np.round(points * (1 << _SHIFT)).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, _SHIFT)
-
-
-def _text(mask: np.ndarray, text: str, x: float, y: float, height_px: float) -> None:
-    scale = height_px / 22  # a capital of Hershey Simplex is 22 pixels high at scale 1
-    plain = text.encode("ascii", "replace").decode()  # Hershey fonts hold ASCII alone
-    cv2.putText(
-        mask,
-        plain,
-        (round(x), round(y)),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        255,
-        max(1, round(height_px / 12)),
-        cv2.LINE_AA,
-    )
-
-
-def _blend(image: np.ndarray, mask: np.ndarray, ink: tuple[int, int, int], opacity: float) -> None:
-    """Lay ink over the paper where the mask is set, in place; only the touched pixels are computed."""
-    hit = np.flatnonzero(mask)
-    flat = image.reshape(-1, 3)
-    under = flat[hit].astype(np.float32)
-    share = mask.reshape(-1)[hit].astype(np.float32)[:, None] * (opacity / 255)
-    flat[hit] = (under + (np.asarray(ink, np.float32) - under) * share + 0.5).astype(np.uint8)

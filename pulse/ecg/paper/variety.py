@@ -1,60 +1,108 @@
-"""Pages as different as hospitals print them: layout, paper, grid colour, pen, margins, header. Seeded."""
+"""Pages as different as hospitals print them: one of the families, and within it layout, paper, pen, words. Seeded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TypeVar
+
+import cv2
 import numpy as np
 
-from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.families import FAMILIES
+from pulse.ecg.paper.family import Family, Range, Setting
 from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.record import Record
 
-# ECGInstruct's pages are mostly 3x4; the other layouts keep the student from relying on where a lead stands.
-LAYOUT_SHARE = {layout.name: layout.share for layout in LAYOUTS.values() if layout.share}
-STYLE_SHARE = {"red": 0.46, "orange": 0.12, "green": 0.1, "blue": 0.08, "grey": 0.16, "none": 0.08}
+_FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
+_WHITE, _PALE = (255, 255, 255), ((236, 236, 236), (214, 214, 214))
+_USUAL = {(25.0, 10.0): 1.0}
+
+
+@cache
+def families() -> dict[str, Family]:
+    """By name."""
+    return dict(FAMILIES.all())
 
 
 def varied_page(
-    record: Record, seed: int | np.random.Generator, *, layout: str | None = None, dpi: float = 50.8
+    record: Record,
+    seed: int | np.random.Generator,
+    *,
+    family: str | None = None,
+    layout: str | None = None,
+    dpi: float = 50.8,
+    pale: bool = False,
 ) -> Page:
-    """A page with a random look (layout too unless given); the same seed draws the same page.
+    """A page with a random look (family and layout too unless given); the same seed draws the same page.
 
-    dpi 50.8 gives about 544 x 384 pixels. Speed and gain stay 25 mm/s and 10 mm/mV: they carry the diagnosis.
+    pale: white paper and hardly a grid, as photo.flattened takes it.
+
+    dpi 50.8 gives pages about 544 pixels wide, whatever the paper's width. Another speed or gain than 25 mm/s and
+    10 mm/mV is said on the page, and marked.
     """
     rng = np.random.default_rng(seed)
-    if layout is None:
-        layout = str(rng.choice(list(LAYOUT_SHARE), p=list(LAYOUT_SHARE.values())))
-    style = _varied_style(rng)
-    width = float(rng.uniform(266, 292))
-    height = width / float(rng.uniform(1.28, 1.55))
-    # The student sees every page on one canvas, so paper of another size is a picture of another scale.
+    known = families()
+    kind = known[family or _one(rng, {name: one.share for name, one in known.items()})]
+    layout = layout or _one(rng, kind.layouts)
+    mm_per_s, mm_per_mv = _one(rng, kind.scales or _USUAL)
+    width = _within(rng, kind.width_mm)
+    height = width / _within(rng, kind.aspect)
+    style = _style(rng, kind)
+    if pale:
+        style = replace(style, paper=_WHITE, minor=_PALE[0], major=_PALE[1])
+    if (mm_per_s, mm_per_mv) not in _USUAL and style.calibration == "none":
+        style = replace(style, calibration="left")
+    top, bottom = height * _within(rng, kind.top), height * _within(rng, kind.bottom)
+    setting = Setting(width, height, top, bottom, style.margin_mm, mm_per_s, mm_per_mv)
     return render(
         record,
         layout,
+        # The student sees every page on one canvas, so paper of another size is a picture of another scale.
         dpi=dpi * 272.0 / width,
         paper_mm=(width, height),
         style=style,
-        header=_header(rng, record),
+        texts=kind.texts(rng, setting),
+        top_mm=top,
+        bottom_mm=bottom,
+        bare_mm=top if rng.random() < kind.bare else 0.0,
+        mm_per_s=mm_per_s,
+        mm_per_mv=mm_per_mv,
         start_s=float(rng.uniform(0, max(0.0, record.seconds - 10.0))),
     )
 
 
-def _varied_style(rng: np.random.Generator) -> Style:
-    base = STYLES[str(rng.choice(list(STYLE_SHARE), p=list(STYLE_SHARE.values())))]
-    fade = float(rng.uniform(0, 0.7))  # old or cheap paper: the grid fades towards the paper's colour
+def _style(rng: np.random.Generator, kind: Family) -> Style:
+    base = STYLES[_one(rng, kind.styles)]
+    fade = _within(rng, kind.fade)  # old or cheap paper: the grid fades towards the paper's colour
     ink = int(rng.integers(0, 70))
     tint = rng.integers(-12, 13, 3) if rng.random() < 0.3 else np.zeros(3, int)
-    return Style(
+    return replace(
+        base,
         paper=_shifted(base.paper, -rng.integers(0, 14, 3)),
-        minor=None if base.minor is None or rng.random() < 0.15 else _mixed(base.minor, base.paper, fade),
+        minor=None if base.minor is None or rng.random() < kind.major_only else _mixed(base.minor, base.paper, fade),
         major=None if base.major is None else _mixed(base.major, base.paper, fade * 0.8),
         ink=_shifted((ink, ink, ink), tint),
-        trace_mm=float(rng.uniform(0.2, 0.7)),
-        text_mm=float(rng.uniform(2.4, 4.2)),
-        margin_mm=float(rng.uniform(2, 9)),
-        lead_names=bool(rng.random() < 0.97),
-        calibration=bool(rng.random() < 0.75),
-        separators=bool(rng.random() < 0.6),
+        trace_mm=_within(rng, kind.trace_mm),
+        text_mm=_within(rng, kind.text_mm),
+        margin_mm=_within(rng, kind.margin_mm),
+        names=_one(rng, kind.names or {"above": 1.0}),
+        calibration=_one(rng, kind.calibration or {"left": 1.0}),
+        separators=bool(rng.random() < kind.separators),
+        font=_FONTS[int(rng.integers(len(_FONTS)))],
     )
+
+
+_T = TypeVar("_T")
+
+
+def _one(rng: np.random.Generator, shares: Mapping[_T, float]) -> _T:
+    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
+
+
+def _within(rng: np.random.Generator, limits: Range) -> float:
+    return float(rng.uniform(*limits))
 
 
 def _shifted(colour: tuple[int, int, int], by: np.ndarray) -> tuple[int, int, int]:
@@ -64,19 +112,3 @@ def _shifted(colour: tuple[int, int, int], by: np.ndarray) -> tuple[int, int, in
 
 def _mixed(colour: tuple[int, int, int], other: tuple[int, int, int], share: float) -> tuple[int, int, int]:
     return _shifted((0, 0, 0), np.asarray(colour) * (1 - share) + np.asarray(other) * share)
-
-
-def _header(rng: np.random.Generator, record: Record) -> tuple[str, ...]:
-    """Invented header lines: the student must not learn that a header tells the diagnosis, so it tells none."""
-    if rng.random() < 0.25:
-        return ()
-    lines = [
-        f"ID: {rng.integers(10**6, 10**8)}   {rng.integers(1990, 2027)}-{rng.integers(1, 13):02d}",
-        f"{'Male' if rng.random() < 0.5 else 'Female'}  {rng.integers(18, 95)} yr   {rng.integers(140, 200)} cm",
-        "25 mm/s   10 mm/mV   0.05-40 Hz",
-    ]
-    keep = int(rng.integers(1, len(lines) + 1))
-    return tuple(lines[k] for k in sorted(rng.choice(len(lines), keep, replace=False)))
-
-
-assert set(STYLE_SHARE) == set(STYLES)

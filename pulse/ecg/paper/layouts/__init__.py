@@ -12,5 +12,5 @@ def _place(layout: Layout) -> tuple[int, int, str]:
     return len(layout.rows), -len(layout.rhythm), layout.name
 
 
-# By name; few rows first, the order that the training's random choice goes by.
+# By name; few rows first.
 LAYOUTS = {layout.name: layout for layout in sorted((found for _, found in REGISTRY.all()), key=_place)}

@@ -4,8 +4,5 @@ from __future__ import annotations
 
 from pulse.ecg.paper.layout import Layout
 
-LAYOUT = Layout(
-    "6x2",
-    (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6")),
-    share=0.2,
-)
+ROWS = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
+LAYOUT = Layout("6x2", ROWS)

@@ -5,4 +5,4 @@ from __future__ import annotations
 from pulse.ecg.paper.layout import Layout
 from pulse.ecg.paper.layouts.three_by_four import ROWS
 
-LAYOUT = Layout("3x4+rhythm", ROWS, rhythm=("II",), share=0.5)
+LAYOUT = Layout("3x4+rhythm", ROWS, rhythm=("II",))

@@ -5,4 +5,4 @@ from __future__ import annotations
 from pulse.ecg.paper.layout import Layout
 from pulse.ecg.record import LEADS
 
-LAYOUT = Layout("12x1", tuple((lead,) for lead in LEADS), share=0.15)
+LAYOUT = Layout("12x1", tuple((lead,) for lead in LEADS))

@@ -1,6 +1,7 @@
 """Would a person want to take this photo again? Blur, glare, darkness and size, before any time is spent on an answer.
 
-Whether it is an ECG at all is the model's to say (Observation.is_ecg), once it has looked.
+Whether it is an ECG at all is the model's to say (Observation.is_ecg), once it has looked; what would help it then is
+said here.
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ from PIL import Image
 _SIDE = 1000
 _TILE = 20
 # The example pages have 0.43 to 0.69; blurred by 1.5 pixels the photographed one has 0.11, by 3 the clean ones 0.13 to
-# 0.15 (tests/demo_app/test_quality.py).
+# 0.15 (tests/demo_app/test_pictures.py).
 LEAST_SHARPNESS = 0.16
 MOST_GLARE = 0.02
 LEAST_BRIGHTNESS = 70
 LEAST_WIDTH = 500
+
+
+HINTS = {
+    "small": "The picture is very small: go closer, or choose a larger one.",
+    "dark": "The picture is very dark: take it again with more light.",
+    "blur": "The picture is blurred: hold the camera still and take it again.",
+    "glare": "Light shines back from the page: take it again from another side.",
+}
+_ELSE = "If it is one, photograph the whole page from above, so that it fills the picture."
 
 
 @dataclass(frozen=True)
@@ -33,17 +43,23 @@ class Quality:
 
     @property
     def problems(self) -> list[str]:
-        """Keys of strings.py (`quality.*`), the worst first; empty when the page is fine."""
+        """ "small", "dark", "blur", "glare", the worst first; empty when the page is fine."""
         found = []
         if self.width < LEAST_WIDTH:
-            found.append("quality.small")
+            found.append("small")
         if self.brightness < LEAST_BRIGHTNESS:
-            found.append("quality.dark")
+            found.append("dark")
         if self.sharpness < LEAST_SHARPNESS:
-            found.append("quality.blur")
+            found.append("blur")
         if self.glare > MOST_GLARE:
-            found.append("quality.glare")
+            found.append("glare")
         return found
+
+
+def hint(picture: Image.Image) -> str:
+    """What would help with an RGB picture that was not taken for an ECG page, in one sentence."""
+    problems = judge(picture).problems
+    return HINTS[problems[0]] if problems else _ELSE
 
 
 def judge(page: Image.Image) -> Quality:
