@@ -16,8 +16,8 @@ from distill.pages import Pages
 
 @dataclass(frozen=True)
 class Features:
-    """tokens float16 [n, T, C], memory-mapped; rows int64 [n] of the cache, -1 where the page is no ECG; shown int64 [n]:
-    distill.pages.Shown of each."""
+    """tokens float16 [n, T, C], memory-mapped; rows int64 [n] of the cache, -1 where the page is no ECG; shown int64
+    [n]: distill.pages.Shown of each."""
 
     tokens: np.ndarray
     rows: np.ndarray

@@ -25,8 +25,8 @@ from pulse.ecg.photo.photograph import photograph
 
 
 class Shown(IntEnum):
-    """What a picture shows: an upright page, one that lies on its left side, its head or its right side (so many quarter
-    turns to the left), part of a page, or no ECG."""
+    """What a picture shows: an upright page, one that lies on its left side, its head or its right side (so many
+    quarter turns to the left), part of a page, or no ECG."""
 
     UPRIGHT = 0
     LEFT = 1

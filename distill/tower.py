@@ -1,5 +1,5 @@
-"""Stage one: the vision tower learns PTB-XL's labels, the 12SL statements, the axis and the heart rate from pages, and how
-a picture shows one."""
+"""Stage one: the vision tower learns PTB-XL's labels, the 12SL statements, the axis and the heart rate from pages, and
+how a picture shows one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from quantize.load import load_model
 
 
 class Seen(NamedTuple):
-    """Yes/no logits [N, k] of the targets, rate [N], logits [N, 4] of the quarter turns, and logit [N] of "all leads are in
-    the picture"."""
+    """Yes/no logits [N, k] of the targets, rate [N], logits [N, 4] of the quarter turns, and logit [N] of "all leads
+    are in the picture"."""
 
     targets: Tensor
     rate: Tensor
@@ -224,8 +224,8 @@ def averaged(model: TowerWithHead, average: Average) -> TowerWithHead:
 
 @torch.no_grad()
 def evaluate(model: TowerWithHead, data: TrainingSet, student: Student, device: torch.device) -> dict[str, float]:
-    """Figures of the head on the validation records: the superclasses and the mean error of the heart rate in percent on
-    plain pages; the same on varied pages that look as the page reader hands photographs on (photo_)."""
+    """Figures of the head on the validation records: the superclasses and the mean error of the heart rate in percent
+    on plain pages; the same on varied pages that look as the page reader hands photographs on (photo_)."""
     plain = _figures(model, data, Pages(data.cache, data.validation, student.preprocess, None), student, device)
     varied = Pages(data.cache, data.validation, student.preprocess, PageMix(0, 0, 0, 0, 1))
     photos = _figures(model, data, varied, student, device)

@@ -93,9 +93,9 @@ class WayUpSpec:
 @dataclass(frozen=True)
 class Inference:
     """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
-    tell; is_ecg_threshold: the probability from which on it is taken for one. way_up, whole: the questions which way up the
-    page is and whether all of its leads are there, None for a model that cannot tell. notice: what every user must read.
-    flatten: photographs are flattened first (edge_runtime.page)."""
+    tell; is_ecg_threshold: the probability from which on it is taken for one. way_up, whole: the questions which way up
+    the page is and whether all of its leads are there, None for a model that cannot tell. notice: what every user must
+    read. flatten: photographs are flattened first (edge_runtime.page)."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
@@ -133,7 +133,7 @@ class Inference:
     def to_dict(self) -> dict[str, Any]:
         """All but `model` as JSON, which from_fields reads."""
         is_ecg = None if self.is_ecg is None else {**_asked(self.is_ecg), "threshold": self.is_ecg_threshold}
-        data = {
+        data: dict[str, Any] = {
             "preprocess": self.preprocess.to_dict(),
             "prompt": asdict(self.prompt),
             "generation": asdict(self.generation),

@@ -36,8 +36,8 @@ class Eyes(Protocol):
 
 
 class Prefix(NamedTuple):
-    """embeds: float32 [P, D] of everything before the question. picture: what was cut into tiles. preprocess_ms, vision_ms:
-    what tiles and tower took."""
+    """embeds: float32 [P, D] of everything before the question. picture: what was cut into tiles. preprocess_ms,
+    vision_ms: what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
@@ -51,8 +51,8 @@ def page_prefix(
     """What the decoder reads before the question about a picture: a path, a file's bytes, a PIL image, or a uint8 array
     [H, W] or [H, W, 3].
 
-    page: of a PDF or multi-page TIFF, from 1. turns: quarter turns to the right that it is given first. Raises UserError
-    for a picture that cannot be read.
+    page: of a PDF or multi-page TIFF, from 1. turns: quarter turns to the right that it is given first. Raises
+    UserError for a picture that cannot be read.
     """
     started = time.perf_counter()
     spec = inference.preprocess

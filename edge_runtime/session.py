@@ -126,8 +126,8 @@ class Cost(NamedTuple):
 class Observation:
     """One page, already read, and the conversation about it.
 
-    is_ecg: probability that it is an ECG page, None if the model cannot tell. turns: quarter turns to the right that the
-    picture was given to lie upright.
+    is_ecg: probability that it is an ECG page, None if the model cannot tell. turns: quarter turns to the right that
+    the picture was given to lie upright.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""What is most like an ECG and is none: charts, EEG, seismograms, cardiotocograms, breath and pulse waves, curves on graph
-paper."""
+"""What is most like an ECG and is none: charts, EEG, seismograms, cardiotocograms, breath and pulse waves, curves on
+graph paper."""
 
 from __future__ import annotations
 

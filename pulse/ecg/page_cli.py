@@ -10,10 +10,12 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
+from pulse.ecg.paper.families import FAMILIES
 from pulse.ecg.paper.layouts import LAYOUTS
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
-_DRAWING = ("layout", "photo", "dpi", "fs", "leads", "unit", "allow_missing")
+DEFAULT_LAYOUT = "3x4+rhythm"
+_DRAWING = ("layout", "family", "seed", "photo", "dpi", "fs", "leads", "unit", "allow_missing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +74,7 @@ def _draw(args: argparse.Namespace) -> int:
     from PIL import Image
 
     from pulse.ecg.paper.render import render
+    from pulse.ecg.paper.variety import varied_page
     from pulse.ecg.photo.photograph import photograph
     from pulse.ecg.read import read_record
 
@@ -80,7 +83,11 @@ def _draw(args: argparse.Namespace) -> int:
         raise UserError(f"{out}: pages are written as PNG; give a name that ends in .png")
     leads = args.leads.split(",") if args.leads else None
     record = read_record(args.source, fs=args.fs, leads=leads, unit=args.unit, allow_missing=args.allow_missing)
-    image = render(record, args.layout, dpi=args.dpi).image
+    if args.family is None:
+        page = render(record, args.layout or DEFAULT_LAYOUT, dpi=args.dpi)
+    else:
+        page = varied_page(record, args.seed, family=args.family, layout=args.layout, dpi=args.dpi)
+    image = page.image
     if args.photo is not None:
         image = photograph(image, np.random.default_rng(args.photo))
     try:
@@ -90,8 +97,8 @@ def _draw(args: argparse.Namespace) -> int:
     height, width = image.shape[:2]
     for repair in record.repairs:
         print(f"pulse-page: {repair}", file=sys.stderr)
-    about = {"out": str(out), "width": width, "height": height, "layout": args.layout, "repairs": list(record.repairs)}
-    print(json.dumps(about) if args.json else f"{out}: {width}x{height} pixels, layout {args.layout}")
+    about = {"out": str(out), "width": width, "height": height, "layout": page.layout, "repairs": list(record.repairs)}
+    print(json.dumps(about) if args.json else f"{out}: {width}x{height} pixels, layout {page.layout}")
     return 0
 
 
@@ -105,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     records, pictures = "WFDB (.hea, .dat or base name), .csv, .tsv or .npy", "PNG, JPEG, WebP, TIFF, BMP or PDF"
     parser.add_argument("source", metavar="RECORD|PHOTO", help=f"a record: {records}; or a picture: {pictures}")
     parser.add_argument("--out", metavar="FILE|DIR", required=True, help="for a record a .png, for a picture a folder")
-    parser.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="where each lead stands (%(default)s)")
+    parser.add_argument("--layout", choices=LAYOUTS, help=f"where each lead stands ({DEFAULT_LAYOUT})")
+    parser.add_argument("--family", choices=FAMILIES.names(), help="draw as such pages look: paper, head, layout")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the family's look (%(default)s)")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the page, effects drawn from this seed")
     parser.add_argument("--dpi", type=float, default=101.6, metavar="N", help="dots an inch of paper (%(default)s)")
     parser.add_argument("--fs", type=float, metavar="HZ", help="samples a second, where the file does not say")

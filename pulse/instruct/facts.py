@@ -49,8 +49,8 @@ def classes_text(classes: Sequence[str]) -> str:
 class Facts:
     """Labels of one page; axis is PTB-XL's code or "", rate is beats a minute or None where it is not known.
 
-    unsaid: codes that the words leave out, though they count for the classes. turns: quarter turns to the left by which the
-    page lies turned; whole: all of its leads are in the picture.
+    unsaid: codes that the words leave out, though they count for the classes. turns: quarter turns to the left by which
+    the page lies turned; whole: all of its leads are in the picture.
     """
 
     scp_codes: dict[str, float] = field(default_factory=dict)

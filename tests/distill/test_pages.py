@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from distill.dataset_cache import DatasetCache
-from distill.negatives import not_an_ecg
-from distill.pages import PageMix, Pages
+from distill.negatives import curves, not_an_ecg, papers, scenes
+from distill.pages import TURNED, PageMix, Pages, Shown, _part
 from distill.students.nano import STUDENT as NANO
 from distill.time_shift import time_shifted
 from pulse.ecg.paper.variety import varied_page
+from pulse.ecg.photo.flattened import flattened
 
 
 def test_a_training_page_depends_on_seed_epoch_and_record_alone(dataset: DatasetCache) -> None:
@@ -44,9 +45,9 @@ def test_a_time_shifted_record_goes_on_in_time() -> None:
 def test_pages_of_another_epoch_begin_at_another_beat(dataset: DatasetCache, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[np.ndarray] = []
 
-    def keep(record, rng):
+    def keep(record, rng, pale):
         drawn.append(record.signal)
-        return varied_page(record, rng)
+        return varied_page(record, rng, pale=pale)
 
     monkeypatch.setattr("distill.pages.varied_page", keep)
     pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, PageMix(negative=0), 1)
@@ -61,9 +62,50 @@ def test_pages_of_another_epoch_begin_at_another_beat(dataset: DatasetCache, mon
 
 def test_negatives_are_marked_and_seeded(dataset: DatasetCache) -> None:
     pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, PageMix(negative=1.0), 1)
-    pixels, row, is_ecg = pages[0]
-    assert (row, is_ecg) == (-1, False)
+    pixels, row, shown = pages[0]
+    assert (row, shown) == (-1, Shown.OTHER)
     assert torch.equal(pixels, pages[0][0])
-    drawn = [not_an_ecg(np.random.default_rng(k), 96, 64) for k in range(20)]
+    drawn = [not_an_ecg(np.random.default_rng(k), 96, 64) for k in range(60)]
     assert {image.shape for image in drawn} == {(64, 96, 3)}
-    assert len({image.tobytes() for image in drawn}) == 20
+    assert len({image.tobytes() for image in drawn}) == 60
+
+
+@pytest.mark.parametrize("draw", [*curves.KINDS, *papers.KINDS, *scenes.KINDS])
+def test_every_kind_of_negative_is_a_picture_of_its_size(draw) -> None:
+    for seed in range(4):
+        image = draw(np.random.default_rng(seed), 136, 96)
+        assert (image.shape, image.dtype) == ((96, 136, 3), np.uint8)
+        assert image.std() > 0.5
+
+
+def test_turned_pages_lie_as_they_are_said_to(dataset: DatasetCache) -> None:
+    pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, None)
+    seen = set()
+    for seed in range(12):
+        upright, _ = pages._varied(0, np.random.default_rng(seed), PageMix(0, 0, 0, 0.3, 0.3))
+        turned, shown = pages._varied(0, np.random.default_rng(seed), PageMix(0, 1.0, 0, 0.3, 0.3))
+        assert shown in TURNED
+        np.testing.assert_array_equal(turned, np.rot90(upright, int(shown)))  # to the left
+        seen.add(shown)
+    assert seen == set(TURNED)
+
+
+def test_a_part_of_a_page_is_smaller_than_the_page(dataset: DatasetCache) -> None:
+    rng = np.random.default_rng(2)
+    page = np.zeros((384, 544, 3), np.uint8)
+    for _ in range(20):
+        part = _part(page, rng)
+        assert part.shape[0] * part.shape[1] < 0.66 * 384 * 544
+    pages = Pages(dataset, dataset.rows((1,)), NANO.preprocess, PageMix(0, 0, 1.0, 0, 0), 1)
+    assert pages[0][2] == Shown.PART
+
+
+def test_what_is_left_of_a_flattened_photograph_keeps_the_traces_where_they_are(dataset: DatasetCache) -> None:
+    """Ink stays ink, on white, within two millimetres: the traces' rows of a page and of what is left of it agree."""
+    record = dataset.record(0)
+    for seed in range(8):
+        page = varied_page(record, seed, family="plain", pale=True).image
+        flat = flattened(page, np.random.default_rng(seed))
+        assert (flat.shape, flat.dtype) == (page.shape, np.uint8)
+        np.testing.assert_array_equal(flat, flattened(page, np.random.default_rng(seed)))
+        assert np.median(flat) > 225

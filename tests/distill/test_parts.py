@@ -13,6 +13,7 @@ from distill.dataset_cache import DatasetCache
 from distill.features import Features
 from distill.lessons import Lessons
 from distill.loop import Average, learning_rate
+from distill.pages import Shown
 from distill.targets import build_targets
 from distill.tokens import rare_codes
 from distill.validation import FIGURES, figures
@@ -42,7 +43,7 @@ def test_lessons_do_not_say_what_hardly_any_record_has(dataset: DatasetCache) ->
     assert rare_codes(crowd, np.arange(1200)) == {"PMI"}  # 1 in 1,200; IMI is just 1 in 600
     assert rare_codes(crowd, np.arange(600)) == set()
     row = next(r for r, label in enumerate(dataset.labels) if "CLBBB" in label["scp_codes"])
-    page = Features(np.zeros((1, 2, 4), np.float16), np.array([row]))
+    page = Features(np.zeros((1, 2, 4), np.float16), np.array([row]), np.array([Shown.UPRIGHT]))
     said = {}
     for unsaid in (frozenset[str](), frozenset({"CLBBB"})):
         lessons = Lessons(dataset, [page], None, None, Path(), unsaid=unsaid)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ def test_soft_targets_are_the_heads_classes_and_the_mixed_probabilities(
         head.bias.fill_(-4)
 
     def features(rows: np.ndarray) -> Features:
-        return Features(targets.values[rows, None, :classes].astype(np.float16), rows)
+        return Features(targets.values[rows, None, :classes].astype(np.float16), rows, np.zeros_like(rows))
 
     validation = features(training_set.validation)
     (soft,) = soft_targets_of([features(train)], validation, head, training_set, half, 0.5, tmp_path)

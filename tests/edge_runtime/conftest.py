@@ -132,7 +132,7 @@ def variant(tiny: Tiny, tmp_path: Path) -> Callable[..., Path]:
         shutil.copytree(tiny.folder, folder)
         manifest = copy.deepcopy(tiny.manifest)
         for key, value in changes.items():
-            manifest[key] = {**manifest[key], **value} if isinstance(value, dict) and manifest[key] else value
+            manifest[key] = {**manifest[key], **value} if isinstance(value, dict) and manifest.get(key) else value
         write_manifest(folder, manifest)
         return folder
 

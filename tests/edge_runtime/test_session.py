@@ -138,11 +138,58 @@ def test_not_an_ecg_is_said_instead_of_answered(tiny, variant, page):
     seen = Session.open(folder, threads=1).look(page)
     assert not seen.looks_like_ecg
     answer = seen.ask("a").finish()
-    assert answer.text == f"This picture does not look like an ECG page (is_ecg probability {seen.is_ecg:.2f})."
+    refusal = f"This picture does not look like an ECG page (is_ecg probability {seen.is_ecg:.2f})."
+    assert answer.text == f"{refusal} The picture is very small: go closer, or choose a larger one."
     assert (answer.token_ids, answer.findings, answer.finish_reason) == ([], [], "not_ecg")
     anyway = seen.ask("a", allow_non_ecg=True).finish()
     assert anyway.token_ids == tiny.twin.greedy(tiny.prompt(page, "a"), 8)
     assert len(anyway.findings) == 2
+
+
+WAY_UP = {"question": "Is there?", "answers": ["Yes", "No", "normal ECG", "rhythm"]}
+
+
+def test_choices_are_weighed_by_their_likelihood(tiny, session, page):
+    asked = tiny.prompt(page, WAY_UP["question"])
+    weights = np.exp([tiny.twin.log_probability(asked, tiny.ids(answer)) for answer in WAY_UP["answers"]])
+    embeds = np.float32(tiny.prefix(page))
+    _, prefix = session.engine.decode(embeds, session.engine.empty_cache())
+    shares = session.scorer.choose(prefix, WAY_UP["question"], WAY_UP["answers"])
+    np.testing.assert_allclose(shares, weights / weights.sum(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("said", "turned"), [((2, 0), True), ((2, 2), False), ((0,), False)])
+def test_a_page_is_turned_when_it_is_upright_then(tiny, variant, page, monkeypatch, said, turned):
+    session, answers = Session.open(variant(way_up=WAY_UP), threads=1), list(said)
+    monkeypatch.setattr(session.scorer, "choose", lambda *asked: np.eye(4)[answers.pop(0)].tolist())
+    seen = session.look(page)
+    assert answers == []
+    assert seen.turns == (2 if turned else 0)
+    read = np.ascontiguousarray(np.rot90(page, 2)) if turned else page
+    assert seen.ask("a").finish().token_ids == tiny.twin.greedy(tiny.prompt(read, "a"), 8)
+
+
+def test_quarter_turns_go_to_the_right(tiny, variant, page, monkeypatch):
+    """A page that lies on its left side is read as the same page held upright."""
+    session, answers = Session.open(variant(way_up=WAY_UP), threads=1), [1, 0, 0]
+    monkeypatch.setattr(session.scorer, "choose", lambda *asked: np.eye(4)[answers.pop(0)].tolist())
+    lying = np.ascontiguousarray(np.rot90(page, 1))
+    seen, upright = session.look(lying), session.look(page)
+    assert (seen.turns, upright.turns) == (1, 0)
+    assert seen.findings() == upright.findings()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_part_of_a_page_is_what_the_model_says(tiny, variant, page, swapped):
+    yes, no = ("No", "Yes") if swapped else ("Yes", "No")
+    asked = tiny.prompt(page, "Is there sinus?")
+    shown_in_part = tiny.twin.log_probability(asked, tiny.ids(yes)) < tiny.twin.log_probability(asked, tiny.ids(no))
+    folder = variant(whole={"question": "Is there sinus?", "yes": yes, "no": no})
+    assert Session.open(folder, threads=1).look(page).is_part == shown_in_part
+
+
+def test_model_that_cannot_tell_parts_takes_all_for_whole(session, page):
+    assert not session.look(page).is_part
 
 
 def test_model_that_cannot_tell_pages_from_cats_answers(variant, page):

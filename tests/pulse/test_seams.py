@@ -1,4 +1,4 @@
-"""A stranger's format and a stranger's layout are one file each: the examples of the docs, put into their folders."""
+"""A stranger's format, layout and family of pages are one file each: the docs' examples, put into their folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.house import House
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     added = {
         "format.py": "pulse/ecg/formats/json_leads.py",
-        "layout.py": "pulse/ecg/paper/layouts/four_by_three.py",
+        "layout.py": "pulse/ecg/paper/layouts/limb_leads.py",
+        "family.py": "pulse/ecg/paper/families/ward.py",
     }
     return House.build(tmp_path_factory.mktemp("house"), ("edge_runtime", "pulse"), added)
 
@@ -34,13 +35,20 @@ def record(tmp_path: Path) -> Path:
 
 def test_a_record_of_the_format_is_drawn_in_the_layout(house: House, record: Path, tmp_path: Path) -> None:
     drawn = {}
-    for layout in ("4x3", "3x4"):
+    for layout in ("6x1", "3x4"):
         out = tmp_path / f"{layout}.png"
         assert layout in house.prints("pulse.ecg.page_cli", record, "--layout", layout, "--out", out)
         drawn[layout] = np.asarray(Image.open(out).convert("L"))
-    # Four rows of leads stand where three do: the dark of the traces lies elsewhere.
+    # Six rows of leads stand where three do: the dark of the traces lies elsewhere.
     rows = {layout: (image < 90).mean(1) for layout, image in drawn.items()}
-    assert rows["4x3"].shape != rows["3x4"].shape or np.abs(rows["4x3"] - rows["3x4"]).max() > 0.05
+    assert np.abs(rows["6x1"] - rows["3x4"]).max() > 0.05
+
+
+def test_a_page_of_the_family_is_drawn(house: House, record: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ward.png"
+    house.prints("pulse.ecg.page_cli", record, "--family", "ward", "--seed", "3", "--out", out)
+    red, _, blue = np.asarray(Image.open(out).convert("RGB"), float).mean((0, 1))
+    assert blue > red + 2  # the grid
 
 
 def test_a_damaged_file_of_the_format_is_one_line(house: House, record: Path, tmp_path: Path) -> None:

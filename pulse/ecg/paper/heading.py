@@ -12,7 +12,8 @@ from pulse.ecg.paper.ink import Text
 _CAPITALS = "ABCDEFGHIJKLMNOPRSTUVW"
 _STATED = (
     "Sinus rhythm", "Normal ECG", "Abnormal ECG", "Borderline ECG", "Otherwise normal ECG", "Unconfirmed report",
-    "Nonspecific T wave changes", "Left axis", "Poor data quality", "No previous ECG", "Possible LVH", "Atrial fibrillation",
+    "Nonspecific T wave changes", "Left axis", "Poor data quality", "No previous ECG", "Possible LVH",
+    "Atrial fibrillation",
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ _SHIFT = 4  # OpenCV takes points in 1/16 pixel: without it fine traces turn to 
 
 @dataclass(frozen=True)
 class Text:
-    """Words that begin at (x, y), the letters' foot, in millimetres from the page's top left; size_mm 0: the style's."""
+    """Words that begin at (x, y), the letters' foot, in millimetres from the page's top left. size_mm 0: the
+    style's."""
 
     words: str
     x_mm: float

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Layout:
     """Rows of leads shown side by side, then full-length rhythm strips below.
 
-    name: as commands take it. A lead "-aVR" is drawn upside down, as the Cabrera order has it. simultaneous: all columns
-    show the same seconds; otherwise each goes on where the one before it ended.
+    name: as commands take it. A lead "-aVR" is drawn upside down, as the Cabrera order has it. simultaneous: all
+    columns show the same seconds; otherwise each goes on where the one before it ended.
     """
 
     name: str

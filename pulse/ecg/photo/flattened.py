@@ -37,7 +37,7 @@ def _grid_left(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     left = np.clip(rng.uniform(0, 0.9) + 0.5 * noise_field(rng, (24, 32), 3), 0, 1.5)
     rows, columns = np.mgrid[-1:1:24j, -1:1:32j]
     side = (rows, -rows, columns, -columns)[int(rng.integers(4))]
-    left += rng.uniform(0, 1.2) * np.clip(side - rng.uniform(0.4, 0.9), 0, 1) * 2
+    left = left + rng.uniform(0, 1.2) * np.clip(side - rng.uniform(0.4, 0.9), 0, 1) * 2
     left = cv2.resize(left.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     pale = np.clip((grey - _PAPER) / 30, 0, 1)
     return grey + (255 - grey) * pale * (1 - left)
@@ -85,7 +85,7 @@ def _moved(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _cut_corners(seen: np.ndarray, rng: np.random.Generator) -> None:
-    """White where the photograph ended before the sheet did, in place: one or two corners, up to a quarter of a side."""
+    """White where the photograph ended before the sheet did, in place: one or two corners."""
     height, width = seen.shape
     for corner in rng.choice(4, int(rng.integers(1, 3)), replace=False):
         across, down = rng.uniform(0.02, 0.45) * width, rng.uniform(0.02, 0.22) * height

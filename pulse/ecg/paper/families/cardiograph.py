@@ -1,5 +1,5 @@
-"""A full page of a hospital's cardiograph: a white head with measurements and statements, below it the gridded part, one
-or three rhythm strips."""
+"""A full page of a hospital's cardiograph: a white head with measurements and statements, below it the gridded part,
+one or three rhythm strips."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Pages as ECGInstruct and this project's own commands draw them: traces over all of the paper, at most three lines above
-them."""
+"""Pages as ECGInstruct and this project's own commands draw them: traces over all of the paper, at most three lines
+above them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Thermal paper of portable machines: narrow strips and small sheets, thick dark lines or only every fifth, other speeds
-and gains, which the page says."""
+"""Thermal paper of portable machines: narrow strips and small sheets, thick dark lines or only every fifth, other
+speeds and gains, which the page says."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A sheet of office paper out of a printer: a large head that is mostly empty, the traces on the lower two thirds, speed
-and gain below them."""
+"""A sheet of office paper out of a printer: a large head that is mostly empty, the traces on the lower two thirds,
+speed and gain below them."""
 
 from __future__ import annotations
 
