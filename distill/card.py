@@ -19,9 +19,10 @@ A small vision-language model that reads a picture of a 12-lead ECG and answers 
 medical device: never decide on a patient by its answers.**
 
 - **Data**: PTB-XL 1.0.3 (Wagner et al. 2020, doi:10.13026/kfzx-aw45, CC BY 4.0), {train:,} records of folds 1 to 8 at
-  100 Hz, drawn as pages by this project: four layouts, begun at another beat each time, a quarter of the pages
-  photographed by `pulse.ecg.photo`; 12SL statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra
-  targets of the tower. 3 % of the pages are drawn pictures that are no ECG.
+  100 Hz, drawn as pages by this project: five families of pages in eleven layouts, begun at another beat each time;
+  45 % of them as the page reader hands photographs on, 22 % photographed by `pulse.ecg.photo`; 12SL statements from
+  PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the tower. 5 % of the pictures are no ECG, 10 %
+  pages that lie turned or parts of pages.
 {training}
 - **Licence**: weights CC BY 4.0, with the attribution above.{origin}
 
