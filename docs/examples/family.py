@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from pulse.ecg.paper.family import Family, Setting
-from pulse.ecg.paper.ink import Text
+from pulse.ecg.paper.text import Text
 
 
 def stamped(rng: np.random.Generator, setting: Setting) -> tuple[Text, ...]:

@@ -16,6 +16,7 @@ from demo_app.paths import EXAMPLES
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import finding_name, languages, system_language, translate
 from edge_runtime.errors import UserError
+from edge_runtime.page.quality import HINTS
 
 PACKAGE = Path(demo_app.__file__).parent
 FOLDER = PACKAGE / "languages"
@@ -55,6 +56,7 @@ def formed():
         "example.{}": [path.stem for path in EXAMPLES.glob("*.jpg")],
         "models.signed.{}": ["not", "checked", "unchecked"],
         "nav.{}": [place for place, _ in constant("PLACES")],
+        "quality.{}": HINTS,
         "result.{}": ["waiting", "looking", "answering", "findings"],  # the stages of state.Case
         "settings.text.{}": range(len(TEXT_SIZES)),
         "settings.theme.{}": THEMES,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pulse.ecg.paper.ink import Text
+from pulse.ecg.paper.text import Text
 
 Range = tuple[float, float]
 

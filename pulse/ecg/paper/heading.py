@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pulse.ecg.paper.family import Setting
-from pulse.ecg.paper.ink import Text
+from pulse.ecg.paper.text import Text
 
 _CAPITALS = "ABCDEFGHIJKLMNOPRSTUVW"
 _STATED = (

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 _SHIFT = 4  # OpenCV takes points in 1/16 pixel: without it fine traces turn to stairs
-
-
-@dataclass(frozen=True)
-class Text:
-    """Words that begin at (x, y), the letters' foot, in millimetres from the page's top left. size_mm 0: the
-    style's."""
-
-    words: str
-    x_mm: float
-    y_mm: float
-    size_mm: float = 0.0
 
 
 def trace(

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from pulse.ecg.paper.grid import grid
-from pulse.ecg.paper.ink import Text, blend, pulse, text, trace
+from pulse.ecg.paper.ink import blend, pulse, text, trace
 from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.text import Text
 from pulse.ecg.record import Record
 
 MM_PER_INCH = 25.4

@@ -7,7 +7,7 @@ import numpy as np
 
 from pulse.ecg.paper.family import Family, Setting
 from pulse.ecg.paper.heading import foot, lines, measured, patient, recorded
-from pulse.ecg.paper.ink import Text
+from pulse.ecg.paper.text import Text
 
 
 def _texts(rng: np.random.Generator, setting: Setting) -> tuple[Text, ...]:
