@@ -18,26 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A record of the PTB-XL folder `data`, to be drawn as a page. family: of which it is to be, with look and layout
-    drawn from the record's number; None: the plain look. photo: the seed of its effects, None for none."""
+    """A record of the PTB-XL folder `data`, to be drawn as a page. family: of which it is to be, its look, and layout
+    unless given, drawn from the record's number; None: the plain page. photo: the seed of its effects, None: none."""
 
     data: Path
     ecg_id: int
-    layout: str = "3x4+rhythm"
+    layout: str | None = None
     photo: int | None = None
     family: str | None = None
 
     def page(self) -> np.ndarray:
         """uint8 RGB [H, W, 3]."""
-        from pulse.ecg.paper.render import render
-        from pulse.ecg.paper.variety import varied_page
+        from pulse.ecg.paper.variety import drawn_page
         from pulse.ecg.photo.photograph import photograph
 
-        record = _database(self.data)[self.ecg_id]
-        if self.family is None:
-            page = render(record, self.layout).image
-        else:
-            page = varied_page(record, self.ecg_id, family=self.family).image
+        page = drawn_page(_database(self.data)[self.ecg_id], self.family, self.layout, self.ecg_id).image
         return page if self.photo is None else photograph(page, np.random.default_rng([self.photo, self.ecg_id]))
 
 

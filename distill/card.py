@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill.pages import PageMix
 from distill.teaching import TEACHERS
 from distill.training_set import TrainingSet
+from pulse.ecg.paper.variety import families
 
 if TYPE_CHECKING:
     from distill.recipe import Recipe
@@ -19,10 +22,10 @@ A small vision-language model that reads a picture of a 12-lead ECG and answers 
 medical device: never decide on a patient by its answers.**
 
 - **Data**: PTB-XL 1.0.3 (Wagner et al. 2020, doi:10.13026/kfzx-aw45, CC BY 4.0), {train:,} records of folds 1 to 8 at
-  100 Hz, drawn as pages by this project: five families of pages in eleven layouts, begun at another beat each time;
-  45 % of them as the page reader hands photographs on, 22 % photographed by `pulse.ecg.photo`; 12SL statements from
-  PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the tower. 5 % of the pictures are no ECG, 10 %
-  pages that lie turned or parts of pages.
+  100 Hz, drawn as pages by this project: {families} families of pages in {layouts} layouts, begun at another beat each
+  time; {flat:.0%} of them as the page reader hands photographs on, {photo:.0%} photographed by `pulse.ecg.photo`;
+  12SL statements from PTB-XL+ 1.0.1 (Strodthoff et al. 2023, CC BY 4.0) as extra targets of the tower. {negative:.0%}
+  of the pictures are no ECG, {turned:.0%} pages that lie turned, {part:.0%} parts of pages.
 {training}
 - **Licence**: weights CC BY 4.0, with the attribution above.{origin}
 
@@ -70,12 +73,19 @@ def write_card(recipe: Recipe, checkpoint: Path, run: Path, data: TrainingSet) -
         "origin": f" {student.origin}" if student.origin else "",
         "training": _training(recipe, run),
     }
-    text = TEXT.format(train=len(data.train), validation=len(data.validation), **about, **cells)
+    text = TEXT.format(
+        train=len(data.train), validation=len(data.validation), **about, **cells, **asdict(PageMix()), **_drawn()
+    )
     (checkpoint / "README.md").write_text(text, encoding="utf-8")
     logs = [run / name for name in LOGS]
     logs += [run / name for name in MORE_LOGS if (run / name).exists()]
     for log in (*logs, *sorted(run.glob(TEACHERS_LOGS))):
         (checkpoint / log.name).write_bytes(log.read_bytes())
+
+
+def _drawn() -> dict[str, int]:
+    kinds = families().values()
+    return {"families": len(kinds), "layouts": len({layout for kind in kinds for layout in kind.layouts})}
 
 
 _COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))

@@ -52,7 +52,8 @@ class FindingScorer:
         check_fits(prefix.length + len(ids) + max(map(len, listed)) - 1, self._context_length)
         logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
         weights = [math.exp(self._log_probability(answer, logits, cache)) for answer in listed]
-        return [weight / (sum(weights) or 1.0) for weight in weights]
+        total = sum(weights) or 1.0
+        return [weight / total for weight in weights]
 
     def check(self, prefix: Cache, finding: FindingSpec) -> None:
         """Raises UserError, before anything is computed, when `score` would for want of room."""

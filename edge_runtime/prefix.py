@@ -36,8 +36,8 @@ class Eyes(Protocol):
 
 
 class Prefix(NamedTuple):
-    """embeds: float32 [P, D] of everything before the question. picture: what was cut into tiles. preprocess_ms,
-    vision_ms: what tiles and tower took."""
+    """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. preprocess_ms, vision_ms:
+    what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
@@ -58,20 +58,18 @@ def page_prefix(
     spec = inference.preprocess
     if isinstance(picture, str | os.PathLike | bytes):
         picture = pictures.load(picture, page, DRAFT if inference.flatten else draft_size(spec))
-    elif isinstance(picture, Image.Image):
-        picture = pictures.to_rgb(picture)
-    if inference.flatten:
-        picture = read(pictures.to_rgb(as_picture(picture))).picture
+    else:
+        picture = pictures.to_rgb(as_picture(picture))
+    page_seen = read(picture).picture if inference.flatten else picture
     if turns:
-        picture = pictures.to_rgb(as_picture(picture)).transpose(_TO_THE_RIGHT[turns])
-    tiles = pixels(picture, spec)
+        page_seen = page_seen.transpose(_TO_THE_RIGHT[turns])
+    tiles = pixels(page_seen, spec)
     prepared = time.perf_counter()
-    picture = as_picture(picture)
 
     def newline() -> np.ndarray:
         return engine.embed([inference.model.vocab_size])[0]
 
-    seen = pack_image_tokens(engine.vision(tiles), len(tiles), picture.size, spec, newline)
+    seen = pack_image_tokens(engine.vision(tiles), len(tiles), page_seen.size, spec, newline)
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen

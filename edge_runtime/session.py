@@ -14,8 +14,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from PIL import Image
-
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
 from edge_runtime.constrain import Constraint, choices
@@ -24,7 +22,6 @@ from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard
-from edge_runtime.image import to_rgb
 from edge_runtime.inference import FindingSpec, Inference
 from edge_runtime.page.quality import hint
 from edge_runtime.prefix import Picture, page_prefix
@@ -104,7 +101,10 @@ class Session:
         if self.inference.is_ecg is not None:
             is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
         cost = Cost(before.preprocess_ms, before.vision_ms, 1e3 * (time.perf_counter() - started))
-        return Observation(self, prefix, before.picture, turns, is_ecg, cost)
+        seen = Observation(self, prefix, turns, is_ecg, cost)
+        if not seen.looks_like_ecg:
+            seen.hint = hint(before.picture)  # the picture itself is not kept
+        return seen
 
     def _lies_turned(self, prefix: Cache) -> int:
         """Quarter turns to the left by which the page likely lies turned; 0 for a model that cannot tell."""
@@ -127,16 +127,14 @@ class Observation:
     """One page, already read, and the conversation about it.
 
     is_ecg: probability that it is an ECG page, None if the model cannot tell. turns: quarter turns to the right that
-    the picture was given to lie upright.
+    the picture was given to lie upright. hint: what would help with a picture that does not look like one, else "".
     """
 
-    def __init__(
-        self, session: Session, prefix: Cache, picture: Image.Image, turns: int, is_ecg: float | None, cost: Cost
-    ) -> None:
+    def __init__(self, session: Session, prefix: Cache, turns: int, is_ecg: float | None, cost: Cost) -> None:
         self._session = session
         self.is_ecg = is_ecg
         self.turns = turns
-        self._picture = picture
+        self.hint = ""
         self._prefix = prefix
         self._cost = cost
         self._findings: dict[FindingSpec, Finding] = {}
@@ -166,8 +164,7 @@ class Observation:
     @property
     def not_ecg_notice(self) -> str:
         """What stands for the answer when looks_like_ecg is false: that it is so, and what would help."""
-        refusal = f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f})."
-        return f"{refusal} {hint(to_rgb(self._picture))}"
+        return f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f}). {self.hint}"
 
     @property
     def is_part(self) -> bool:

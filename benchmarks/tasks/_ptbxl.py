@@ -14,16 +14,19 @@ DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     from pulse.ecg.paper.families import FAMILIES
-    from pulse.ecg.paper.layouts import LAYOUTS
+    from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
 
     parser.add_argument("--fold", type=int, choices=range(1, 11), default=FOLD, metavar="N", help="(%(default)s)")
-    parser.add_argument("--layout", choices=LAYOUTS, default="3x4+rhythm", help="of the pages (%(default)s)")
-    parser.add_argument("--family", choices=FAMILIES.names(), help="of pages, each with its own look and layout")
+    parser.add_argument("--layout", choices=LAYOUTS, help=f"of the pages ({PLAIN}, or the family's)")
+    parser.add_argument("--family", choices=FAMILIES.names(), help="of pages, each with its own look")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("fold", "layout", "family")} | {"photo_seed": options.photo}
+    from pulse.ecg.paper.layouts import PLAIN
+
+    layout = options.layout or (PLAIN if options.family is None else None)  # None: drawn for each page
+    return {"fold": options.fold, "layout": layout, "family": options.family, "photo_seed": options.photo}
 
 
 def drawn(data: Path, ecg_id: int, options: argparse.Namespace) -> Drawn:

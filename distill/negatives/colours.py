@@ -12,6 +12,12 @@ def colour(rng: np.random.Generator, low: int = 0, high: int = 256) -> tuple[int
     return r, g, b
 
 
+def darker(tint: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Every fifth line of squared paper."""
+    red, green, blue = (int(0.8 * part) for part in tint)
+    return red, green, blue
+
+
 def sheet(rng: np.random.Generator, width: int, height: int, low: int = 225) -> np.ndarray:
     """Empty paper of one pale colour, uint8 [height, width, 3]."""
     return np.full((height, width, 3), colour(rng, low), np.uint8)

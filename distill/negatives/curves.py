@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from distill.negatives.colours import colour, curve, ruled, sheet
+from distill.negatives.colours import colour, curve, darker, ruled, sheet
 
 
 def chart(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def graph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     image, tint = sheet(rng, width, height, 240), colour(rng, 130, 235)
     step = rng.uniform(4, 14)
     ruled(image, step, tint)
-    ruled(image, 5 * step, tuple(int(0.8 * part) for part in tint))  # type: ignore[arg-type]
+    ruled(image, 5 * step, darker(tint))
     x = np.linspace(0, width, 80)
     for _ in range(int(rng.integers(0, 4))):
         y = height * (0.5 + 0.4 * np.sin(x / width * rng.uniform(1, 9) + rng.uniform(0, 6)) * rng.uniform(0.2, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from distill.negatives.colours import colour, ruled, sheet
+from distill.negatives.colours import colour, darker, ruled, sheet
 
 
 def letter(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def empty(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     image, tint, step = sheet(rng, width, height, 235), colour(rng, 130, 230), rng.uniform(2, 30)
     ruled(image, step, tint, rng.random() < 0.8)
     if rng.random() < 0.5:
-        ruled(image, 5 * step, tuple(int(0.8 * part) for part in tint))  # type: ignore[arg-type]
+        ruled(image, 5 * step, darker(tint))
     return image
 
 

@@ -43,7 +43,7 @@ class Quality:
 
     @property
     def problems(self) -> list[str]:
-        """ "small", "dark", "blur", "glare", the worst first; empty when the page is fine."""
+        """Keys of HINTS, the worst first; empty when the page is fine."""
         found = []
         if self.width < LEAST_WIDTH:
             found.append("small")

@@ -11,10 +11,9 @@ from pathlib import Path
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from pulse.ecg.paper.families import FAMILIES
-from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
-DEFAULT_LAYOUT = "3x4+rhythm"
 _DRAWING = ("layout", "family", "seed", "photo", "dpi", "fs", "leads", "unit", "allow_missing")
 
 
@@ -73,20 +72,18 @@ def _draw(args: argparse.Namespace) -> int:
     import numpy as np
     from PIL import Image
 
-    from pulse.ecg.paper.render import render
-    from pulse.ecg.paper.variety import varied_page
+    from pulse.ecg.paper.variety import drawn_page
     from pulse.ecg.photo.photograph import photograph
     from pulse.ecg.read import read_record
 
     out = Path(args.out)
+    if args.seed is not None and (args.family is None or args.seed < 0):
+        raise UserError("--seed is of a family's look, 0 or more; give --family with it, or leave it out")
     if out.suffix.lower() != ".png":
         raise UserError(f"{out}: pages are written as PNG; give a name that ends in .png")
     leads = args.leads.split(",") if args.leads else None
     record = read_record(args.source, fs=args.fs, leads=leads, unit=args.unit, allow_missing=args.allow_missing)
-    if args.family is None:
-        page = render(record, args.layout or DEFAULT_LAYOUT, dpi=args.dpi)
-    else:
-        page = varied_page(record, args.seed, family=args.family, layout=args.layout, dpi=args.dpi)
+    page = drawn_page(record, args.family, args.layout, args.seed or 0, args.dpi)
     image = page.image
     if args.photo is not None:
         image = photograph(image, np.random.default_rng(args.photo))
@@ -112,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     records, pictures = "WFDB (.hea, .dat or base name), .csv, .tsv or .npy", "PNG, JPEG, WebP, TIFF, BMP or PDF"
     parser.add_argument("source", metavar="RECORD|PHOTO", help=f"a record: {records}; or a picture: {pictures}")
     parser.add_argument("--out", metavar="FILE|DIR", required=True, help="for a record a .png, for a picture a folder")
-    parser.add_argument("--layout", choices=LAYOUTS, help=f"where each lead stands ({DEFAULT_LAYOUT})")
+    parser.add_argument("--layout", choices=LAYOUTS, help=f"where each lead stands ({PLAIN}, or the family's)")
     parser.add_argument("--family", choices=FAMILIES.names(), help="draw as such pages look: paper, head, layout")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the family's look (%(default)s)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the family's look (0)")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the page, effects drawn from this seed")
     parser.add_argument("--dpi", type=float, default=101.6, metavar="N", help="dots an inch of paper (%(default)s)")
     parser.add_argument("--fs", type=float, metavar="HZ", help="samples a second, where the file does not say")

@@ -113,6 +113,25 @@ def test_a_picture_without_a_grid_goes_on_as_it_is(tmp_path: Path, capsys: pytes
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"found.jpg", "seen.png", "reading.json"}
 
 
+def test_a_family_and_a_layout_of_choice_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = str(RECORD)
+    drawn = {}
+    for name, options in {"own": [], "wished": ["--layout", "12x1"], "other": ["--seed", "1"]}.items():
+        out = tmp_path / f"{name}.png"
+        assert main([record, "--family", "sheet", "--out", str(out), "--json", *options]) == 0
+        drawn[name] = json.loads(capsys.readouterr().out)["layout"], out.read_bytes()
+    assert drawn["own"][0] != drawn["wished"][0] == "12x1"
+    assert drawn["own"][1] != drawn["other"][1]
+
+
+@pytest.mark.parametrize("options", [["--seed", "3"], ["--family", "plain", "--seed", "-1"]])
+def test_a_seed_without_a_family_is_refused(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["no-record", "--out", str(tmp_path / "x.png"), *options]) == 2
+    assert "--seed is of a family's look, 0 or more; give --family" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

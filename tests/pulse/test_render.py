@@ -89,11 +89,10 @@ def test_families_are_all_that_varied_pages_are_of() -> None:
     assert sum(one.share for one in known.values()) == pytest.approx(1)
     for name, one in known.items():
         for shares in (one.layouts, one.styles, one.names, one.calibration, one.scales):
-            assert shares is None or sum(shares.values()) == pytest.approx(1), name
+            assert sum(shares.values()) == pytest.approx(1), name
         assert set(one.layouts) <= set(LAYOUTS)
         assert set(one.styles) <= set(STYLES)
-        if one.names:
-            assert set(one.names) <= {"above", "below", "beside", "none"}
+        assert set(one.names) <= {"above", "below", "beside", "none"}
 
 
 @pytest.mark.parametrize("family", families())

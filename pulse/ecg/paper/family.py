@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pulse.ecg.paper.text import Text
 
 Range = tuple[float, float]
+USUAL = (25.0, 10.0)  # mm/s and mm/mV
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ def no_texts(rng: np.random.Generator, setting: Setting) -> tuple[Text, ...]:
 class Family:
     """Ranges of what its pages may be; a varied page draws one of each.
 
-    share: how often a varied page is one of these; those of all families add up to 1. layouts, styles, names, scales:
-    choices and how often each is taken; styles are names of render.STYLES, scales (mm/s, mm/mV). aspect: width over
-    height. top, bottom: shares of the height free of traces. bare: chance that the free top has no grid. fade: how far
-    grid colours fade to the paper's. major_only: chance that only the lines every 5 mm are printed. texts: what stands
-    there besides the leads' names, which must never tell the diagnosis.
+    share: how often a varied page is one of these; those of all families add up to 1. layouts, styles, names,
+    calibration, scales: choices and how often each is taken; styles are names of render.STYLES, scales (mm/s, mm/mV).
+    aspect: width over height. top, bottom: shares of the height free of traces. bare: chance that the free top has no
+    grid. fade: how far grid colours fade to the paper's. major_only: chance that only the lines every 5 mm are printed.
+    texts: what stands there besides the leads' names, which must never tell the diagnosis.
     """
 
     share: float
@@ -60,8 +61,8 @@ class Family:
     text_mm: Range = (2.4, 4.2)
     fade: Range = (0, 0.7)
     major_only: float = 0.15
-    names: Mapping[str, float] | None = None  # None: above
-    calibration: Mapping[str, float] | None = None  # None: left
+    names: Mapping[str, float] = field(default_factory=lambda: {"above": 1.0})
+    calibration: Mapping[str, float] = field(default_factory=lambda: {"left": 1.0})
     separators: float = 0.6
-    scales: Mapping[tuple[float, float], float] | None = None  # None: 25 mm/s, 10 mm/mV
+    scales: Mapping[tuple[float, float], float] = field(default_factory=lambda: {USUAL: 1.0})
     texts: Callable[[np.random.Generator, Setting], tuple[Text, ...]] = no_texts

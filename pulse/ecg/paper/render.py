@@ -13,7 +13,7 @@ import numpy as np
 
 from pulse.ecg.paper.grid import grid
 from pulse.ecg.paper.ink import blend, pulse, text, trace
-from pulse.ecg.paper.layouts import LAYOUTS
+from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
 from pulse.ecg.paper.text import Text
 from pulse.ecg.record import Record
 
@@ -79,7 +79,7 @@ class Page:
 
 def render(
     record: Record,
-    layout: str = "3x4+rhythm",
+    layout: str = PLAIN,
     *,
     dpi: float = 50.8,
     paper_mm: tuple[float, float] = (272.0, 192.0),

@@ -11,19 +11,28 @@ import cv2
 import numpy as np
 
 from pulse.ecg.paper.families import FAMILIES
-from pulse.ecg.paper.family import Family, Range, Setting
+from pulse.ecg.paper.family import USUAL, Family, Range, Setting
+from pulse.ecg.paper.layouts import PLAIN
 from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.record import Record
 
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
 _WHITE, _PALE = (255, 255, 255), ((236, 236, 236), (214, 214, 214))
-_USUAL = {(25.0, 10.0): 1.0}
 
 
 @cache
 def families() -> dict[str, Family]:
     """By name."""
     return dict(FAMILIES.all())
+
+
+def drawn_page(
+    record: Record, family: str | None, layout: str | None, seed: int | np.random.Generator, dpi: float = 50.8
+) -> Page:
+    """The plain page, or with a family one of its varied pages; layout None: the plain one, or one of the family's."""
+    if family is None:
+        return render(record, layout or PLAIN, dpi=dpi)
+    return varied_page(record, seed, family=family, layout=layout, dpi=dpi)
 
 
 def varied_page(
@@ -37,22 +46,20 @@ def varied_page(
 ) -> Page:
     """A page with a random look (family and layout too unless given); the same seed draws the same page.
 
-    pale: white paper and hardly a grid, as photo.flattened takes it.
-
-    dpi 50.8 gives pages about 544 pixels wide, whatever the paper's width. Another speed or gain than 25 mm/s and
-    10 mm/mV is said on the page, and marked.
+    dpi 50.8 gives pages about 544 pixels wide, whatever the paper's width. pale: white paper and hardly a grid, as
+    photo.flattened takes it. Another speed or gain than 25 mm/s and 10 mm/mV is said on the page, and marked.
     """
     rng = np.random.default_rng(seed)
     known = families()
     kind = known[family or _one(rng, {name: one.share for name, one in known.items()})]
     layout = layout or _one(rng, kind.layouts)
-    mm_per_s, mm_per_mv = _one(rng, kind.scales or _USUAL)
+    mm_per_s, mm_per_mv = _one(rng, kind.scales)
     width = _within(rng, kind.width_mm)
     height = width / _within(rng, kind.aspect)
     style = _style(rng, kind)
     if pale:
         style = replace(style, paper=_WHITE, minor=_PALE[0], major=_PALE[1])
-    if (mm_per_s, mm_per_mv) not in _USUAL and style.calibration == "none":
+    if (mm_per_s, mm_per_mv) != USUAL and style.calibration == "none":
         style = replace(style, calibration="left")
     top, bottom = height * _within(rng, kind.top), height * _within(rng, kind.bottom)
     setting = Setting(width, height, top, bottom, style.margin_mm, mm_per_s, mm_per_mv)
@@ -87,8 +94,8 @@ def _style(rng: np.random.Generator, kind: Family) -> Style:
         trace_mm=_within(rng, kind.trace_mm),
         text_mm=_within(rng, kind.text_mm),
         margin_mm=_within(rng, kind.margin_mm),
-        names=_one(rng, kind.names or {"above": 1.0}),
-        calibration=_one(rng, kind.calibration or {"left": 1.0}),
+        names=_one(rng, kind.names),
+        calibration=_one(rng, kind.calibration),
         separators=bool(rng.random() < kind.separators),
         font=_FONTS[int(rng.integers(len(_FONTS)))],
     )

@@ -2,7 +2,7 @@
 
 Reading a photograph costs a quarter of a second, drawing a page for training some milliseconds; so training does not
 photograph and flatten, it draws what is left: a scale that is some percent wrong, small bends, remains of the grid,
-shades of folds, the desk's dark rim, white where the photograph ended. Held against real ones in docs/accuracy.md.
+shades of folds, the desk's dark rim, white where the photograph ended.
 """
 
 from __future__ import annotations
