@@ -20,11 +20,12 @@ class Box(NamedTuple):
     bottom: int
 
 
-def paper(lines: Array, cell: int) -> Box:
+def paper(lines: Array, cell: int, seen: Array) -> Box:
     """The rectangle of squares that hold a grid: the paper, whose edges run along its own lines.
 
     lines: uint8 [h, w], the page without ink (light.straight_lines). Each square counts for or against; the rectangle
-    is the one with the largest sum, so that a fold or a shadow makes no hole.
+    is the one with the largest sum, so that a fold or a shadow makes no hole. seen: squares (u, v) [n, 2] in which the
+    grid was clear before the page was flat; none of them is cut off, however crumpled the page is there.
     """
     rows, columns = lines.shape[0] // cell, lines.shape[1] // cell
     cells = lines[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell).astype(np.float32)
@@ -32,7 +33,9 @@ def paper(lines: Array, cell: int) -> Box:
     depth = np.minimum(*(np.percentile(p, 75, axis=-1) - p.min(-1) for p in profiles))
     usual = np.percentile(depth, 70) + 1e-6
     box = _fullest(np.minimum(depth / usual, 1) - _LEAST_GRID)
-    first, last = np.maximum(0, np.array(box[:2]) - _EDGE), np.minimum((columns, rows), np.array(box[2:]) + _EDGE)
+    first = np.minimum(np.array(box[:2]) - _EDGE, np.floor(seen.min(0)))
+    last = np.maximum(np.array(box[2:]) + _EDGE, np.ceil(seen.max(0)))
+    first, last = np.maximum(0, first).astype(int), np.minimum((columns, rows), last).astype(int)
     return Box(*first.tolist(), *last.tolist())
 
 

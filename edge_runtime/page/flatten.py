@@ -84,7 +84,7 @@ def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
     page = light.even(_warp(picture, surface, scale, low, columns, rows), CELL)
     grey = np.asarray(page.convert("L"))
     lines = light.straight_lines(grey, CELL)
-    paper = area.paper(lines, CELL)
+    paper = area.paper(lines, CELL, lattice.squares[lattice.clear] - low)
     left, top, right, bottom = (side * CELL for side in paper)
     ink = light.without(grey[top:bottom, left:right], lines[top:bottom, left:right])
     across, down = np.array(paper)[[0, 2]] + low[0], np.array(paper)[[1, 3]] + low[1]

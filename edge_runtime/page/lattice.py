@@ -49,6 +49,12 @@ class Lattice:
         """Pixels a square, the median over patches and both directions."""
         return float(np.median(1 / np.linalg.norm(self.waves, axis=2)))
 
+    @property
+    def clear(self) -> Array:
+        """Which patches surely lie on the paper, bool [n]: beside its edge a patch is half as clear or less."""
+        clear: Array = self.strength >= max(_LEAST_CLEAR, 0.5 * float(np.median(self.strength)))
+        return clear
+
     def divided(self, count: int) -> Lattice:
         """With squares of `count` by `count` of these."""
         return replace(self, waves=self.waves / count, squares=self.squares / count)
@@ -164,6 +170,7 @@ def follow(patches: Patches, waves: Array) -> Lattice | None:
     own, strength = _both(ratios, np.broadcast_to(waves, (*shape, 2, 2)), 0.25)
     for reach in (0.15, 0.1):
         own, strength = _both(ratios, _smooth(grid, own, strength), reach)
+    strength[np.linalg.norm(own, axis=3).min(2) < 0.7 / _MOST_PERIOD] = 0  # a slope, not a wave
     phases = _phases(patches.samples, own)
     squares = _unwrap(grid, own, phases, strength)
     held = np.isfinite(squares[..., 0])

@@ -29,12 +29,12 @@ class Surface:
 
     @classmethod
     def fit(cls, lattice: Lattice) -> Surface:
-        """Through the lattice's patches; those that disagree with the rest count little."""
-        plane, trust = _plane(lattice.at, lattice.squares, np.minimum(lattice.strength, 20))
+        """Through the lattice's patches. What lies beyond a fold leaves the plane as a whole, so a patch counts as it
+        is clear, not as it is near the plane; those that lie half beside the paper are the unclear ones."""
+        plane = _plane(lattice.at, lattice.squares, np.minimum(lattice.strength, 20))
         flat = _project(plane, lattice.at)
-        rest = lattice.squares - flat
-        held = trust > 0.1
-        return cls(plane, flat[held], _spline(flat[held], rest[held]))
+        clear = np.minimum(1, lattice.strength / np.median(lattice.strength)) ** 2
+        return cls(plane, flat, _spline(flat, lattice.squares - flat, _STIFFNESS / clear))
 
     def squares(self, at: Array) -> Array:
         """Squares (u, v) under pixels [n, 2]."""
@@ -60,8 +60,8 @@ def _project(plane: Array, at: Array) -> Array:
     return projected
 
 
-def _plane(at: Array, squares: Array, strength: Array) -> tuple[Array, Array]:
-    """The homography through at -> squares, by reweighted least squares, and the trust of each point, 0 to 1."""
+def _plane(at: Array, squares: Array, strength: Array) -> Array:
+    """The homography [3, 3] through at -> squares, by reweighted least squares."""
     centre, size = at.mean(0), np.ptp(at, axis=0).max() + 1e-9
     middle, span = squares.mean(0), np.ptp(squares, axis=0).max() + 1e-9
     x, y = ((at - centre) / size).T
@@ -82,7 +82,8 @@ def _plane(at: Array, squares: Array, strength: Array) -> tuple[Array, Array]:
     normal = np.append(found, 1).reshape(3, 3)
     before = np.array([[1 / size, 0, -centre[0] / size], [0, 1 / size, -centre[1] / size], [0, 0, 1]])
     after = np.array([[span, 0, middle[0]], [0, span, middle[1]], [0, 0, 1]])
-    return after @ normal @ before, trust
+    plane: Array = after @ normal @ before
+    return plane
 
 
 def _kernel(a: Array, b: Array) -> Array:
@@ -91,11 +92,11 @@ def _kernel(a: Array, b: Array) -> Array:
     return kernel
 
 
-def _spline(at: Array, values: Array) -> Array:
-    """Weights [m + 3, 2] of the thin-plate spline that comes near values at `at`."""
+def _spline(at: Array, values: Array, stiffness: Array) -> Array:
+    """Weights [m + 3, 2] of the thin-plate spline that comes near values [m, 2] at `at`, the nearer the less stiff."""
     count = len(at)
     affine = np.concatenate([np.ones((count, 1)), at], 1)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(at, at) + _STIFFNESS * np.eye(count)
+    system[:count, :count] = _kernel(at, at) + np.diag(stiffness)
     system[:count, count:], system[count:, :count] = affine, affine.T
     return np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))

@@ -66,6 +66,41 @@ def test_a_bent_page_is_flattened() -> None:
     assert again.bent < 0.3 * grid.bent
 
 
+def test_what_lies_beyond_a_fold_is_flattened_and_kept() -> None:
+    page = sheet()
+    fold, far, drop = round(0.72 * page.width), round(0.96 * page.width), 90  # the right of the sheet leans away
+    mesh = [
+        ((0, 0, fold, page.height), (0, 0, 0, page.height, fold, page.height, fold, 0)),
+        (
+            (fold, 0, far, page.height),
+            (fold, 0, fold, page.height, page.width, page.height + drop, page.width, drop),
+        ),
+    ]
+    picture = page.transform(page.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor=DESK)
+    grid = find_grid(picture)
+    assert grid is not None
+    flat = flatten(picture, grid)
+    assert flat.outline[1:3, 0].min() > 0.93 * page.width  # to the end of the paper
+    again = find_grid(flat.page)
+    assert again is not None
+    assert again.bent < 0.3 * grid.bent
+
+
+def test_no_part_of_the_paper_is_cut_off_where_it_is_crumpled() -> None:
+    """Lines that waver are no grid on the flat page; the grid in the picture had been clear there."""
+    page = sheet()
+    lines = np.asarray(page.convert("L"))
+    rough = np.asarray(page).copy()
+    third = page.width // 3
+    shift = (14 * np.sin(np.arange(page.height) / 23)).astype(int)
+    for y in range(page.height):
+        rough[y, :third] = np.roll(rough[y, :third], shift[y], axis=0)
+    picture = turned(Image.fromarray(rough), 3, 0.8, SIZE)
+    grid = find_grid(picture)
+    assert grid is not None
+    assert flatten(picture, grid).page.width / PX_PER_MM > 0.95 * lines.shape[1] / MM
+
+
 def test_shade_is_taken_out_and_the_grid_faded() -> None:
     page = np.asarray(turned(sheet(), 4, 0.7, SIZE), np.float32)
     shade = np.linspace(1, 0.35, SIZE[0], dtype=np.float32)[None, :, None]
@@ -84,6 +119,8 @@ def test_a_picture_without_a_grid_has_none() -> None:
     rng = np.random.default_rng(3)
     noise = Image.fromarray(rng.integers(0, 255, (900, 1200, 3), np.uint8))
     text = Image.new("RGB", (1200, 900), "white")
+    clouds = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize((800, 600))
     assert find_grid(noise) is None
+    assert find_grid(clouds) is None
     assert find_grid(text) is None
     assert find_grid(Image.new("RGB", (40, 40), "grey")) is None
