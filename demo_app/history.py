@@ -18,6 +18,7 @@ from pathlib import Path
 
 from demo_app.encryption import Encryption
 from edge_runtime.errors import UserError
+from edge_runtime.findings import Finding
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (id TEXT PRIMARY KEY, created REAL NOT NULL, text BLOB NOT NULL, page BLOB NOT NULL);
@@ -38,13 +39,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Entry:
-    """One page and the conversation about it. created: seconds since 1970. findings: (label, name, probability).
+    """One page and the conversation about it. created: seconds since 1970. findings: in the
+    bundle's order.
 
     model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
     """
 
     turns: tuple[Turn, ...]
-    findings: tuple[tuple[str, str, float], ...]
+    findings: tuple[Finding, ...]
     model: str
     target: str
     digest: str
@@ -56,7 +58,7 @@ class Entry:
 
     def matches(self, words: str) -> bool:
         """Whether every word occurs in the title, a question, an answer, or the name of a likely finding."""
-        likely = [name for label, name, p in self.findings if p >= 0.5]
+        likely = [finding.name for finding in self.findings if finding.likely]
         text = " ".join([self.title, *likely, *(f"{t.question} {t.answer}" for t in self.turns)]).casefold()
         return all(word in text for word in words.casefold().split())
 
@@ -213,5 +215,6 @@ def _load(text: bytes) -> Entry:
     fields["turns"] = tuple(
         Turn(turn["question"], turn["answer"], tuple(turn.get("left_out", ()))) for turn in fields["turns"]
     )
-    fields["findings"] = tuple((label, name, p) for label, name, p in fields["findings"])
+    # Entries of before there were operating points hold label, name and probability as a list.
+    fields["findings"] = tuple(Finding(**one) if isinstance(one, dict) else Finding(*one) for one in fields["findings"])
     return Entry(**fields)

@@ -33,8 +33,8 @@ def sheets(entry: Entry, page: Image.Image, language: str) -> list[Image.Image]:
             sheet.text(translate(language, "result.left_out", words="; ".join(turn.left_out)), 18, _MUTED)
     if entry.findings:
         sheet.space(22)
-        for label, name, probability in sorted(entry.findings, key=lambda f: -f[2]):
-            sheet.bar(finding_name(language, label, name), probability)
+        for finding in sorted(entry.findings, key=lambda f: -f.probability):
+            sheet.bar(finding_name(language, finding.label, finding.name), finding.probability, finding.likely)
     sheet.space(22)
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(entry.created))
     for line in (
@@ -102,10 +102,10 @@ class _Sheets:
         self._sheets[-1].paste(small, (_MARGIN, round(self._y)))
         self._y += small.height
 
-    def bar(self, name: str, probability: float) -> None:
+    def bar(self, name: str, probability: float, likely: bool) -> None:
         self._room(32)
         font, left, right = ImageFont.load_default(20), _MARGIN + 520, _WIDTH - _MARGIN - 90
-        self._draw.text((_MARGIN, self._y), name, _INK, font)
+        self._draw.text((_MARGIN, self._y), name, _INK if likely else _MUTED, font)
         box = (left, self._y + 6, right, self._y + 20)
         self._draw.rectangle(box, _PALE)
         self._draw.rectangle((box[0], box[1], left + round((right - left) * probability), box[3]), _ACCENT)

@@ -25,7 +25,7 @@ class Case:
 
     page: straightened, None before. asked: the question being answered, and partial: what there is of the answer.
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
-    not_ecg: the model's sentence when it does not take the picture for an ECG. page: set when it was straightened.
+    not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
     """
 
     picture: Image.Image
@@ -43,6 +43,7 @@ class Case:
     stage: str = "idle"
     stopped: bool = False
     not_ecg: str = ""
+    is_part: bool = False
     anyway: bool = False
     error: str = ""
     draft: str = ""

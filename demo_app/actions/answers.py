@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from demo_app.actions.entries import Entries
-from demo_app.crop import straighten
+from demo_app.crop import straighten, turned
 from demo_app.history import Turn
 from demo_app.reader import Loaded
 from demo_app.state import Case
@@ -38,7 +38,7 @@ class Answers(Entries):
                 return
             case.page = page
             case.turns, case.findings, case.first, case.entry = [], [], None, None
-            case.not_ecg, case.anyway, case.stopped = "", False, False
+            case.not_ecg, case.is_part, case.anyway, case.stopped = "", False, False, False
             self.go("result")
             # The model's threads and the first drawing of a screen would be in each other's way.
             self.after_frame(lambda: start(page))
@@ -119,11 +119,17 @@ class Answers(Entries):
             if not turns or reader.page is None:
                 stage(job, "looking")
                 assert case.page is not None
-                seen = reader.look(case.page, job, turns)
+                page = case.page
+                seen = reader.look(page, job, turns)
+                if seen.turns:
+                    upright = turned(page, seen.turns)
+                    self.prepare(upright)
+                    job.post(lambda: self._turned(case, upright))
                 if not seen.looks_like_ecg and not case.anyway:
                     percent = round(100 * (seen.is_ecg or 0.0))
                     job.post(lambda: self._not_ecg(case, percent))
                     return
+                case.is_part = seen.looks_like_ecg and seen.is_part
             loaded = reader.loaded
             stage(job, "answering")
             answer = reader.ask(question, job, lambda piece: write(job, piece), turns, allow_non_ecg=True)
@@ -151,6 +157,10 @@ class Answers(Entries):
     def _not_ecg(self, case: Case, percent: int) -> None:
         case.not_ecg, case.stage, case.asked = self.t("result.not_ecg", percent=percent), "idle", None
         self.follow()
+
+    def _turned(self, case: Case, page: Image.Image) -> None:
+        case.page = page
+        self.show()
 
     def _answered(self, case: Case, question: str, answer: Answer, loaded: Loaded) -> None:
         case.turns = [*case.turns, Turn(question, answer.text, answer.left_out)]

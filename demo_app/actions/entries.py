@@ -27,7 +27,7 @@ class Entries(Core):
         assert case.first is not None
         assert case.by is not None
         timing = {key: round(value, 3) for key, value in vars(case.first.timing).items()}
-        found = tuple((f.label, f.name, f.probability) for f in case.findings)
+        found = tuple(case.findings)
         by, old, why = case.by, case.entry, case.first.finish_reason
         entry = Entry(tuple(case.turns), found, by.name, by.target, by.digest, why, timing, case.title, case.created)
         if old is not None:

@@ -16,6 +16,7 @@ from demo_app.ui.home import no_model
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
+from edge_runtime.findings import Finding
 
 if TYPE_CHECKING:
     from demo_app.state import Case
@@ -59,7 +60,7 @@ class ResultBody(BoxLayout):
     def refresh(self) -> None:
         """Show the case as it is now. While text streams in only its label changes."""
         case, model = self.case, self._app.state.model.stage
-        self._slot("problem", (case.error, model, case.not_ecg), self._problems)
+        self._slot("problem", (case.error, model, case.not_ecg, case.is_part), self._problems)
         self._slot("state", case.busy, self._state)
         if case.busy:
             self._stage.text = t(f"result.{case.stage}")
@@ -90,6 +91,8 @@ class ResultBody(BoxLayout):
         if case.not_ecg:
             anyway = PushButton(t("result.anyway"), app.answer_anyway, name="anyway")
             parts.append(banner(case.not_ecg, anyway, name="not-ecg"))
+        if case.is_part:
+            parts.append(banner(t("result.part"), name="part"))
         return parts
 
     def _state(self) -> Sequence[Widget]:
@@ -137,7 +140,7 @@ class ResultBody(BoxLayout):
         if self._findings is None:
             self._findings = Findings()
             column.add_widget(self._findings, len(self._cards) - 1)
-        if not self._findings.show([(f.label, f.name, f.probability) for f in case.findings], _ROWS_A_FRAME):
+        if not self._findings.show(case.findings, _ROWS_A_FRAME):
             self._app.follow()
         if not case.busy and "figures" not in self._keys and case.first is not None and case.first.timing.tokens:
             self._keys["figures"] = True
@@ -221,30 +224,32 @@ class TurnCard(Card):
 class Findings(Card):
     """Bars, the likeliest first; each finds its place as it comes."""
 
-    def __init__(self, findings: Sequence[tuple[str, str, float]] = ()) -> None:
+    def __init__(self, findings: Sequence[Finding] = ()) -> None:
         title, hint = Text(t("result.finding.title"), 15, bold=True), Text(t("result.finding.hint"), 12, "muted")
         self._rows: list[tuple[float, str]] = []
         super().__init__(title, hint, Space(0.1))
         self.name = "findings"
         self.show(findings)
 
-    def show(self, findings: Sequence[tuple[str, str, float]], most: int | None = None) -> bool:
+    def show(self, findings: Sequence[Finding], most: int | None = None) -> bool:
         """Add those that are not there yet, at most so many of them; whether all are there now."""
         there = {label for _, label in self._rows}
-        missing = [finding for finding in findings if finding[0] not in there]
-        for label, name, probability in missing[:most]:
-            rank = (-probability, label)
+        missing = [finding for finding in findings if finding.label not in there]
+        for finding in missing[:most]:
+            rank = (-finding.probability, finding.label)
             self._rows = sorted([*self._rows, rank])
             # Kivy counts children from the foot.
-            self.add_widget(_row(label, name, probability), len(self._rows) - 1 - self._rows.index(rank))
+            self.add_widget(_row(finding), len(self._rows) - 1 - self._rows.index(rank))
         return most is None or len(missing) <= most
 
 
-def _row(label: str, name: str, probability: float) -> Widget:
-    strong = probability >= 0.5
+def _row(finding: Finding) -> Widget:
+    strong, probability = finding.likely, finding.probability
     share = Text(f"{100 * probability:.0f} %", 14, "text" if strong else "muted", halign="right", bold=strong)
     share.size_hint_x, share.width = None, style.text_size(14) * 3.2
-    words = Text(finding_name(style.now.language, label, name), 14, "text" if strong else "muted", bold=strong)
+    words = Text(
+        finding_name(style.now.language, finding.label, finding.name), 14, "text" if strong else "muted", bold=strong
+    )
     return Column(Row(words, share), Bar(probability, strong, 6), space=0.3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import queue
 import threading
@@ -18,7 +19,7 @@ from demo_app.reader import Reader
 from demo_app.worker import Worker
 from edge_runtime.engines import open_engine
 from edge_runtime.measure import FIGURES
-from edge_runtime.session import Session
+from edge_runtime.session import Observation, Session
 
 
 class App(Actions):
@@ -164,14 +165,30 @@ def test_an_answer_that_the_window_did_not_take_is_not_part_of_the_conversation(
 
 
 def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
-    noise = np.random.default_rng(3).integers(0, 255, (60, 80, 3), dtype=np.uint8)
-    case = opened(app, Image.fromarray(noise).resize((800, 600)))
+    case = opened(app, Image.fromarray(np.random.default_rng(3).integers(0, 255, (600, 800, 3), dtype=np.uint8)))
     app.read(anyway=True)
     app.until(lambda: case.not_ecg)
     assert case.turns == []
     assert "does not look like an ECG" in case.not_ecg
     app.answer_anyway()
     app.until(lambda: case.turns and not case.busy)
+
+
+def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkeypatch):
+    real = Session.look
+
+    def look(self, picture, page=None):
+        seen = real(self, picture, page)
+        seen.turns = 1
+        return seen
+
+    monkeypatch.setattr(Session, "look", look)
+    monkeypatch.setattr(Observation, "is_part", True)
+    case = answered(app, clean)
+    assert case.page.size == clean.size[::-1]
+    app.until(app.history.entries)
+    assert Image.open(io.BytesIO(app.history.page(case.entry.id))).size == clean.size[::-1]
+    assert case.is_part
 
 
 def test_poor_photo_waits_for_a_second_thought(app, clean):

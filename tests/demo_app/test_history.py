@@ -11,6 +11,7 @@ import pytest
 
 from demo_app.history import Entry, History, Locked, Turn, _dump, _load
 from edge_runtime.errors import UserError
+from edge_runtime.findings import Finding
 
 PAGE = b"\xff\xd8 a page's bytes"
 
@@ -18,7 +19,10 @@ PAGE = b"\xff\xd8 a page's bytes"
 def entry(answer="Sinus rhythm. Anterior infarction.", **changed):
     fields = {
         "turns": (Turn("Report?", answer),),
-        "findings": (("MI", "myocardial infarction", 0.9), ("PVC", "ventricular premature complexes", 0.1)),
+        "findings": (
+            Finding("MI", "myocardial infarction", 0.4, 0.3),
+            Finding("PVC", "ventricular premature complexes", 0.6, 0.7),
+        ),
         "model": "nano", "target": "onnx", "digest": "ab" * 32, "finish_reason": "stop", "timing": {"tokens": 4.0},
         "title": "Bed 7",
     }  # fmt: skip
@@ -37,6 +41,16 @@ def test_entry_comes_back_as_it_was(history):
     history.save(saved, PAGE)
     assert history.entries() == [saved]
     assert history.page(saved.id) == PAGE
+
+
+def test_an_entry_of_before_there_were_operating_points_comes_back():
+    fields = json.loads(_dump(entry()))
+    fields["findings"] = [["MI", "myocardial infarction", 0.9], ["PVC", "ventricular premature complexes", 0.4]]
+    found = _load(json.dumps(fields).encode()).findings
+    assert [(finding.label, finding.probability, finding.likely) for finding in found] == [
+        ("MI", 0.9, True),
+        ("PVC", 0.4, False),
+    ]
 
 
 def test_newest_first_and_saved_again_is_replaced(history):

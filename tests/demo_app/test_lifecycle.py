@@ -39,7 +39,7 @@ def test_killed_in_the_middle_of_an_answer_keeps_the_history(open_phone):
     phone.tap("nav.home")
     phone.tap("resume")
     phone.wait(lambda: phone.state()["screen"] == "crop")
-    assert phone.state()["corners"][0] == pytest.approx((0.083, 0.054), abs=0.02)
+    assert phone.state()["corners"][0] == pytest.approx((0.109, 0.086), abs=0.02)
 
 
 def test_picture_that_was_left_for_the_home_screen_is_still_open(open_phone):

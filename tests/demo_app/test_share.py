@@ -9,12 +9,13 @@ from PIL import Image
 
 from demo_app import share
 from demo_app.history import Entry, Turn
+from edge_runtime.findings import Finding
 
 
 @pytest.fixture
 def entry():
     turns = (Turn("Write a report.", "Sinus rhythm. " * 12), Turn("Warum?", "Größe, Übermaß, Straße. " * 8))
-    findings = tuple((f"L{i}", f"finding number {i}", i / 12) for i in range(12))
+    findings = tuple(Finding(f"L{i}", f"finding number {i}", i / 12) for i in range(12))
     return Entry(turns, findings, "nano", "onnx", "ab" * 32, "stop", {}, "Bett 7", created=1.7e9)
 
 

@@ -33,10 +33,10 @@ def test_corners_are_found_dragged_and_reset(open_phone):
     phone.tap(f"example.{PHOTO}")
     phone.wait(lambda: phone.state()["screen"] == "crop")
     proposed = phone.state()["corners"]
-    assert proposed[0] == pytest.approx((0.083, 0.054), abs=0.02)
+    assert proposed[0] == pytest.approx((0.109, 0.086), abs=0.02)
     crop = phone.find("crop")["box"]
     width = crop[2] - 44
-    height = width * 680 / 964
+    height = width * 1050 / 1400
     top = crop[1] + (crop[3] - height) / 2
     start = crop[0] + 22 + proposed[0][0] * width, top + proposed[0][1] * height
     phone.drag(start, (start[0] + 40, start[1] + 30))
