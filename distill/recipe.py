@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from distill.calibration import calibrate, copy_calibration
 from distill.card import write_card
 from distill.curves import draw_curves
 from distill.dataset_cache import build_dataset_cache
@@ -197,5 +198,7 @@ def _write(run: _Run, student: Student, seeing: TowerWithHead, speaker: Speaker)
     ship(student, seeing.tower.cpu(), speaker.cpu(), run.tokenizer_file, whole)
     shutil.rmtree(small, ignore_errors=True)
     quantize_checkpoint(Checkpoint.open(whole), small, Precision(student.decoder.qat or SCHEME))
+    calibrate(small, run.data, Workspace(run.out / "calibration", run.distributed.device, student.tower.workers))
+    copy_calibration(small, whole)
     for checkpoint in (whole, small):
         write_card(run.recipe, checkpoint, run.out, run.data)

@@ -35,7 +35,8 @@ class Answer:
     text: without white space at its ends. token_ids: without the end token. finish_reason: "stop", "length" or
     "not_ecg" (nothing was generated; text says why). findings: in the manifest's order, empty if not asked for.
     is_ecg: probability that the picture is an ECG page, None if the model cannot tell.
-    likelihood: of this answer among the options that the question lists, 0 to 1; None for a free answer.
+    likelihood: of this answer among the options that the question lists, 0 to 1; None for a free answer, and for one
+    that operating points decided.
     left_out: clauses that were written but not passed on (guard.Guard); text and token_ids are without them.
     """
 

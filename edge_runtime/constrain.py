@@ -66,6 +66,11 @@ class Constraint:
         self.log_likelihood = 0.0
         self._grow(())
 
+    @property
+    def leaves_choice(self) -> bool:
+        """Whether the model has anything to choose; if not, its likelihood says nothing."""
+        return len(self._choices.options) > 1
+
     def mask(self, logits: np.ndarray) -> np.ndarray:
         """logits [V], minus infinity for every token that no option goes on with."""
         allowed = [*self._node.following, *(self._eos if self._node.chosen else [])]

@@ -20,11 +20,19 @@ from edge_runtime.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Finding:
-    """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question."""
+    """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question, made true by its
+    calibration where there is one. point: the probability from which on it is named, None where nothing was measured.
+    """
 
     label: str
     name: str
     probability: float
+    point: float | None = None
+
+    @property
+    def likely(self) -> bool:
+        """Whether it reaches its operating point; one half where none was measured."""
+        return self.probability >= (0.5 if self.point is None else self.point)
 
 
 class FindingScorer:
@@ -44,7 +52,10 @@ class FindingScorer:
         log_odds = self._log_probability(yes, logits, cache) - self._log_probability(no, logits, cache)
         if math.isnan(log_odds):
             raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
-        return Finding(finding.label, finding.name, sigmoid(log_odds))
+        true = finding.calibration
+        if true is None:
+            return Finding(finding.label, finding.name, sigmoid(log_odds))
+        return Finding(finding.label, finding.name, sigmoid(true.slope * log_odds + true.offset), true.point)
 
     def choose(self, prefix: Cache, question: str, answers: Sequence[str]) -> list[float]:
         """Probability of each answer among these, after the question. Raises UserError when they do not fit."""

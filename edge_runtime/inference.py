@@ -68,10 +68,30 @@ class GenerationSpec:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What a finding's probability is worth, measured on validation records: `positives` of them have the finding.
+
+    slope, offset: of the log odds (Platt 1999), which make probabilities true. point: the probability from which on the
+    finding is named; sensitivity, precision: of naming it from there, None where too few had it to be measured.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+    point: float = 0.5
+    sensitivity: float | None = None
+    precision: float | None = None
+    positives: int = 0
+
+    def to_dict(self) -> dict[str, float | None]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class FindingSpec:
     """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are.
 
-    words: phrases by which a text names the finding.
+    words: phrases by which a text names the finding; against: phrases that deny it. calibration: None where nothing was
+    measured.
     """
 
     label: str
@@ -80,6 +100,8 @@ class FindingSpec:
     yes: str
     no: str
     words: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +160,7 @@ class Inference:
             "prompt": asdict(self.prompt),
             "generation": asdict(self.generation),
             "default_question": self.default_question,
-            "findings": [{**asdict(finding), "words": list(finding.words)} for finding in self.findings],
+            "findings": [_listed(finding) for finding in self.findings],
             "is_ecg": is_ecg,
             "notice": self.notice,
         }
@@ -150,6 +172,15 @@ class Inference:
         if self.whole is not None:
             data["whole"] = _asked(self.whole)
         return data
+
+
+def _listed(spec: FindingSpec) -> dict[str, Any]:
+    data = {**_asked(spec), "label": spec.label, "name": spec.name, "words": list(spec.words)}
+    if spec.against:
+        data["against"] = list(spec.against)
+    if spec.calibration is not None:
+        data["calibration"] = spec.calibration.to_dict()
+    return data
 
 
 def _asked(spec: FindingSpec) -> dict[str, Any]:
@@ -198,7 +229,10 @@ def _generation(fields: Fields) -> GenerationSpec:
 def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
     # Bundles of before it was listed name a finding by its name.
     words = (name,) if fields.is_null("words") else fields.texts("words")
-    spec = FindingSpec(label, name, fields.text("question"), fields.text("yes"), fields.text("no"), words)
+    against = () if fields.is_null("against") else fields.texts("against")
+    calibration = None if fields.is_null("calibration") else _calibration(fields.child("calibration"))
+    question, yes, no = (fields.text(key) for key in ("question", "yes", "no"))
+    spec = FindingSpec(label, name, question, yes, no, words, against, calibration)
     if spec.yes == spec.no:
         raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; {fields.fix}")
     return spec
@@ -209,3 +243,12 @@ def _way_up(fields: Fields) -> WayUpSpec:
     if len(spec.answers) != 4 or len(set(spec.answers)) != 4:
         raise UserError(f"{fields.where}: answers must be four different ones, upright first; {fields.fix}")
     return spec
+
+
+def _calibration(fields: Fields) -> Calibration:
+    # A slope of 0 or less would turn the model's own order round.
+    slope, offset, point = fields.number("slope", 1e-3), fields.number("offset"), fields.number("point", 0, 1)
+    sensitivity, precision = (
+        None if fields.is_null(k) else fields.number(k, 0, 1) for k in ("sensitivity", "precision")
+    )
+    return Calibration(slope, offset, point, sensitivity, precision, fields.integer("positives", 0))

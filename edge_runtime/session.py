@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
-from edge_runtime.constrain import Constraint, choices
+from edge_runtime.constrain import Choices, Constraint, choices
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
-from edge_runtime.guard import Guard
+from edge_runtime.guard import Guard, decided
 from edge_runtime.inference import FindingSpec, Inference
 from edge_runtime.page.quality import hint
 from edge_runtime.prefix import Picture, page_prefix
@@ -189,8 +189,9 @@ class Observation:
 
         None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
         A picture that does not look like an ECG page gets one sentence saying so instead, unless `allow_non_ecg`.
-        A question that lists options or classes (constrain.choices) is answered with those alone; any other answer
-        names no finding whose own probability is low, and nothing twice (guard.Guard). `unconstrained` switches both
+        A question that lists options or classes (constrain.choices) is answered with those alone, and where they are
+        findings with operating points with those that reach theirs; any other answer names no finding that does not
+        reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches both
         off.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
@@ -217,8 +218,11 @@ class Observation:
                 session.scorer.check(self._prefix, spec)
         listed = None if unconstrained else choices(question)
         eos = session.inference.model.eos_token_ids
-        constraint = None if listed is None else Constraint(listed, session.tokenizer, eos)
-        guard = None if unconstrained or constraint else Guard(session.inference.findings, self.probability)
+        constraint = None
+        if listed is not None:
+            constraint = Constraint(decided(listed, self._options(listed)), session.tokenizer, eos)
+        report = question == session.inference.default_question
+        guard = None if unconstrained or constraint else Guard(session.inference.findings, self._finding, report)
         return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
 
     def findings(self) -> list[Finding]:
@@ -232,6 +236,11 @@ class Observation:
     def probability(self, finding: FindingSpec) -> float:
         """Of one finding, the bundle's own or another, asked of the page alone; computed once."""
         return self._finding(finding).probability
+
+    def _options(self, listed: Choices) -> list[Finding]:
+        """The findings among a question's options, if all of them are."""
+        own = {spec.label: spec for spec in self._session.inference.findings}
+        return [self._finding(own[label]) for label in listed.options] if set(listed.options) <= set(own) else []
 
     def _finding(self, spec: FindingSpec) -> Finding:
         if spec not in self._findings:
@@ -275,7 +284,7 @@ class Observation:
             text += piece
             yield piece
         token_ids = ending.token_ids
-        if guard and guard.left_out:
+        if guard and guard.changed:
             # The next turn reads the answer as it was passed on.
             token_ids = session.tokenizer.encode(text)
             self._pending = [*ids, *token_ids, model.eos_token_ids[0]]
@@ -292,7 +301,7 @@ class Observation:
             tokens=len(ending.token_ids),
             findings_ms=1e3 * (time.perf_counter() - scoring),
         )
-        likelihood = None if constraint is None else math.exp(constraint.log_likelihood)
+        likelihood = math.exp(constraint.log_likelihood) if constraint and constraint.leaves_choice else None
         left_out = tuple(guard.left_out) if guard else ()
         return Answer(text, token_ids, ending.finish_reason, found, self.is_ecg, timing, likelihood, left_out)
 

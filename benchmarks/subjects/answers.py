@@ -104,7 +104,7 @@ def _probabilities(seen: Observation, findings: tuple[tuple[str, str], ...] | No
 
 def _spec(label: str) -> FindingSpec:
     spec = finding_spec(label)
-    return FindingSpec(**{**spec, "words": tuple(spec["words"])})
+    return FindingSpec(**{**spec, "words": tuple(spec["words"]), "against": tuple(spec.get("against", ()))})
 
 
 def page_of(asked: Asked) -> np.ndarray:

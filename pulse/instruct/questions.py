@@ -52,7 +52,7 @@ def finding_question(label: str) -> str:
 
 def finding_spec(label: str) -> dict[str, Any]:
     """A superclass or SCP statement as a bundle's manifest lists it."""
-    return {
+    spec = {
         "label": label,
         "name": finding_name(label),
         "question": finding_question(label),
@@ -60,6 +60,7 @@ def finding_spec(label: str) -> dict[str, Any]:
         "no": NO,
         "words": list(finding_words(label)),
     }
+    return {**spec, "against": ["abnormal ECG", "abnormal electrocardiogram"]} if label == "NORM" else spec
 
 
 def finding_specs() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from edge_runtime.ask import main
 from edge_runtime.constrain import Choices, Constraint, choices
 from edge_runtime.sampling import Sampler
+from edge_runtime.session import Session
 
 MCQ = "Determine the class.\nA. SVT(x)\nB. IAVB(y), SB(z)\nC. AF(w)"
 CLASSES = "Classify into the following classes:\nNORM(Normal), I-AVB(First), MI(Infarct)\nSeparate"
@@ -74,6 +75,16 @@ def test_a_real_bundle_answers_with_an_option(session, page, temperature):
     free = session.look(page).ask(SHORT, temperature=0, unconstrained=True).finish()
     assert free.likelihood is None
     assert free.text not in ("ab", "cd", "none"), "the twin would not have said so by itself"
+
+
+def test_operating_points_decide_where_they_can(variant, page):
+    """Two findings whose questions are alike reach a point of 0 and miss one of 1."""
+    asked = {"name": "x", "question": "x?", "yes": "a", "no": "b"}
+    worth = {"slope": 1.0, "offset": 0.0, "sensitivity": None, "precision": None, "positives": 5}
+    found = [{**asked, "label": label, "calibration": {**worth, "point": at}} for label, at in (("ab", 0), ("cd", 1))]
+    several = "Options: ab, cd\nselect all that apply"
+    answer = Session.open(variant(findings=found), threads=1).look(page).ask(several, temperature=0).finish()
+    assert (answer.text, answer.likelihood) == ("ab", None)
 
 
 def test_mask_lets_the_sampler_draw_options_only(session):

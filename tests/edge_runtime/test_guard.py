@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge_runtime.ask import main
-from edge_runtime.guard import LOW, NOTHING_LEFT, Guard
-from edge_runtime.inference import FindingSpec
+from edge_runtime.constrain import Choices
+from edge_runtime.findings import Finding
+from edge_runtime.guard import ALSO, LOW, NOTHING_LEFT, Guard, decided
+from edge_runtime.inference import Calibration, FindingSpec
+from edge_runtime.named import Names
 from edge_runtime.session import Session
 
 
@@ -25,7 +30,7 @@ REPORT = "Sinus rhythm. Anterior infarction; ventricular hypertrophy; left axis.
 
 def guarded(text, **chances):
     """The text when it arrives letter by letter, and what was left out."""
-    guard = Guard(SPECS, lambda finding: chances.get(finding.label, 0.9))
+    guard = Guard(SPECS, lambda finding: Finding(finding.label, finding.name, chances.get(finding.label, 0.9)))
     return "".join(map(guard.push, text)) + guard.close(), guard.left_out
 
 
@@ -58,11 +63,109 @@ def test_what_is_left_out_is_told():
 
 def test_only_what_is_named_is_asked_for():
     asked = []
-    guard = Guard(SPECS, lambda finding: asked.append(finding.label) or 0.9)
+    guard = Guard(SPECS, lambda finding: asked.append(finding.label) or Finding(finding.label, finding.name, 0.9))
     guard.push("Sinus rhythm. Old infarction")
     assert asked == []
     guard.close()
     assert asked == ["MI"]
+
+
+POINT = 0.3
+MEASURED = tuple(replace(one, calibration=Calibration(point=POINT)) for one in SPECS)
+LARGE = replace(spec("HYP", "hypertrophy", "ventricular hypertrophy"), calibration=Calibration(point=POINT))
+MEASURED = (*MEASURED[:2], replace(MEASURED[2], against=("abnormal ECG",)), LARGE)
+
+
+def reported(text, report=True, **chances):
+    """A report of a bundle whose findings have operating points; findings are unlikely unless a chance is given."""
+
+    def score(finding):
+        return Finding(finding.label, finding.name, chances.get(finding.label, 0.1), POINT)
+
+    guard = Guard(MEASURED, score, report)
+    return "".join(map(guard.push, text)) + guard.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "chances", "passed"),
+    [
+        ("Rate 70. Infarction.", {"MI": 0.3}, "Rate 70. Infarction."),
+        ("Rate 70. Infarction.", {"MI": 0.29}, "Rate 70."),
+        ("Rate 70.", {"MI": 0.3}, f"Rate 70. {ALSO}infarction."),
+        (
+            "Rate 70; left axis",
+            {"MI": 0.3, "LVH": 0.9},
+            f"Rate 70; left axis. {ALSO}infarction; ventricular hypertrophy.",
+        ),
+        ("Infarction.", {"LVH": 0.4}, f"{ALSO}ventricular hypertrophy."),
+        ("Rate 70. No other findings.", {"MI": 0.3}, f"Rate 70. {ALSO}infarction."),
+        ("Infarction. No other findings.", {"MI": 0.3}, "Infarction. No other findings."),
+        ("Rate 70. Conclusion: abnormal ECG.", {"NORM": 0.5}, f"Rate 70. {ALSO}normal ECG."),
+        ("Rate 70. Conclusion: abnormal ECG.", {}, "Rate 70. Conclusion: abnormal ECG."),
+        ("Infarction.", {}, NOTHING_LEFT),
+        # A kind of it is not the whole of it.
+        ("Ventricular hypertrophy.", {"LVH": 0.3}, "Ventricular hypertrophy."),
+        ("Hypertrophy.", {"LVH": 0.3}, f"{ALSO}ventricular hypertrophy."),
+        ("Rate 70.", {"LVH": 0.3, "HYP": 0.3}, f"Rate 70. {ALSO}ventricular hypertrophy."),
+        ("Ventricular hypertrophy.", {"LVH": 0.3, "HYP": 0.3}, "Ventricular hypertrophy."),
+        ("Ventricular hypertrophy.", {"HYP": 0.3}, f"{ALSO}hypertrophy."),
+    ],
+)
+def test_a_report_names_what_reaches_its_point_and_nothing_else(text, chances, passed):
+    assert reported(text, **chances) == passed
+
+
+def test_an_answer_that_is_no_report_is_not_added_to():
+    assert reported("Rate 70.", report=False, MI=0.9) == "Rate 70."
+
+
+@pytest.mark.parametrize(
+    ("text", "chance", "changed"), [("Rate 70.", 0.1, False), ("Rate 70.", 0.9, True), ("Infarction.", 0.1, True)]
+)
+def test_it_says_whether_it_changed_anything(text, chance, changed):
+    guard = Guard(MEASURED, lambda f: Finding(f.label, f.name, chance if f.label == "MI" else 0.1, POINT), True)
+    guard.push(text)
+    guard.close()
+    assert guard.changed is changed
+
+
+def test_words_and_table_agree_whatever_a_model_writes():
+    """Three hundred reports out of clauses at random, chances at random: named is what reaches its point."""
+    rng = np.random.default_rng(0)
+    clauses = ("Sinus rhythm", "Infarction", "No infarction", "Ventricular hypertrophy", "Normal ECG", "Abnormal ECG")
+    names = Names({spec.label: spec.words for spec in MEASURED})
+    for _ in range(300):
+        chances = {spec.label: float(rng.random()) for spec in MEASURED[:3]}
+        text = ". ".join(rng.choice(clauses, int(rng.integers(1, 6)))) + "."
+        said = reported(text, **chances)
+        assert set(names(said)) - {"HYP"} == {label for label, chance in chances.items() if chance >= POINT}, (
+            text,
+            said,
+        )
+
+
+SEVERAL = Choices(("MI", "CD", "HYP"), "; ")
+
+
+@pytest.mark.parametrize(
+    ("chances", "left"),
+    [
+        ((0.9, 0.1, 0.4), "MI; HYP"),
+        ((0.1, 0.3, 0.1), "CD"),
+        ((0.01, 0.1, 0.2), "HYP"),
+        ((0.3, 0.3, 0.3), "MI; CD; HYP"),
+    ],
+)
+def test_classes_with_operating_points_are_those_that_reach_theirs(chances, left):
+    found = [Finding(label, label, chance, 0.3) for label, chance in zip(SEVERAL.options, chances, strict=True)]
+    assert decided(SEVERAL, found) == Choices((left,))
+
+
+def test_other_choices_are_the_models():
+    found = [Finding(label, label, 0.9, 0.3) for label in SEVERAL.options]
+    assert decided(Choices(SEVERAL.options), found).options == SEVERAL.options  # one of them
+    assert decided(SEVERAL, found[:2]) == SEVERAL  # one that is no finding
+    assert decided(SEVERAL, [*found[:2], Finding("HYP", "h", 0.9)]) == SEVERAL  # one without a point
 
 
 @pytest.fixture
