@@ -46,7 +46,9 @@ def calibrate(checkpoint: Path, data: TrainingSet, workspace: Workspace) -> None
     truth, columns = data.targets.values[data.validation], data.targets.columns
     classed = truth[:, : len(SUPERCLASSES)].any(1)
     for finding in config["inference"]["findings"]:
-        column = columns[finding["label"]]
+        column = columns.get(finding["label"])
+        if column is None:
+            continue  # no training record has it
         rows = classed if finding["label"] in SUPERCLASSES else np.ones(len(truth), bool)
         finding["calibration"] = fit(truth[rows, column].astype(int), asked[rows, column]).to_dict()
     _write(path, config)

@@ -76,16 +76,16 @@ class Guard:
         self._held = self._held[begin:]
         return passed
 
-    def close(self) -> str:
-        """The last clause and its full stop; what a report has not named; a sentence that says so where nothing is left
-        of the answer."""
+    def close(self, finished: bool = True) -> str:
+        """The last clause and its full stop; what a report that was not cut off has not named; a sentence that says so
+        where nothing is left of the answer."""
         clause = self._held.rstrip(".;")
         passed = self._clause(clause, self._held[len(clause) :]) if clause else ""
         end = ""
         if self._said:
             end = self._between.rstrip().replace(";", ".")
             passed += end
-        also = "; ".join(spec.name for spec in self._unnamed())
+        also = "; ".join(spec.name for spec in self._unnamed()) if finished else ""
         if also:
             self._added = f"{'' if not self._said else ' ' if end else '. '}{ALSO}{also}."
             return passed + self._added

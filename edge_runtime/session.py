@@ -280,7 +280,7 @@ class Observation:
             if piece:
                 text += piece
                 yield piece
-        if guard and (piece := guard.close()):
+        if guard and (piece := guard.close(ending.finish_reason == "stop")):
             text += piece
             yield piece
         token_ids = ending.token_ids

@@ -43,9 +43,9 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
     assert "65 % of every target: `signal`" in card
     assert (small / "teachers.csv").read_text().startswith("teacher,auc,")
     assert set(json.loads((small / "operating_points.json").read_text())) == {"NORM", "MI", "STTC", "CD", "HYP"}
-    worth = [finding.calibration for finding in config.inference.findings]
-    assert {w.positives for w in worth if w is not None} <= set(range(9))  # of the 8 validation records
-    assert None not in worth
+    worth = {finding.label: finding.calibration for finding in config.inference.findings}
+    assert {w.positives for w in worth.values() if w is not None} <= set(range(9))  # of the 8 validation records
+    assert worth["NORM"] is not None
     assert Checkpoint.open(whole / "pulse-nano-float16").config.inference.findings == config.inference.findings
     assert "| NORM |" in card
     assert json.loads((small / "recipe.json").read_text())["student"]["decoder"]["epochs"] == 2

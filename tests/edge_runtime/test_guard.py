@@ -119,6 +119,11 @@ def test_an_answer_that_is_no_report_is_not_added_to():
     assert reported("Rate 70.", report=False, MI=0.9) == "Rate 70."
 
 
+def test_a_report_that_was_cut_off_is_not_added_to():
+    guard = Guard(MEASURED, lambda finding: Finding(finding.label, finding.name, 0.9, POINT), True)
+    assert guard.push("Rate 70. In") + guard.close(finished=False) == "Rate 70. In"
+
+
 @pytest.mark.parametrize(
     ("text", "chance", "changed"), [("Rate 70.", 0.1, False), ("Rate 70.", 0.9, True), ("Infarction.", 0.1, True)]
 )
