@@ -15,24 +15,35 @@ if TYPE_CHECKING:
     from pulse.ecg.ptbxl import PtbXl
     from pulse.instruct.questions import Turn
 
+SCENE_DPI = 127.0  # of a page before it is photographed: finer than the camera sees it
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """A record of the PTB-XL folder `data`, to be drawn as a page. family: of which it is to be, its look, and layout
-    unless given, drawn from the record's number; None: the plain page. photo: the seed of its effects, None: none."""
+    """A record of the PTB-XL folder `data`, to be drawn as a page.
+
+    family: of which it is to be, its look, and layout unless given, drawn from the record's number; None: the plain
+    page. photo: the seed of its effects, scene: of the desk, the paper and the camera; None: none.
+    """
 
     data: Path
     ecg_id: int
     layout: str | None = None
     photo: int | None = None
     family: str | None = None
+    scene: int | None = None
 
     def page(self) -> np.ndarray:
         """uint8 RGB [H, W, 3]."""
         from pulse.ecg.paper.variety import drawn_page
         from pulse.ecg.photo.photograph import photograph
+        from pulse.ecg.photo.scene.shoot import shoot
 
-        page = drawn_page(_database(self.data)[self.ecg_id], self.family, self.layout, self.ecg_id).image
+        dpi = 50.8 if self.scene is None else SCENE_DPI
+        drawn = drawn_page(_database(self.data)[self.ecg_id], self.family, self.layout, self.ecg_id, dpi)
+        page = drawn.image
+        if self.scene is not None:
+            page = shoot(page, drawn.px_per_mm, np.random.default_rng([self.scene, self.ecg_id])).image
         return page if self.photo is None else photograph(page, np.random.default_rng([self.photo, self.ecg_id]))
 
 

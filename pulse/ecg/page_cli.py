@@ -14,7 +14,7 @@ from pulse.ecg.paper.families import FAMILIES
 from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
-_DRAWING = ("layout", "family", "seed", "photo", "dpi", "fs", "leads", "unit", "allow_missing")
+_DRAWING = ("layout", "family", "seed", "photo", "scene", "dpi", "fs", "leads", "unit", "allow_missing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +74,7 @@ def _draw(args: argparse.Namespace) -> int:
 
     from pulse.ecg.paper.variety import drawn_page
     from pulse.ecg.photo.photograph import photograph
+    from pulse.ecg.photo.scene.shoot import shoot
     from pulse.ecg.read import read_record
 
     out = Path(args.out)
@@ -85,6 +86,8 @@ def _draw(args: argparse.Namespace) -> int:
     record = read_record(args.source, fs=args.fs, leads=leads, unit=args.unit, allow_missing=args.allow_missing)
     page = drawn_page(record, args.family, args.layout, args.seed or 0, args.dpi)
     image = page.image
+    if args.scene is not None:
+        image = shoot(image, page.px_per_mm, np.random.default_rng(args.scene)).image
     if args.photo is not None:
         image = photograph(image, np.random.default_rng(args.photo))
     try:
@@ -113,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--family", choices=FAMILIES.names(), help="draw as such pages look: paper, head, layout")
     parser.add_argument("--seed", type=int, metavar="N", help="of the family's look (0)")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the page, effects drawn from this seed")
+    parser.add_argument("--scene", type=int, metavar="SEED", help="photograph it on a desk, drawn from this seed")
     parser.add_argument("--dpi", type=float, default=101.6, metavar="N", help="dots an inch of paper (%(default)s)")
     parser.add_argument("--fs", type=float, metavar="HZ", help="samples a second, where the file does not say")
     parser.add_argument("--leads", metavar="I,II,...", help="names of the leads, where the file does not say")

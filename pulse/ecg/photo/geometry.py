@@ -57,7 +57,7 @@ def _bulge(height: int, width: int) -> np.ndarray:
     return offset * (square - 1)
 
 
-def _desk(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
+def desk(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
     """What lies under the sheet, float32 [rows, cols, 3]: plain, grained wood, or speckled."""
     kind = rng.random()
     light = 1 + rng.uniform(0.05, 0.2) * noise_field(rng, (rows, cols), 2)
@@ -90,7 +90,7 @@ def _laid(page: np.ndarray, corners: np.ndarray, rng: np.random.Generator) -> np
     drop = corners / part + rng.uniform(-0.004, 0.012, 2) * max(shade.shape)
     cv2.fillConvexPoly(shade, np.rint(drop).astype(np.int32), rng.uniform(0.2, 0.5))
     shade = cv2.GaussianBlur(shade, (0, 0), 0.012 * max(shade.shape))
-    under = enlarged(_desk(rng, *shade.shape) * (1 - shade[..., None]), page, 1)
+    under = enlarged(desk(rng, *shade.shape) * (1 - shade[..., None]), page, 1)
     warp = cv2.getPerspectiveTransform(_corners(height, width), corners)
     return cv2.warpPerspective(
         page, warp, (width, height), dst=under, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
