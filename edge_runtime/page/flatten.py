@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 PX_PER_MM = 4
 CELL = 5 * PX_PER_MM  # pixels of a square of 5 mm
 _LEAST_COARSE = 10.0  # of a peak of coarse lines: traces reach 9 there
+_HARMONICS = (2, 3, 4, 5, 6)
+_CLEAR = 0.3  # of the height of the lines that were found
 _MOST_SQUARES = 120  # of 5 mm across a page: more are millimetres
 _MESH = 2  # squares between the nodes of the warp
 _MARGIN = 3.0  # squares kept beyond the outermost patches' centres
@@ -97,15 +99,21 @@ def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
 def five_millimetres(patches: Patches) -> Lattice | None:
     """The lattice of the page's 5 mm squares, whichever lines are the clearest.
 
-    Lines half as dense that are as clear make the clearest ones a harmonic; lines a fifth as dense make them
-    millimetres, and so does their number where nothing else is there.
+    Thin lines have harmonics as clear as themselves: where lines a whole number of times coarser are as clear, or such
+    as the found ones are the diagonals of, these are the grid. Lines five times coarser make what was found millimetres
+    even where they are paler, and so does the number of squares where nothing else is there.
     """
     lattice = lattices.find(patches)
     if lattice is None:
         return None
-    if lattice.height(patches, 1 / 2) > 0.6 * lattice.height(patches, 1):
-        lattice = _coarser(patches, lattice, 2)
-    elif lattice.height(patches, 1 / 5) > max(0.2 * lattice.height(patches, 1), _LEAST_COARSE):
+    if lattice.clear_in(patches, lattice.diagonal()) > _CLEAR * lattice.height(patches, 1):
+        lattice = lattices.follow(patches, lattices.across_first(lattice.diagonal().mean(0))) or lattice
+    heights = {factor: lattice.height(patches, 1 / factor) for factor in _HARMONICS}
+    least = max(_CLEAR * lattice.height(patches, 1), 0.7 * max(heights.values()))
+    harmonic = max((factor for factor, height in heights.items() if height > least), default=1)
+    if harmonic > 1:
+        lattice = _coarser(patches, lattice, harmonic)
+    if harmonic != 5 and lattice.height(patches, 1 / 5) > max(0.2 * lattice.height(patches, 1), _LEAST_COARSE):
         lattice = _coarser(patches, lattice, 5)
     return lattice.divided(5) if np.ptp(lattice.squares, axis=0).max() > _MOST_SQUARES else lattice
 

@@ -18,12 +18,18 @@ from PIL import Image, ImageFilter
 
 WORK = 1280  # pixels of the longer side that the search looks at
 PATCH, STEP = 160, 80
+_INK = 0.55  # of the brightness around it
 _LEAST_PERIOD, _MOST_PERIOD = 3.0, 60.0  # pixels a line
 _ANGLES = np.deg2rad(np.arange(180.0))
 _PERIODS = np.geomspace(_LEAST_PERIOD, _MOST_PERIOD, 160)
 _LEAST_PEAK = 4.0  # of a patch's peak over its spectrum's median
 _LEAST_CLEAR = 10.0  # the median of those peaks: noise gives 6, the faintest of real pages 17
 _LEAST_PATCHES = 6
+_LEAST_SCORE = 1.1  # of crossing waves, over the spectrum's median
+# Bins around a peak, outside what the window smears it over.
+_RING = np.round(4.5 * np.array([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)])).astype(int)
+_SEEDS = 6
+_NEARLY = 0.6  # of the evidence for the best pair of waves
 _MOST_JUMP = 0.3  # squares between a phase and what a neighbour's waves predict
 
 Array = np.ndarray[Any, Any]
@@ -51,21 +57,31 @@ class Lattice:
 
     @property
     def clear(self) -> Array:
-        """Which patches surely lie on the paper, bool [n]: beside its edge a patch is half as clear or less."""
-        clear: Array = self.strength >= max(_LEAST_CLEAR, 0.5 * float(np.median(self.strength)))
+        """Which patches surely lie on the paper, bool [n]: across its edge a patch is less clear."""
+        clear: Array = self.strength >= max(_LEAST_CLEAR, 0.7 * float(np.median(self.strength)))
         return clear
 
     def divided(self, count: int) -> Lattice:
         """With squares of `count` by `count` of these."""
         return replace(self, waves=self.waves / count, squares=self.squares / count)
 
+    def diagonal(self) -> Array:
+        """Wave vectors [n, 2, 2] of which these would be the diagonals, as in a grid of dots."""
+        across, down = self.waves[:, 0] / 2, self.waves[:, 1] / 2
+        return np.stack([across + down, down - across], 1)
+
     def height(self, patches: Patches, factor: float) -> float:
         """The median peak of waves `factor` times as dense; 0 where they are too fine or too coarse to be seen."""
         if not _LEAST_PERIOD * 0.8 < self.period / factor < _MOST_PERIOD:
             return 0.0
+        return self.clear_in(patches, self.waves * factor)
+
+    def clear_in(self, patches: Patches, waves: Array) -> float:
+        """The median height of waves [n, 2, 2] in its own patches, the lower of the two, just where they would be: the
+        next whole number of lines is a bin away."""
         rows, columns = np.searchsorted(patches.ys, self.at[:, 1]), np.searchsorted(patches.xs, self.at[:, 0])
         ratios = patches.ratios[rows, columns][None]
-        return float(np.median(_both(ratios, self.waves[None] * factor, 0.0)[1]))
+        return float(np.median(np.minimum(_height(ratios, waves[None, :, 0]), _height(ratios, waves[None, :, 1]))))
 
 
 @dataclass(frozen=True)
@@ -86,10 +102,20 @@ def contrast(picture: Image.Image) -> Array:
     """float32 [h, w]: lines against the paper around them, in units of their usual strength; light falls out."""
     channels = np.asarray(picture.convert("RGB"))
     # A red grid is dark in green and blue, a blue one in red: the darkest channel shows any, green has the least noise.
-    dark = Image.fromarray(((channels.min(2).astype(np.uint16) + channels[..., 1]) // 2).astype(np.uint8))
-    around = np.asarray(dark.filter(ImageFilter.BoxBlur(10)).filter(ImageFilter.BoxBlur(10)), np.float32)
-    lines = np.asarray(dark, np.float32) / np.maximum(around, 8) - 1
-    return np.clip(lines / (np.std(lines[::3, ::3]) + 1e-3), -2.5, 2.5)
+    dark = ((channels.min(2).astype(np.uint16) + channels[..., 1]) // 2).astype(np.uint8)
+    # Ink neither counts nor darkens the paper around it.
+    paper = dark > _INK * _mean_around(dark)
+    around = _mean_around(dark * paper) / np.maximum(_mean_around(paper.astype(np.uint8) * 255) / 255, 0.05)
+    lines = np.where(paper, dark / np.maximum(around, 8) - 1, 0)
+    # Thin traces are still darker than a grid and must not drown it: most of a page is paper, which sets the scale.
+    usual = 1.5 * np.median(np.abs(lines[::3, ::3])) + 2e-3
+    return np.clip(lines / usual, -2.5, 2.5)
+
+
+def _mean_around(values: Array) -> Array:
+    """float32 [h, w]: of uint8 values [h, w] over some 40 pixels."""
+    blurred = Image.fromarray(values).filter(ImageFilter.BoxBlur(10)).filter(ImageFilter.BoxBlur(10))
+    return np.asarray(blurred, np.float32)
 
 
 def cut(lines: Array) -> Patches:
@@ -108,41 +134,87 @@ def cut(lines: Array) -> Patches:
 
 
 def find(patches: Patches) -> Lattice | None:
-    """The strongest pair of crossing waves, followed from patch to patch; None where there is none."""
-    waves = _strongest_pair(patches)
-    return None if waves is None else follow(patches, waves)
+    """A pair of crossing waves that stands out in most patches, followed from one to the next; None where none does.
+
+    Sums of waves of a grid of thin lines are as clear as these: of the clear pairs the coarsest is the grid.
+    """
+    pairs = _candidates(patches)
+    if not pairs:
+        return None
+    evidence = [_evidence(patches, waves) for waves in pairs]
+    clear = [waves for waves, found in zip(pairs, evidence, strict=True) if found >= _NEARLY * max(evidence)]
+    return follow(patches, min(clear, key=lambda waves: float(np.linalg.norm(waves))))
 
 
-def _strongest_pair(patches: Patches) -> Array | None:
-    """Wave vectors [2, 2] of the two nearly perpendicular families of lines that most patches share."""
+def _candidates(patches: Patches) -> list[Array]:
+    """Wave vectors [2, 2] of pairs of nearly perpendicular families of lines: the strongest, and those that stand out.
+
+    For the latter squares are averaged, so that a page in few of the patches is heard beside a desk in many.
+    """
     ratios = np.minimum(patches.ratios, 60.0)
-    polar = _polar(ratios.mean((0, 1)))
-    polar /= np.median(polar) + 1e-6
-    best, found = 1.5, None
+    mean, squares = (_polar(values.mean((0, 1))) for values in (ratios, ratios**2))
+    usual = mean / (np.median(mean, axis=0) + 1e-6)
+    strongest = _distinct(_pairs(mean / (np.median(mean) + 1e-6)))[:3]
+    return strongest + _distinct(_pairs(usual))[:2] + _distinct(_pairs(_prominent(np.sqrt(squares))))[:3]
+
+
+def _distinct(pairs: list[Array]) -> list[Array]:
+    kept: list[Array] = []
+    for waves in pairs:
+        if all(np.abs(waves - other).max() > 0.04 * np.abs(waves).max() for other in kept):
+            kept.append(waves)
+    return kept
+
+
+def _pairs(polar: Array) -> list[Array]:
+    """As _candidates, the best of a spectrum by angle and period first; the weaker of the two waves counts."""
     order = np.argsort(-polar, axis=None)[:2000]
     seen: list[tuple[int, int]] = []
+    pairs: list[tuple[float, Array]] = []
     for angle, period in zip(*np.unravel_index(order, polar.shape), strict=True):
         if any(min(abs(angle - a), 180 - abs(angle - a)) < 4 and abs(period - p) < 4 for a, p in seen):
             continue
         seen.append((int(angle), int(period)))
         low = max(0, period - 16)
+        best = (0.0, 0, 0)
         for skew in range(-18, 19):
             other = (angle + 90 + skew) % 180
             second = low + int(np.argmax(polar[other, low : period + 17]))
-            score = np.sqrt(polar[angle, period] * polar[other, second])
+            score = min(polar[angle, period], polar[other, second])
             score *= (1 - abs(skew) / 60) * (1 - abs(second - period) / 60)
-            if score > best:
-                best, found = score, (angle, period, other, second)
+            best = max(best, (float(score), int(other), second))
+        if best[0] > _LEAST_SCORE:
+            directions = np.array([[np.cos(_ANGLES[a]), np.sin(_ANGLES[a])] for a in (angle, best[1])])
+            pairs.append((best[0], across_first(directions / _PERIODS[[period, best[2]]][:, None])))
         if len(seen) == 12:
             break
-    if found is None:
-        return None
-    directions = np.array([[np.cos(_ANGLES[a]), np.sin(_ANGLES[a])] for a in (found[0], found[2])])
-    waves = directions / _PERIODS[[found[1], found[3]]][:, None]
-    return _across_first(waves)
+    return [waves for _, waves in sorted(pairs, key=lambda pair: -pair[0])]
 
 
-def _across_first(waves: Array) -> Array:
+def _evidence(patches: Patches, waves: Array) -> float:
+    """What speaks for a pair of waves [2, 2]: by how much both stand out of the spectrum around them, over the patches.
+    Edges and traces are as strong nearby; a grid is a point."""
+    shape = patches.ratios.shape[:2]
+    over = []
+    for family in (0, 1):
+        own, height = _peak(patches.ratios, np.broadcast_to(waves[family], (*shape, 2)), 0.25)
+        x, y = (np.round(own[..., axis] * PATCH).astype(int)[..., None] for axis in (0, 1))
+        around = _read(patches.ratios, (x + _RING[0])[..., None], (y + _RING[1])[..., None])
+        over.append(height / (around.mean((2, 3)) + 0.5))
+    return float(np.clip(np.minimum(*over) - 2, 0, 10).sum())
+
+
+def _prominent(polar: Array) -> Array:
+    """How far each point of a spectrum by angle and period stands out from other angles and from periods near it: edges
+    and traces have every period, a grid has one."""
+    half = 16
+    padded = np.pad(polar, ((0, 0), (half, half)), mode="edge")
+    near = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1), axis=2)
+    prominent: Array = polar / (np.maximum(near, np.median(polar, axis=0)) + 1e-6)
+    return prominent
+
+
+def across_first(waves: Array) -> Array:
     """The wave that runs across the picture first, both pointing to the right and down."""
     if abs(waves[0, 0]) / np.linalg.norm(waves[0]) < abs(waves[1, 0]) / np.linalg.norm(waves[1]):
         waves = waves[::-1]
@@ -222,6 +294,20 @@ def _peak(ratios: Array, waves: Array, reach: float) -> tuple[Array, Array]:
     return place / PATCH, height[..., 0]
 
 
+def _height(ratios: Array, waves: Array) -> Array:
+    """Of spectra [a, b, N, N // 2 + 1] at wave vectors [a, b, 2], bilinear: [a, b]."""
+    place = waves * PATCH
+    low = np.floor(place).astype(int)
+    right, below = np.moveaxis(place - low, -1, 0)
+    x, y = (low[..., axis, None, None] for axis in (0, 1))
+    height: Array = sum(
+        _read(ratios, x + i, y + j)[..., 0, 0] * np.abs(1 - i - right) * np.abs(1 - j - below)
+        for i in (0, 1)
+        for j in (0, 1)
+    )
+    return height
+
+
 def _read(ratios: Array, across: Array, down: Array) -> Array:
     """Each patch's own frequencies [a, b, h, w] of either sign: the spectrum of real samples mirrors itself."""
     mirrored = across < 0
@@ -231,29 +317,63 @@ def _read(ratios: Array, across: Array, down: Array) -> Array:
 
 
 def _unwrap(grid: Array, own: Array, phases: Array, strength: Array) -> Array:
-    """Whole squares added to phases [a, b, 2], from the clearest patch outwards, the clearest neighbour first; NaN
-    where a patch is unclear or its phase is not what its neighbour's waves predict."""
+    """Whole squares added to phases [a, b, 2] of the patches that agree with each other; NaN elsewhere.
+
+    A patch at the paper's edge may be the clearest of all and agree with none, so several are begun from, and what has
+    grown from the best of them counts.
+    """
+    left, best, most = strength.copy(), np.full(phases.shape, np.nan), 0.0
+    for _ in range(_SEEDS):
+        seed = np.unravel_index(np.argmax(left), left.shape)
+        if left[seed] < _LEAST_CLEAR:
+            break
+        squares = _grown((int(seed[0]), int(seed[1])), grid, own, phases, strength)
+        held = np.isfinite(squares[..., 0])
+        left[held] = 0
+        evidence = float(np.clip(strength[held], 0, 50).sum())
+        if evidence > most:
+            best, most = squares, evidence
+    return best
+
+
+def _grown(seed: tuple[int, int], grid: Array, own: Array, phases: Array, strength: Array) -> Array:
+    """As _unwrap, from one patch outwards, the surest step first."""
     squares = np.full(phases.shape, np.nan)
-    start = np.unravel_index(np.argmax(strength), strength.shape)
-    queue = [(0.0, (int(start[0]), int(start[1])), (int(start[0]), int(start[1])))]
+    shape = strength.shape
+    queue = [(0.0, seed)]
     while queue:
-        _, here, before = heapq.heappop(queue)
+        _, here = heapq.heappop(queue)
         if np.isfinite(squares[here][0]):
             continue
-        if here == before:
+        if here == seed:
             squares[here] = phases[here]
         else:
-            expected = squares[before] + (own[here] + own[before]) @ (grid[here] - grid[before]) / 2
+            expected = _expected(here, grid, own, squares, strength)
             value = phases[here] + np.round(expected - phases[here])
             if np.abs(value - expected).max() > _MOST_JUMP:
                 continue
             squares[here] = value
         j, i = here
         for there in ((j, i + 1), (j, i - 1), (j + 1, i), (j - 1, i)):
-            inside = 0 <= there[0] < strength.shape[0] and 0 <= there[1] < strength.shape[1]
+            inside = 0 <= there[0] < shape[0] and 0 <= there[1] < shape[1]
             if inside and strength[there] >= _LEAST_PEAK and not np.isfinite(squares[there][0]):
-                heapq.heappush(queue, (-float(strength[there]), there, here))
+                miss = phases[there] - _expected(there, grid, own, squares, strength)
+                unsure = float(np.abs(miss - np.round(miss)).max()) + _LEAST_CLEAR / float(strength[there])
+                heapq.heappush(queue, (unsure, there))
     return squares
+
+
+def _expected(here: tuple[int, int], grid: Array, own: Array, squares: Array, strength: Array) -> Array:
+    """Squares [2] that the waves of the neighbours that are placed already predict, the clearer ones more."""
+    j, i = here
+    around = (slice(max(0, j - 1), j + 2), slice(max(0, i - 1), i + 2))
+    placed = np.isfinite(squares[around][..., 0])
+    away = grid[here] - grid[around][placed]
+    waves = (own[around][placed] + own[here]) / 2
+    values = squares[around][placed] + np.einsum("nfc,nc->nf", waves, away)
+    weight = strength[around][placed] / (away**2).sum(1)
+    expected: Array = (values * weight[:, None]).sum(0) / weight.sum()
+    return expected
 
 
 def _phases(samples: Array, waves: Array) -> Array:

@@ -37,7 +37,7 @@ def test_a_page_seen_from_the_side_comes_out_with_its_own_shape() -> None:
     flat = flatten(picture, grid)
     assert flat.page.width / PX_PER_MM == pytest.approx(280, abs=25)  # with two squares of the desk on each side
     assert flat.page.height / PX_PER_MM == pytest.approx(200, abs=25)
-    np.testing.assert_allclose(flat.outline, corners, atol=120)
+    np.testing.assert_allclose(flat.outline, corners, atol=130)  # three squares of the near side
     # Flat means that every line is straight: the grid that is found in the flat page is even and upright.
     again = find_grid(flat.page)
     assert again is not None
