@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo_app.history import Entry
 from demo_app.settings import write_whole
-from demo_app.strings import finding_name, translate
+from demo_app.strings import finding_name, finding_worth, translate
 
 # A4 at 150 dots an inch.
 _WIDTH, _HEIGHT, _MARGIN = 1240, 1754, 84
@@ -35,6 +35,8 @@ def sheets(entry: Entry, page: Image.Image, language: str) -> list[Image.Image]:
         sheet.space(22)
         for finding in sorted(entry.findings, key=lambda f: -f.probability):
             sheet.bar(finding_name(language, finding.label, finding.name), finding.probability, finding.likely)
+            if told := finding_worth(language, finding):
+                sheet.text(told, 16, _MUTED)
     sheet.space(22)
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(entry.created))
     for line in (

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.fields import Fields
+from edge_runtime.findings import Finding
 
 WHOLE = "en"
 """The language that has every text, and that the others fall back to."""
@@ -86,6 +87,14 @@ def translate(language: str, key: str, **values: object) -> str:
 def finding_name(language: str, label: str, name: str) -> str:
     """A finding in the app's language; the bundle's own name for one the app has no word for."""
     return languages()[language].texts.get(f"finding.{label}", name)
+
+
+def finding_worth(language: str, finding: Finding) -> str:
+    """What naming a finding is worth, in the app's language; "" where it was not measured."""
+    if finding.sensitivity is None or finding.precision is None:
+        return ""
+    found, right = round(100 * finding.sensitivity), round(100 * finding.precision)
+    return translate(language, "result.finding.worth", sensitivity=found, precision=right)
 
 
 def system_language() -> str:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
-from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Session
 
 _BAR = 24
@@ -79,11 +78,7 @@ def _run(args: argparse.Namespace) -> int:
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    print(
-        "\n"
-        + "".join(f"\n{line}" for line in [*_left_out(answer), *_table(answer, session.inference.findings)])
-        + _timing(answer)
-    )
+    print("\n" + "".join(f"\n{line}" for line in [*_left_out(answer), *_table(answer)]) + _timing(answer))
     return 0
 
 
@@ -93,10 +88,7 @@ def _as_json(answer: Answer, bundle: Bundle) -> dict[str, object]:
         "text": answer.text,
         "token_ids": answer.token_ids,
         "finish_reason": answer.finish_reason,
-        "findings": [
-            {"label": f.label, "probability": f.probability, "point": f.point, "likely": f.likely}
-            for f in answer.findings
-        ],
+        "findings": [{**dataclasses.asdict(f), "likely": f.likely} for f in answer.findings],
         "is_ecg": answer.is_ecg,
         "likelihood": answer.likelihood,
         "left_out": list(answer.left_out),
@@ -113,18 +105,17 @@ def _left_out(answer: Answer) -> list[str]:
     return [f"left out, as unlikely by its own probability or said before: {'; '.join(answer.left_out)}", ""]
 
 
-def _table(answer: Answer, specs: Sequence[FindingSpec]) -> list[str]:
+def _table(answer: Answer) -> list[str]:
     """One line a finding, the most probable first; those with an operating point say what naming them is worth."""
     found = sorted(answer.findings, key=lambda f: -f.probability)
     labels, names = (max((len(getattr(f, key)) for f in found), default=0) for key in ("label", "name"))
-    measured = {spec.label: spec.calibration for spec in specs}
     lines = []
     for f in found:
-        worth, bar = measured[f.label], "#" * round(_BAR * f.probability)
-        if worth is not None:
-            bar = f"{'*' if f.likely else ' '} {bar:{_BAR}}  {_share(worth.sensitivity)}  {_share(worth.precision)}"
+        bar = "#" * round(_BAR * f.probability)
+        if f.point is not None:
+            bar = f"{'*' if f.likely else ' '} {bar:{_BAR}}  {_share(f.sensitivity)}  {_share(f.precision)}"
         lines.append(f"{f.label:{labels}}  {f.name:{names}}  {f.probability:.2f}  {bar}".rstrip())
-    if any(measured[f.label] is not None for f in found):
+    if any(f.point is not None for f in found):
         lines.append(_STARRED)
     return [*lines, ""] if lines else []
 

@@ -22,12 +22,15 @@ from edge_runtime.tokenizer import Tokenizer
 class Finding:
     """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question, made true by its
     calibration where there is one. point: the probability from which on it is named, None where nothing was measured.
+    sensitivity, precision: of naming it from there, on validation records; None where too few had it.
     """
 
     label: str
     name: str
     probability: float
     point: float | None = None
+    sensitivity: float | None = None
+    precision: float | None = None
 
     @property
     def likely(self) -> bool:
@@ -55,7 +58,8 @@ class FindingScorer:
         true = finding.calibration
         if true is None:
             return Finding(finding.label, finding.name, sigmoid(log_odds))
-        return Finding(finding.label, finding.name, sigmoid(true.slope * log_odds + true.offset), true.point)
+        probability = sigmoid(true.slope * log_odds + true.offset)
+        return Finding(finding.label, finding.name, probability, true.point, true.sensitivity, true.precision)
 
     def choose(self, prefix: Cache, question: str, answers: Sequence[str]) -> list[float]:
         """Probability of each answer among these, after the question. Raises UserError when they do not fit."""

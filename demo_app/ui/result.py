@@ -9,7 +9,7 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
-from demo_app.strings import finding_name
+from demo_app.strings import finding_name, finding_worth
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import no_model
@@ -250,7 +250,10 @@ def _row(finding: Finding) -> Widget:
     words = Text(
         finding_name(style.now.language, finding.label, finding.name), 14, "text" if strong else "muted", bold=strong
     )
-    return Column(Row(words, share), Bar(probability, strong, 6), space=0.3)
+    parts = [Row(words, share), Bar(probability, strong, 6)]
+    if told := finding_worth(style.now.language, finding):
+        parts.append(Text(told, 12, "muted"))
+    return Column(*parts, space=0.3)
 
 
 def share_dialog(app: AppWindow, entry: Entry) -> None:

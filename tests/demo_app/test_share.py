@@ -9,6 +9,7 @@ from PIL import Image
 
 from demo_app import share
 from demo_app.history import Entry, Turn
+from demo_app.strings import finding_worth
 from edge_runtime.findings import Finding
 
 
@@ -49,3 +50,9 @@ def test_margins_stay_empty_and_long_answers_go_on(entry, clean):
 def test_file_name_tells_the_time_and_no_name(entry):
     assert share.file_name(entry, ".pdf").startswith("ecg-2023111")
     assert "Bett" not in share.file_name(entry, ".pdf")
+
+
+def test_a_measured_finding_says_what_naming_it_is_worth():
+    measured = Finding("MI", "myocardial infarction", 0.5, 0.3, 0.71, 0.806)
+    assert "71 %" in finding_worth("en", measured) and "81 %" in finding_worth("de", measured)
+    assert finding_worth("en", Finding("MI", "myocardial infarction", 0.5, 0.3, None, 0.8)) == ""

@@ -45,7 +45,9 @@ def test_json(tiny, page, page_file, capsys):
     assert data["token_ids"] == tiny.twin.greedy(tiny.prompt(page, "rhythm?"), 5)
     assert [f["label"] for f in data["findings"]] == ["NORM", "MI"]
     assert all(
-        set(f) == {"label", "probability", "point", "likely"} and 0 <= f["probability"] <= 1 for f in data["findings"]
+        set(f) == {"label", "name", "probability", "point", "sensitivity", "precision", "likely"}
+        and 0 <= f["probability"] <= 1
+        for f in data["findings"]
     )
     assert (data["model"], data["target"]) == ("tiny", "onnx")
     assert 0 < data["is_ecg"] < 1
