@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import cache
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -69,6 +71,15 @@ def file_name(entry: Entry, suffix: str) -> str:
     return f"ecg-{time.strftime('%Y%m%d-%H%M%S', time.localtime(entry.created))}{suffix}"
 
 
+@cache
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    """The one that the app's window uses: Pillow's own has no letters beyond ASCII."""
+    kivy = find_spec("kivy")
+    assert kivy is not None  # the app runs on it
+    assert kivy.origin is not None
+    return ImageFont.truetype(Path(kivy.origin).parent / "data" / "fonts" / "Roboto-Regular.ttf", size)
+
+
 class _Sheets:
     """Draws from top to bottom and starts a new sheet when one is full."""
 
@@ -80,7 +91,7 @@ class _Sheets:
     def _start(self) -> None:
         self._sheets.append(Image.new("RGB", (_WIDTH, _HEIGHT), "white"))
         self._draw = ImageDraw.Draw(self._sheets[-1])
-        self._draw.text((_MARGIN, _HEIGHT - 60), self._footer, _MUTED, ImageFont.load_default(17))
+        self._draw.text((_MARGIN, _HEIGHT - 60), self._footer, _MUTED, _font(17))
         self._y = float(_MARGIN)
 
     def _room(self, height: float) -> None:
@@ -91,7 +102,7 @@ class _Sheets:
         self._y += height
 
     def text(self, text: str, size: float, colour: tuple[int, int, int]) -> None:
-        font = ImageFont.load_default(size)
+        font = _font(size)
         for line in _wrapped(text, font, _WIDTH - 2 * _MARGIN):
             self._room(1.4 * size)
             self._draw.text((_MARGIN, self._y), line, colour, font)
@@ -106,7 +117,7 @@ class _Sheets:
 
     def bar(self, name: str, probability: float, likely: bool) -> None:
         self._room(32)
-        font, left, right = ImageFont.load_default(20), _MARGIN + 520, _WIDTH - _MARGIN - 90
+        font, left, right = _font(20), _MARGIN + 520, _WIDTH - _MARGIN - 90
         self._draw.text((_MARGIN, self._y), name, _INK if likely else _MUTED, font)
         box = (left, self._y + 6, right, self._y + 20)
         self._draw.rectangle(box, _PALE)
@@ -118,7 +129,7 @@ class _Sheets:
         return self._sheets
 
 
-def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Lines that fit; a word longer than a line is broken, so that nothing runs off the paper."""
     lines: list[str] = []
     space = font.getlength(" ")
@@ -135,7 +146,7 @@ def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, widt
     return lines
 
 
-def _broken(word: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+def _broken(word: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """The word in pieces of at most `width`: nearly always one."""
     widest = max((font.getlength(c) for c in set(word)), default=0.0)
     if widest * len(word) <= width or font.getlength(word) <= width:

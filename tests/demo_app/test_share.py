@@ -52,7 +52,18 @@ def test_file_name_tells_the_time_and_no_name(entry):
     assert "Bett" not in share.file_name(entry, ".pdf")
 
 
+def test_letters_of_other_languages_are_drawn(entry, clean):
+    def title(name):
+        sheet = share.sheets(Entry(**{**vars(entry), "title": name}), clean, "en")[0]
+        return np.asarray(sheet.crop((0, 0, 1240, 140)))
+
+    unknown = title("\uffff")
+    for letter in "äöüßéñøčЖΩ":
+        assert (title(letter) != unknown).any(), letter
+
+
 def test_a_measured_finding_says_what_naming_it_is_worth():
     measured = Finding("MI", "myocardial infarction", 0.5, 0.3, 0.71, 0.806)
-    assert "71 %" in finding_worth("en", measured) and "81 %" in finding_worth("de", measured)
+    assert "71 %" in finding_worth("en", measured)
+    assert "81 %" in finding_worth("de", measured)
     assert finding_worth("en", Finding("MI", "myocardial infarction", 0.5, 0.3, None, 0.8)) == ""
