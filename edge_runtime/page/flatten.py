@@ -12,6 +12,7 @@ from edge_runtime.page import area, light
 from edge_runtime.page import lattice as lattices
 from edge_runtime.page.lattice import Lattice, Patches
 from edge_runtime.page.surface import Surface
+from edge_runtime.page.together import together
 
 Array = np.ndarray[Any, Any]
 PX_PER_MM = 4
@@ -69,11 +70,22 @@ class FlatPage:
 def find_grid(picture: Image.Image) -> Grid | None:
     """The grid in an RGB picture of any size, at least 1 pixel a side; None where there is none."""
     scale = lattices.WORK / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    patches = lattices.cut(lattices.contrast(picture.resize(size, method, reducing_gap=2.0)))
+    patches = lattices.cut(lattices.contrast(_scaled(picture, scale)))
     lattice = five_millimetres(patches)
     return None if lattice is None else Grid(lattice, scale)
+
+
+def _scaled(picture: Image.Image, scale: float) -> Array:
+    """uint8 [h, w, 3]: the picture, `scale` times as large."""
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+
+    def rows(first: int, last: int) -> Array:
+        box = (0, first * picture.height / height, picture.width, last * picture.height / height)
+        return np.asarray(picture.resize((width, last - first), method, box, reducing_gap=2.0))
+
+    parts = [(0, height // 2), (height // 2, height)] if height > 1 else [(0, height)]
+    return np.concatenate(together(lambda part: rows(*part), parts))
 
 
 def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
@@ -126,21 +138,34 @@ def _coarser(patches: Patches, fine: Lattice, factor: int) -> Lattice:
     return found
 
 
-def _warp(picture: Image.Image, surface: Surface, scale: float, low: Array, columns: int, rows: int) -> Image.Image:
-    """`rows` by `columns` squares from `low` on, CELL pixels each; white where the picture ends."""
+def _warp(picture: Image.Image, surface: Surface, scale: float, low: Array, columns: int, rows: int) -> Array:
+    """uint8 [h, w, 3]: `rows` by `columns` squares from `low` on, CELL pixels each; white where the picture ends."""
     across, down = (np.unique(np.append(np.arange(0, count, _MESH), count)) for count in (columns, rows))
     nodes = np.stack(np.meshgrid(across + low[0], down + low[1]), -1)
     at = (surface.pixels(nodes.reshape(-1, 2).astype(float)) / scale).reshape(nodes.shape)
-    mesh = [
-        (
-            (across[i] * CELL, down[j] * CELL, across[i + 1] * CELL, down[j + 1] * CELL),
-            (*at[j, i], *at[j + 1, i], *at[j + 1, i + 1], *at[j, i + 1]),
-        )
-        for j in range(len(down) - 1)
-        for i in range(len(across) - 1)
-    ]
-    size = (columns * CELL, rows * CELL)
-    return picture.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255))
+
+    def strip(top: int, bottom: int) -> Array:
+        """Between two rows of nodes."""
+        mesh = [
+            (
+                (
+                    across[i] * CELL,
+                    (down[j] - down[top]) * CELL,
+                    across[i + 1] * CELL,
+                    (down[j + 1] - down[top]) * CELL,
+                ),
+                (*at[j, i], *at[j + 1, i], *at[j + 1, i + 1], *at[j, i + 1]),
+            )
+            for j in range(top, bottom)
+            for i in range(len(across) - 1)
+        ]
+        size = (columns * CELL, int(down[bottom] - down[top]) * CELL)
+        mode, smooth = Image.Transform.MESH, Image.Resampling.BILINEAR
+        return np.asarray(picture.transform(size, mode, mesh, smooth, fillcolor=(255, 255, 255)))
+
+    half, last = len(down) // 2, len(down) - 1
+    parts = [(0, half), (half, last)] if last > 1 else [(0, last)]
+    return np.concatenate(together(lambda part: strip(*part), parts))
 
 
 def _area(corners: Array) -> float:

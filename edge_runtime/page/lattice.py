@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+from edge_runtime.page.together import together
+
 WORK = 1280  # pixels of the longer side that the search looks at
 PATCH, STEP = 160, 80
 _INK = 0.55  # of the brightness around it
@@ -98,11 +100,13 @@ class Patches:
 _WINDOW = np.outer(np.hanning(PATCH + 2)[1:-1], np.hanning(PATCH + 2)[1:-1]).astype(np.float32)
 
 
-def contrast(picture: Image.Image) -> Array:
-    """float32 [h, w]: lines against the paper around them, in units of their usual strength; light falls out."""
-    channels = np.asarray(picture.convert("RGB"))
+def contrast(picture: Array) -> Array:
+    """float32 [h, w], from RGB uint8 [h, w, 3]: lines against the paper around them, in units of their usual strength;
+    light falls out."""
+    red, green, blue = np.moveaxis(picture, 2, 0)
     # A red grid is dark in green and blue, a blue one in red: the darkest channel shows any, green has the least noise.
-    dark = ((channels.min(2).astype(np.uint16) + channels[..., 1]) // 2).astype(np.uint8)
+    darkest = np.minimum(np.minimum(red, green), blue)
+    dark = (darkest & green) + ((darkest ^ green) >> 1)  # their mean, without more bits
     # Ink neither counts nor darkens the paper around it.
     paper = dark > _INK * _mean_around(dark)
     around = _mean_around(dark * paper) / np.maximum(_mean_around(paper.astype(np.uint8) * 255) / 255, 0.05)
@@ -113,9 +117,10 @@ def contrast(picture: Image.Image) -> Array:
 
 
 def _mean_around(values: Array) -> Array:
-    """float32 [h, w]: of uint8 values [h, w] over some 40 pixels."""
-    blurred = Image.fromarray(values).filter(ImageFilter.BoxBlur(10)).filter(ImageFilter.BoxBlur(10))
-    return np.asarray(blurred, np.float32)
+    """float32 [h, w]: of uint8 values [h, w] over some 40 pixels, two by two pixels alike."""
+    blurred = Image.fromarray(values).reduce(2).filter(ImageFilter.BoxBlur(5)).filter(ImageFilter.BoxBlur(5))
+    mean: Array = np.asarray(blurred, np.float32).repeat(2, 0).repeat(2, 1)[: values.shape[0], : values.shape[1]]
+    return mean
 
 
 def cut(lines: Array) -> Patches:
@@ -124,10 +129,17 @@ def cut(lines: Array) -> Patches:
     if (height, width) != lines.shape:
         lines = np.pad(lines, ((0, height - lines.shape[0]), (0, width - lines.shape[1])))
     ys, xs = (np.linspace(0, side - PATCH, -(-(side - PATCH) // STEP) + 1).astype(int) for side in (height, width))
-    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))[np.ix_(ys, xs)]
-    samples = (views - views.mean((2, 3), keepdims=True)) * _WINDOW
-    spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
-    usual = np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
+    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))
+
+    def some(rows: Array) -> tuple[Array, Array, Array]:
+        """Samples, magnitudes and their medians of some rows of patches."""
+        samples = views[np.ix_(rows, xs)]
+        samples = (samples - samples.mean((2, 3), keepdims=True)) * _WINDOW
+        spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
+        return samples, spectra, np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
+
+    parts = together(some, np.array_split(ys, 2))
+    samples, spectra, usual = (np.concatenate(part) for part in zip(*parts, strict=True))
     # A patch of one colour has nothing but rounding in it.
     ratios = spectra / np.maximum(usual, 0.05 * np.median(usual) + 1e-3)
     return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, ratios)
@@ -380,7 +392,7 @@ def _phases(samples: Array, waves: Array) -> Array:
     """Cycles [a, b, 2] of waves [a, b, 2, 2] at each patch's centre, -0.5 to 0.5; 0 where a dark line runs through."""
     n = np.arange(PATCH) - PATCH / 2
     turns = np.exp(-2j * np.pi * waves[..., None] * n).astype(np.complex64)
-    values = [
-        np.einsum("abij,abi,abj->ab", samples, turns[:, :, f, 1], turns[:, :, f, 0], optimize=True) for f in (0, 1)
-    ]
-    return np.angle(-np.stack(values, -1)) / (2 * np.pi)
+    across = np.swapaxes(turns[:, :, :, 0], 2, 3)
+    # Real products: the samples would be copied to be multiplied by complex numbers.
+    rows = samples @ across.real + 1j * (samples @ across.imag)
+    return np.angle(-np.einsum("abif,abfi->abf", rows, turns[:, :, :, 1])) / (2 * np.pi)

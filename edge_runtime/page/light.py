@@ -7,27 +7,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from edge_runtime.page.together import together
+
 Array = np.ndarray[Any, Any]
 _LEVEL = 80  # percentile of a cell that counts as bare paper
 _LENGTH = 4.0  # squares: dark lines that go on for longer are the grid's
 
 
-def even(page: Image.Image, cell: int) -> Image.Image:
-    """A page whose paper is white all over: each channel over its own local paper level; cell: pixels of a square."""
-    values = np.asarray(page, np.float32)
-    rows, columns = page.height // cell, page.width // cell
-    blocks = values[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell, 3)[:, ::2, :, ::2]
-    level = np.percentile(blocks, _LEVEL, axis=(1, 3)).astype(np.float32)
-    level = np.stack([_spread(level[..., channel], page.size) for channel in range(3)], -1)
-    return Image.fromarray(np.clip(values / np.maximum(level, 16) * 250, 0, 255).astype(np.uint8))
+def even(page: Array, cell: int) -> Image.Image:
+    """A page uint8 [h, w, 3] whose paper is made white all over: each channel over its own local paper level; cell:
+    pixels of a square."""
+    evened = np.empty_like(page)
+
+    def one(channel: int) -> None:
+        values = page[..., channel]
+        ratio = values * (250 / np.maximum(_level(values, cell), 16))
+        evened[..., channel] = np.minimum(ratio, 255, out=ratio)
+
+    together(one, range(3))
+    return Image.fromarray(evened)
 
 
-def _spread(level: Array, size: tuple[int, int]) -> Array:
-    """Cells' levels [rows, columns] over all pixels: the median of three by three cells, then bilinear."""
-    padded = np.pad(level, 1, mode="edge")
-    near = np.stack([padded[j : j + level.shape[0], i : i + level.shape[1]] for j in range(3) for i in range(3)])
+def _level(values: Array, cell: int) -> Array:
+    """float32 like `values` [h, w]: that of each cell, then the median of three by three cells, between them linear."""
+    rows, columns = (side // cell for side in values.shape)
+    blocks = values[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell)[:, ::2, :, ::2]
+    level = np.pad(np.percentile(blocks, _LEVEL, axis=(1, 3)), 1, mode="edge")
+    near = np.stack([level[j : j + rows, i : i + columns] for j in range(3) for i in range(3)])
     smooth = Image.fromarray(np.median(near, 0).astype(np.float32), "F")
-    return np.asarray(smooth.resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(smooth.resize(values.shape[::-1], Image.Resampling.BILINEAR))
 
 
 def straight_lines(grey: Array, cell: int) -> Array:
