@@ -72,8 +72,8 @@ class Asked:
 class Answered:
     """answers: one a turn, "" from the first one on whose question does not fit the model's context (fits False).
     likelihood: of the first answer among the options listed, None where there were none. is_ecg: probability, or None.
-    left_out: what the guard kept back. reading_ms: from the picture to the tower's pixels, decoding included; None
-    where no question was answered."""
+    likely: the findings of `probabilities` that reach their operating points. left_out: what the guard kept back.
+    reading_ms: from the picture to the tower's pixels, decoding included; None where no question was answered."""
 
     id: str
     group: str
@@ -82,6 +82,7 @@ class Answered:
     likelihood: float | None = None
     is_ecg: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    likely: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     fits: bool = True
     reading_ms: float | None = field(default=None, compare=False)
@@ -96,6 +97,7 @@ class Answered:
             "likelihood": self.likelihood,
             "is_ecg": self.is_ecg,
             "probabilities": dict(self.probabilities),
+            "likely": list(self.likely),
             "left_out": list(self.left_out),
             "fits": self.fits,
             "reading_ms": self.reading_ms,
@@ -107,10 +109,10 @@ class Answered:
         from pulse.instruct.questions import Turn
 
         turns = tuple(map(Turn, row["questions"], row["gold"]))
-        left_out = tuple(row["left_out"])
+        left_out, likely = tuple(row["left_out"]), tuple(row.get("likely", ()))
         kept = {key: row[key] for key in ("id", "group", "likelihood", "is_ecg", "probabilities", "fits")}
         answers, reading_ms = tuple(row["answers"]), row.get("reading_ms")
-        return cls(**kept, turns=turns, answers=answers, left_out=left_out, reading_ms=reading_ms)
+        return cls(**kept, turns=turns, answers=answers, likely=likely, left_out=left_out, reading_ms=reading_ms)
 
 
 @dataclass(frozen=True)

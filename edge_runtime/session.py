@@ -170,7 +170,7 @@ class Observation:
     def is_part(self) -> bool:
         """Whether leads of the page are likely missing in the picture; false for a model that cannot tell."""
         asked = self._session.inference.whole
-        return asked is not None and self.probability(asked) < 0.5
+        return asked is not None and self.finding(asked).probability < 0.5
 
     def ask(
         self,
@@ -222,7 +222,7 @@ class Observation:
         if listed is not None:
             constraint = Constraint(decided(listed, self._options(listed)), session.tokenizer, eos)
         report = question == session.inference.default_question
-        guard = None if unconstrained or constraint else Guard(session.inference.findings, self._finding, report)
+        guard = None if unconstrained or constraint else Guard(session.inference.findings, self.finding, report)
         return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
 
     def findings(self) -> list[Finding]:
@@ -231,21 +231,18 @@ class Observation:
 
     def each_finding(self) -> Iterator[Finding]:
         """The same one by one, as they are computed. Those computed before a reader stops are kept."""
-        return (self._finding(spec) for spec in self._session.inference.findings)
+        return (self.finding(spec) for spec in self._session.inference.findings)
 
-    def probability(self, finding: FindingSpec) -> float:
-        """Of one finding, the bundle's own or another, asked of the page alone; computed once."""
-        return self._finding(finding).probability
+    def finding(self, spec: FindingSpec) -> Finding:
+        """One finding, the bundle's own or another, asked of the page alone; computed once."""
+        if spec not in self._findings:
+            self._findings[spec] = self._session.scorer.score(self._prefix, spec)
+        return self._findings[spec]
 
     def _options(self, listed: Choices) -> list[Finding]:
         """The findings among a question's options, if all of them are."""
         own = {spec.label: spec for spec in self._session.inference.findings}
-        return [self._finding(own[label]) for label in listed.options] if set(listed.options) <= set(own) else []
-
-    def _finding(self, spec: FindingSpec) -> Finding:
-        if spec not in self._findings:
-            self._findings[spec] = self._session.scorer.score(self._prefix, spec)
-        return self._findings[spec]
+        return [self.finding(own[label]) for label in listed.options] if set(listed.options) <= set(own) else []
 
     def _answer(
         self,

@@ -15,6 +15,7 @@ from benchmarks.subjects.subject import Subject
 from benchmarks.task import Answered, Asked, Drawn
 from edge_runtime import image
 from edge_runtime.errors import DoesNotFit, UserError
+from edge_runtime.findings import Finding
 from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Observation, Session
 from pulse.instruct.questions import finding_spec
@@ -81,6 +82,7 @@ def _answer(asked: Asked) -> Answered:
         likelihoods.append(answer.likelihood)
         left_out += answer.left_out
     said += [""] * (len(asked.turns) - len(said))
+    found = _found(seen, asked.findings)
     return Answered(
         asked.id,
         asked.group,
@@ -88,18 +90,19 @@ def _answer(asked: Asked) -> Answered:
         tuple(said),
         likelihoods[0] if likelihoods else None,
         seen.is_ecg,
-        _probabilities(seen, asked.findings),
+        {name: round(finding.probability, 5) for name, finding in found.items()},
+        tuple(name for name, finding in found.items() if finding.likely),
         tuple(left_out),
         fits,
         reading_ms,
     )
 
 
-def _probabilities(seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, float]:
+def _found(seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, Finding]:
     own = {spec.label: spec for spec in _session.inference.findings}
     if findings is None:
         findings = tuple((label, label) for label in own)
-    return {name: round(seen.probability(own.get(label) or _spec(label)), 5) for name, label in findings}
+    return {name: seen.finding(own.get(label) or _spec(label)) for name, label in findings}
 
 
 def _spec(label: str) -> FindingSpec:

@@ -59,7 +59,7 @@ class Photos:
         truth = np.array([[label in labels for label in classes] for labels in gold], int)
         probability = np.array([[row.probabilities[label] for label in classes] for row in rows])
         named = [
-            [label in row.answers[0] if label in SUPERCLASSES else row.probabilities[label] >= 0.5 for label in classes]
+            [label in row.answers[0] if label in SUPERCLASSES else label in row.likely for label in classes]
             for row in rows
         ]
         predicted = np.array(named, int)
@@ -87,7 +87,7 @@ class Photos:
         names = f": {', '.join(refused[:8])}{' ...' if len(refused) > 8 else ''}" if refused else ""
         text.append(f"  {len(refused)} pictures were taken for no ECG{names}")
         if times is not None:
-            text.append(f"  {times['median']:.0f} ms to read a picture, at most {times['most']:.0f}, one thread")
+            text.append(f"  {times['median']:.0f} ms to read a picture, at most {times['most']:.0f}, decoding included")
         return "\n".join(text)
 
 
