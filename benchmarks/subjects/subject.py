@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle or checkpoint, opened and checked once in a command and passed on: a bundle's files are hashed once."""
+    """A bundle or checkpoint, opened and checked once in a command and passed on: a bundle's files are hashed once.
+    flatten: whether photographs are flattened before they are looked at, None as it says itself."""
 
     opened: Bundle | Checkpoint
+    flatten: bool | None = None
 
     @classmethod
     def open(cls, name: str | os.PathLike[str]) -> Subject:
@@ -53,6 +55,12 @@ class Subject:
 
         Raises UserError when it cannot be run.
         """
+        session = self._session(threads)
+        if self.flatten is not None:
+            session.inference = replace(session.inference, flatten=self.flatten)
+        return session
+
+    def _session(self, threads: int | None) -> Session:
         if not isinstance(self.opened, Bundle):
             return torch_session(self.opened)
         if not self.interpreted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sample import data_folder
@@ -25,13 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--unconstrained", action="store_true", help="any words in answer, as PULSE's evaluation has it"
     )
+    parser.add_argument(
+        "--flatten",
+        action=argparse.BooleanOptionalAction,
+        help="flatten photographs of pages before the model looks at them (default: the bundle's)",
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Ask and score. Raises UserError for wrong use and for data that cannot be read."""
     from benchmarks.subjects.answers import answers
 
-    task, subject = TASKS.load(args.task), _subject(args.bundle)
+    task, subject = TASKS.load(args.task), replace(_subject(args.bundle), flatten=args.flatten)
     told = subject.about()
     about: dict[str, Any] = {
         "task": args.task,
@@ -39,6 +45,7 @@ def run(args: argparse.Namespace) -> Outcome:
         "target": told["target"],
         "bundle": {"name": told["folder"], "sha256": told["sha256"]},
         "unconstrained": args.unconstrained,
+        "flatten": args.flatten,
         "limit": args.limit,
         "workers": args.workers,
         **task.about(args),

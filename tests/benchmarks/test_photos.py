@@ -90,3 +90,16 @@ def test_a_wrong_table_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_photographs_are_flattened_or_not_as_asked(bundle: Path, tmp_path: Path) -> None:
+    photo = "d-bundle-branch-block-photo.jpg"
+    shutil.copy(EXAMPLES / photo, tmp_path)
+    (tmp_path / "labels.csv").write_text(f"file,labels\n{photo},CD\n", encoding="utf-8")
+    argv = ["accuracy", str(bundle), "--task", "photos", "--data", str(tmp_path), "--workers", "1", "--out"]
+    found = []
+    for flatten in ("--flatten", "--no-flatten"):
+        assert main([*argv, str(tmp_path / "out.json"), flatten]) == 0
+        found.append(json.loads((tmp_path / "out.json").read_text()))
+    assert [one["flatten"] for one in found] == [True, False]
+    assert found[0]["answers"][0]["probabilities"] != found[1]["answers"][0]["probabilities"]
