@@ -12,7 +12,7 @@ from edge_runtime.page import area, light
 from edge_runtime.page import lattice as lattices
 from edge_runtime.page.lattice import Lattice, Patches
 from edge_runtime.page.surface import Surface
-from edge_runtime.page.together import together
+from edge_runtime.page.together import halves, together
 
 Array = np.ndarray[Any, Any]
 PX_PER_MM = 4
@@ -80,12 +80,11 @@ def _scaled(picture: Image.Image, scale: float) -> Array:
     width, height = (max(1, round(side * scale)) for side in picture.size)
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
 
-    def rows(first: int, last: int) -> Array:
-        box = (0, first * picture.height / height, picture.width, last * picture.height / height)
-        return np.asarray(picture.resize((width, last - first), method, box, reducing_gap=2.0))
+    def some(rows: range) -> Array:
+        top, bottom = (row * picture.height / height for row in (rows.start, rows.stop))
+        return np.asarray(picture.resize((width, len(rows)), method, (0, top, picture.width, bottom), reducing_gap=2.0))
 
-    parts = [(0, height // 2), (height // 2, height)] if height > 1 else [(0, height)]
-    return np.concatenate(together(lambda part: rows(*part), parts))
+    return np.concatenate(together(some, halves(height)))
 
 
 def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
@@ -144,28 +143,21 @@ def _warp(picture: Image.Image, surface: Surface, scale: float, low: Array, colu
     nodes = np.stack(np.meshgrid(across + low[0], down + low[1]), -1)
     at = (surface.pixels(nodes.reshape(-1, 2).astype(float)) / scale).reshape(nodes.shape)
 
-    def strip(top: int, bottom: int) -> Array:
-        """Between two rows of nodes."""
+    def strip(rows: range) -> Array:
+        """Between some rows of nodes and the next ones."""
+        top, bottom = down[rows.start], down[rows.stop]
         mesh = [
             (
-                (
-                    across[i] * CELL,
-                    (down[j] - down[top]) * CELL,
-                    across[i + 1] * CELL,
-                    (down[j + 1] - down[top]) * CELL,
-                ),
+                (across[i] * CELL, (down[j] - top) * CELL, across[i + 1] * CELL, (down[j + 1] - top) * CELL),
                 (*at[j, i], *at[j + 1, i], *at[j + 1, i + 1], *at[j, i + 1]),
             )
-            for j in range(top, bottom)
+            for j in rows
             for i in range(len(across) - 1)
         ]
-        size = (columns * CELL, int(down[bottom] - down[top]) * CELL)
-        mode, smooth = Image.Transform.MESH, Image.Resampling.BILINEAR
-        return np.asarray(picture.transform(size, mode, mesh, smooth, fillcolor=(255, 255, 255)))
+        size, mode = (columns * CELL, int(bottom - top) * CELL), Image.Transform.MESH
+        return np.asarray(picture.transform(size, mode, mesh, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255)))
 
-    half, last = len(down) // 2, len(down) - 1
-    parts = [(0, half), (half, last)] if last > 1 else [(0, last)]
-    return np.concatenate(together(lambda part: strip(*part), parts))
+    return np.concatenate(together(strip, halves(len(down) - 1)))
 
 
 def _area(corners: Array) -> float:

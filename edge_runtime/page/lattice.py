@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from edge_runtime.page.together import together
+from edge_runtime.page.together import halves, together
 
 WORK = 1280  # pixels of the longer side that the search looks at
 PATCH, STEP = 160, 80
@@ -32,6 +32,7 @@ _LEAST_SCORE = 1.1  # of crossing waves, over the spectrum's median
 _RING = np.round(4.5 * np.array([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)])).astype(int)
 _SEEDS = 6
 _NEARLY = 0.6  # of the evidence for the best pair of waves
+_LEAST_CROSSING = 0.7  # sine of the angle between both families of lines
 _MOST_JUMP = 0.3  # squares between a phase and what a neighbour's waves predict
 
 Array = np.ndarray[Any, Any]
@@ -131,14 +132,14 @@ def cut(lines: Array) -> Patches:
     ys, xs = (np.linspace(0, side - PATCH, -(-(side - PATCH) // STEP) + 1).astype(int) for side in (height, width))
     views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))
 
-    def some(rows: Array) -> tuple[Array, Array, Array]:
+    def some(rows: range) -> tuple[Array, Array, Array]:
         """Samples, magnitudes and their medians of some rows of patches."""
-        samples = views[np.ix_(rows, xs)]
+        samples = views[np.ix_(ys[rows], xs)]
         samples = (samples - samples.mean((2, 3), keepdims=True)) * _WINDOW
         spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
         return samples, spectra, np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
 
-    parts = together(some, np.array_split(ys, 2))
+    parts = together(some, halves(len(ys)))
     samples, spectra, usual = (np.concatenate(part) for part in zip(*parts, strict=True))
     # A patch of one colour has nothing but rounding in it.
     ratios = spectra / np.maximum(usual, 0.05 * np.median(usual) + 1e-3)
@@ -254,12 +255,17 @@ def follow(patches: Patches, waves: Array) -> Lattice | None:
     own, strength = _both(ratios, np.broadcast_to(waves, (*shape, 2, 2)), 0.25)
     for reach in (0.15, 0.1):
         own, strength = _both(ratios, _smooth(grid, own, strength), reach)
-    strength[np.linalg.norm(own, axis=3).min(2) < 0.7 / _MOST_PERIOD] = 0  # a slope, not a wave
+    lengths = np.linalg.norm(own, axis=3)
+    strength[lengths.min(2) < 0.7 / _MOST_PERIOD] = 0  # a slope, not a wave
+    crossing = np.abs(own[..., 0, 0] * own[..., 1, 1] - own[..., 0, 1] * own[..., 1, 0])
+    strength[crossing < _LEAST_CROSSING * lengths.prod(2)] = 0  # both found the same lines
     phases = _phases(patches.samples, own)
     squares = _unwrap(grid, own, phases, strength)
     held = np.isfinite(squares[..., 0])
     if held.sum() < _LEAST_PATCHES or np.median(strength[held]) < _LEAST_CLEAR:
         return None
+    if held.any(0).sum() == 1 or held.any(1).sum() == 1:
+        return None  # a line of patches does not say how the page lies beside it
     return Lattice(grid[held], own[held], squares[held], strength[held], float(held.mean()))
 
 

@@ -15,3 +15,8 @@ def together(work: Callable[[Part], Found], parts: Iterable[Part]) -> list[Found
     """work(part) of each, in their order. Raises what work raises."""
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(work, parts))
+
+
+def halves(count: int) -> list[range]:
+    """The numbers below count in two parts, in one where there is only one."""
+    return [range(count // 2), range(count // 2, count)] if count > 1 else [range(count)]

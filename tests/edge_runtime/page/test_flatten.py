@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime.page.flatten import PX_PER_MM, find_grid, flatten
+from edge_runtime.page.reading import read
 from tests.edge_runtime.page.sheets import DESK, MM, seen, sheet, turned
 
 SIZE = (2400, 1700)
@@ -124,3 +125,24 @@ def test_a_picture_without_a_grid_has_none() -> None:
     assert find_grid(clouds) is None
     assert find_grid(text) is None
     assert find_grid(Image.new("RGB", (40, 40), "grey")) is None
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("step", [9, 14, 40])
+def test_lines_that_cross_none_are_no_grid(step: int) -> None:
+    stripes = np.full((700, 1000, 3), 250, np.uint8)
+    stripes[::step] = 120
+    stripes += np.random.default_rng(1).integers(0, 6, stripes.shape, np.uint8)  # as every camera has
+    for turn in range(2):
+        assert find_grid(Image.fromarray(np.rot90(stripes, turn).copy())) is None
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("width", "height"), [(280, 20), (30, 280), (280, 45), (2, 280)])
+def test_a_narrow_strip_is_read_or_goes_on_as_it_is(width: int, height: int) -> None:
+    strip = sheet(width, height)
+    reading = read(strip)
+    if reading.grid is not None:
+        assert reading.grid.px_per_mm == pytest.approx(MM, rel=0.03)
+    if reading.flat is None:
+        assert reading.picture is strip
