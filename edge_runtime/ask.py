@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
-from edge_runtime.session import Session
+from edge_runtime.session import Observation, Session
 
 _BAR = 24
 _STARRED = "*: likely, since it reaches its operating point; sensitivity and precision there on validation records"
@@ -73,7 +73,7 @@ def _run(args: argparse.Namespace) -> int:
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), bundle), ensure_ascii=True))
+        print(json.dumps(_as_json(reply.finish(), page, bundle), ensure_ascii=True))
         return 0
     for piece in reply:
         print(piece, end="", flush=True)
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(answer: Answer, bundle: Bundle) -> dict[str, object]:
+def _as_json(answer: Answer, page: Observation, bundle: Bundle) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
         "text": answer.text,
@@ -90,6 +90,8 @@ def _as_json(answer: Answer, bundle: Bundle) -> dict[str, object]:
         "finish_reason": answer.finish_reason,
         "findings": [{**dataclasses.asdict(f), "likely": f.likely} for f in answer.findings],
         "is_ecg": answer.is_ecg,
+        "whole": page.whole,
+        "turns": page.turns,
         "likelihood": answer.likelihood,
         "left_out": list(answer.left_out),
         "timing": {key: round(value, 3) for key, value in timing.items()},

@@ -167,10 +167,15 @@ class Observation:
         return f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f}). {self.hint}"
 
     @property
+    def whole(self) -> float | None:
+        """Probability that all leads of the page are in the picture, None if the model cannot tell."""
+        asked = self._session.inference.whole
+        return None if asked is None else self.finding(asked).probability
+
+    @property
     def is_part(self) -> bool:
         """Whether leads of the page are likely missing in the picture; false for a model that cannot tell."""
-        asked = self._session.inference.whole
-        return asked is not None and self.finding(asked).probability < 0.5
+        return self.whole is not None and self.whole < 0.5
 
     def ask(
         self,

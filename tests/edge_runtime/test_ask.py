@@ -51,6 +51,7 @@ def test_json(tiny, page, page_file, capsys):
     )
     assert (data["model"], data["target"]) == ("tiny", "onnx")
     assert 0 < data["is_ecg"] < 1
+    assert (data["whole"], data["turns"]) == (None, 0)  # a model that cannot tell
     assert set(data["timing"]) == {
         "preprocess_ms", "vision_ms", "prefill_ms", "first_token_ms", "decode_tokens_per_s", "tokens", "findings_ms",
     }  # fmt: skip
