@@ -17,7 +17,7 @@ from edge_runtime.page.together import halves, together
 Array = np.ndarray[Any, Any]
 PX_PER_MM = 4
 CELL = 5 * PX_PER_MM  # pixels of a square of 5 mm
-_LEAST_COARSE = 10.0  # of a peak of coarse lines: traces reach 9 there
+_LEAST_COARSE = 13.5  # of a peak of coarse lines: traces reach 13 there
 _HARMONICS = (2, 3, 4, 5, 6)
 _CLEAR = 0.3  # of the height of the lines that were found
 _MOST_SQUARES = 120  # of 5 mm across a page: more are millimetres
@@ -120,7 +120,7 @@ def five_millimetres(patches: Patches) -> Lattice | None:
     if lattice.clear_in(patches, lattice.diagonal()) > _CLEAR * lattice.height(patches, 1):
         lattice = lattices.follow(patches, lattices.across_first(lattice.diagonal().mean(0))) or lattice
     heights = {factor: lattice.height(patches, 1 / factor) for factor in _HARMONICS}
-    least = max(_CLEAR * lattice.height(patches, 1), 0.7 * max(heights.values()))
+    least = max(_CLEAR * lattice.height(patches, 1), 0.7 * max(heights.values()), _LEAST_COARSE)
     harmonic = max((factor for factor, height in heights.items() if height > least), default=1)
     if harmonic > 1:
         lattice = _coarser(patches, lattice, harmonic)
