@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill.calibration import FINDINGS
 from distill.pages import PageMix
 from distill.teaching import TEACHERS
 from distill.training_set import TrainingSet
@@ -46,12 +47,12 @@ It knows the questions of `pulse/instruct/questions.py` and little else; other q
 answers. Its reports name findings that it cannot measure reliably. PTB-XL comes from one country and one maker's
 devices, 1989 to 1996; other populations and devices have not been measured.
 """
-FINDINGS = """
+_FINDINGS = """
 A finding is named where its probability, calibrated on fold 9 (Platt 1999), reaches its operating point there, the one
-with the best F1 less twice the share of wrong answers. Measured on the records that chose it:
+with the best F1 less twice the share of wrong answers. Measured on the records that chose it; {curve} has other points:
 
-| finding | records | operating point | sensitivity | precision |
-|---|---|---|---|---|
+| finding | records | operating point | sensitivity | precision | precision at sensitivity 0.6 |
+|---|---|---|---|---|---|
 {rows}
 """
 TRAINING = (
@@ -66,7 +67,7 @@ TEACHER = (
 START = " The tower began as that of `{start}`; its new blocks, where it has any, as the identity."
 ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from its own float logits (rounded.csv)."
 LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
-MORE_LOGS = (TEACHERS, "rounded.csv", "operating_points.json")
+MORE_LOGS = (TEACHERS, FINDINGS, "rounded.csv", "operating_points.json")
 TEACHERS_LOGS = "teacher-*/*.csv"
 
 
@@ -85,7 +86,7 @@ def write_card(recipe: Recipe, checkpoint: Path, run: Path, data: TrainingSet) -
     text = TEXT.format(
         train=len(data.train),
         validation=len(data.validation),
-        findings=findings_table(checkpoint),
+        findings=findings_table(checkpoint, run / FINDINGS),
         **about,
         **cells,
         **asdict(PageMix()),
@@ -98,16 +99,23 @@ def write_card(recipe: Recipe, checkpoint: Path, run: Path, data: TrainingSet) -
         (checkpoint / log.name).write_bytes(log.read_bytes())
 
 
-def findings_table(checkpoint: Path) -> str:
-    """What naming each finding is worth, in Markdown; nothing for a checkpoint that is not calibrated."""
+def findings_table(checkpoint: Path, curves: Path) -> str:
+    """What naming each finding is worth, in Markdown; nothing for a checkpoint that is not calibrated. curves: what
+    calibrate wrote."""
     specs = Checkpoint.open(checkpoint).config.inference.findings
     rows = [
         f"| {spec.label} | {worth.positives} | {worth.point:.2f} | "
-        f"{_cell(worth.sensitivity)} | {_cell(worth.precision)} |"
+        f"{_cell(worth.sensitivity)} | {_cell(worth.precision)} | {_cell(_precision(curves, spec.label))} |"
         for spec in specs
         if (worth := spec.calibration) is not None
     ]
-    return FINDINGS.format(rows="\n".join(rows)) if rows else ""
+    return _FINDINGS.format(rows="\n".join(rows), curve=curves.name) if rows else ""
+
+
+def _precision(curves: Path, finding: str) -> float | None:
+    """At the sensitivity of _SENSITIVITY or more, the best there is."""
+    points = [row for row in _rows(curves) if row["finding"] == finding]
+    return max((float(row["precision"]) for row in points if float(row["sensitivity"]) >= _SENSITIVITY), default=None)
 
 
 def _cell(share: float | None) -> str:
@@ -119,6 +127,7 @@ def _drawn() -> dict[str, int]:
     return {"families": len(kinds), "layouts": len({layout for kind in kinds for layout in kind.layouts})}
 
 
+_SENSITIVITY = 0.6
 _COLUMNS = (("auc", 3), ("f1", 1), ("hard_auc", 1), ("hamming", 1))
 
 

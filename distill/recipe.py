@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.calibration import calibrate, copy_calibration
+from distill.calibration import FINDINGS, calibrate, copy_calibration
 from distill.card import write_card
 from distill.curves import draw_curves
 from distill.dataset_cache import build_dataset_cache
@@ -194,11 +194,12 @@ def _ask_for_logits(run: _Run, lessons: Lessons, pages: list[Pages]) -> list[Any
 def _write(run: _Run, student: Student, seeing: TowerWithHead, speaker: Speaker) -> None:
     """The float16 checkpoint, the 4-bit checkpoint made of it, and the card of either."""
     whole, small = run.out / f"{student.name}-float16", run.out / student.name
-    draw_curves(run.out)
     ship(student, seeing.tower.cpu(), speaker.cpu(), run.tokenizer_file, whole)
     shutil.rmtree(small, ignore_errors=True)
     quantize_checkpoint(Checkpoint.open(whole), small, Precision(student.decoder.qat or SCHEME))
-    calibrate(small, run.data, Workspace(run.out / "calibration", run.distributed.device, student.tower.workers))
+    workspace = Workspace(run.out / "calibration", run.distributed.device, student.tower.workers)
+    calibrate(small, run.data, workspace, run.out / FINDINGS)
+    draw_curves(run.out)
     copy_calibration(small, whole)
     for checkpoint in (whole, small):
         write_card(run.recipe, checkpoint, run.out, run.data)

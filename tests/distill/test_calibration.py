@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.calibration import fit
+from distill.calibration import curve, fit
 from edge_runtime.inference import Calibration
 
 
@@ -37,3 +37,20 @@ def test_the_point_and_what_it_gives_are_counted() -> None:
 def test_of_what_hardly_any_have_or_lack_nothing_is_learned(positives: int) -> None:
     truth = (np.arange(50) < positives).astype(int)
     assert fit(truth, np.linspace(0.1, 0.9, 50)) == Calibration(positives=positives)
+
+
+def test_the_curve_goes_from_naming_it_always_to_naming_it_rarely() -> None:
+    truth, probability = drawn(1.0, 0.0)
+    points = curve(truth, probability)
+    assert len(points) <= 50
+    assert (points[0]["sensitivity"], points[0]["precision"]) == (1, pytest.approx(truth.mean(), abs=0.01))
+    for key, way in (("point", 1), ("sensitivity", -1)):
+        assert (way * np.diff([point[key] for point in points]) >= 0).all()
+    some = points[25]
+    named = probability >= some["point"]
+    assert some["precision"] == pytest.approx(truth[named].mean())
+    assert some["sensitivity"] == pytest.approx(truth[named].sum() / truth.sum())
+
+
+def test_what_no_record_has_has_no_curve() -> None:
+    assert curve(np.zeros(40, int), np.linspace(0, 1, 40)) == []

@@ -42,6 +42,7 @@ def test_it_ends_in_a_loadable_4_bit_checkpoint_with_its_card(data: Path, whole:
     assert "8 records as plain" in card
     assert "65 % of every target: `signal`" in card
     assert (small / "teachers.csv").read_text().startswith("teacher,auc,")
+    assert (small / "findings.csv").read_text().startswith("finding,point,sensitivity,precision\n")
     assert set(json.loads((small / "operating_points.json").read_text())) == {"NORM", "MI", "STTC", "CD", "HYP"}
     worth = {finding.label: finding.calibration for finding in config.inference.findings}
     assert {w.positives for w in worth.values() if w is not None} <= set(range(9))  # of the 8 validation records
