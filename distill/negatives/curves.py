@@ -28,6 +28,56 @@ def chart(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     return image
 
 
+def panels(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Plots in rows and columns, each between axes of its own: lines that tremble, areas, dots."""
+    image = sheet(rng, width, height, 245)
+    rows, columns = int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    kind, tints = int(rng.integers(4)), [colour(rng, 0, 200) for _ in range(3)]
+    for row in range(rows):
+        for column in range(columns):
+            left, right = ((column + share) * width / columns for share in (0.1, 0.96))
+            top, base = ((row + share) * height / rows for share in (0.14, 0.86))
+            for y in np.linspace(top, base, int(rng.integers(2, 16))):
+                cv2.line(image, (round(left), round(y)), (round(right), round(y)), (215, 215, 215), 1)
+            _plot(image, rng, (left, top, right, base), kind, tints)
+            cv2.rectangle(image, (round(left), round(top)), (round(right), round(base)), (70, 70, 70), 1)
+            for x in np.linspace(left, right, int(rng.integers(3, 8))):
+                where = (round(x), round(base) + 10)
+                cv2.putText(image, f"{x:.0f}", where, cv2.FONT_HERSHEY_SIMPLEX, 0.28, (70, 70, 70), 1, cv2.LINE_AA)
+    return image
+
+
+def _plot(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    box: tuple[float, float, float, float],
+    kind: int,
+    tints: list[tuple[int, int, int]],
+) -> None:
+    """Inside a box (left, top, right, base): 0 lines that fall or wander, 1 sines, 2 dots, 3 areas on each other."""
+    left, top, right, base = box
+    x = np.arange(left, right, 1.0)
+    below: np.ndarray = np.zeros(len(x))
+    for tint in tints[: int(rng.integers(1, 4))]:
+        if kind == 1:
+            y = 0.5 + 0.4 * np.sin(2 * np.pi * x / rng.uniform(30, 300) + rng.uniform(0, 6))
+        elif kind == 0 and rng.random() < 0.5:
+            y = np.linspace(0.9, 0.3, len(x)) - np.minimum(rng.exponential(0.08, len(x)), 0.3)
+        else:
+            y = np.cumsum(rng.normal(0, 1, len(x)))
+            y = 0.05 + 0.9 * (y - y.min()) / max(1e-3, float(np.ptp(y)))
+        if kind == 3:
+            y = below + y / 3
+            places = np.stack([np.append(x, x[::-1]), base - np.append(y, below[::-1]) * (base - top)], -1)
+            cv2.fillPoly(image, [np.round(places).astype(np.int32)], tint)
+            below = y
+        elif kind == 2:
+            for place, level in zip(x[::6], rng.beta(3, 3, len(x[::6])), strict=True):
+                cv2.circle(image, (round(place), round(base - level * (base - top))), 2, tint, -1, cv2.LINE_AA)
+        else:
+            curve(image, x, base - y * (base - top), tint, int(rng.integers(1, 4)))
+
+
 def eeg(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """Many rows of waves of 1 to 20 a second, on plain paper or lines for the seconds."""
     image = sheet(rng, width, height)
@@ -111,4 +161,4 @@ def graph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     return image
 
 
-KINDS = (chart, eeg, seismogram, cardiotocogram, waves, graph)
+KINDS = (chart, panels, eeg, seismogram, cardiotocogram, waves, graph)
