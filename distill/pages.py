@@ -44,7 +44,7 @@ class PageMix:
     """Shares of the pictures that are no ECG, pages that lie turned, and parts of pages; of all pages, those that are
     photographed, and those that look as the page reader hands photographs on."""
 
-    negative: float = 0.05
+    negative: float = 0.08
     turned: float = 0.06
     part: float = 0.04
     photo: float = 0.22

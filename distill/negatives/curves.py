@@ -111,6 +111,18 @@ def seismogram(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     return image
 
 
+def day(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """A drum's day: many rows, a colour each in turn, that are still but for a few onsets."""
+    image, rows = sheet(rng, width, height), int(rng.integers(6, 40))
+    tints, x = [colour(rng, 0, 200) for _ in range(int(rng.integers(1, 5)))], np.arange(0.08 * width, width, 0.7)
+    for row in range(rows):
+        since = (x - rng.uniform(0, 6 * width)) / rng.uniform(20, 150)
+        size = rng.uniform(0.02, 0.3) + np.where(since > 0, 3 * np.exp(-np.clip(since, 0, 50)), 0)
+        wave = rng.normal(0, 0.3, len(x)) * size * height / rows
+        curve(image, x, (row + 0.5) * height / rows + wave, tints[row % len(tints)])
+    return image
+
+
 def cardiotocogram(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """Two slow curves on squared paper."""
     image, tint = sheet(rng, width, height, 240), colour(rng, 160, 235)
@@ -161,4 +173,4 @@ def graph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     return image
 
 
-KINDS = (chart, panels, eeg, seismogram, cardiotocogram, waves, graph)
+KINDS = (chart, panels, eeg, seismogram, day, cardiotocogram, waves, graph)

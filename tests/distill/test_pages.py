@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill.dataset_cache import DatasetCache
-from distill.negatives import curves, not_an_ecg, papers, scenes
+from distill.negatives import curves, not_an_ecg, papers, scenes, screens, textures
 from distill.pages import TURNED, PageMix, Pages, Shown, _part
 from distill.students.nano import STUDENT as NANO
 from distill.time_shift import time_shifted
@@ -65,12 +65,12 @@ def test_negatives_are_marked_and_seeded(dataset: DatasetCache) -> None:
     pixels, row, shown = pages[0]
     assert (row, shown) == (-1, Shown.OTHER)
     assert torch.equal(pixels, pages[0][0])
-    drawn = [not_an_ecg(np.random.default_rng(k), 96, 64) for k in range(60)]
-    assert {image.shape for image in drawn} == {(64, 96, 3)}
+    drawn = [not_an_ecg(np.random.default_rng(k), 272, 192) for k in range(60)]
+    assert {image.shape[2] for image in drawn} == {3}
     assert len({image.tobytes() for image in drawn}) == 60
 
 
-@pytest.mark.parametrize("draw", [*curves.KINDS, *papers.KINDS, *scenes.KINDS])
+@pytest.mark.parametrize("draw", [*curves.KINDS, *papers.KINDS, *scenes.KINDS, *screens.KINDS, *textures.KINDS])
 def test_every_kind_of_negative_is_a_picture_of_its_size(draw) -> None:
     for seed in range(4):
         image = draw(np.random.default_rng(seed), 136, 96)
