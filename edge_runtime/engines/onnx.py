@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +31,10 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "qnn": "QNNExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
 }
+# Those that come as a library beside ONNX Runtime, and the Python package that brings it.
+PLUGINS = {"webgpu": "onnxruntime_ep_webgpu"}
 
 
 class OnnxEngine:
@@ -41,17 +47,18 @@ class OnnxEngine:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be 1 or more, not {threads}")
         self._bundle = bundle
-        self._providers = list(dict.fromkeys((provider_name(provider), PROVIDERS["cpu"])))
+        self._provider = provider_name(provider)
         self._threads = threads or usable_cores()
-        # Looking up rows is no work to share; a second pool of threads would only be in the decoder's way.
-        self._embed = self._load("embed", ["input_ids"], ["embeds"], threads=1)
+        # Looking up rows is no work to share: not with a second pool of threads, which would only be in the decoder's
+        # way, and not with a GPU, from which every row would have to come back.
+        self._embed = self._load("embed", ["input_ids"], ["embeds"], PROVIDERS["cpu"], threads=1)
         self._decoder = self._open_decoder()
         keep = bundle.size("vision") <= _KEEP_VISION
-        self._vision = self._load("vision", ["pixels"], ["features"]) if keep else None
+        self._vision = self._load_vision() if keep else None
 
     def vision(self, pixels: np.ndarray) -> np.ndarray:
         """Image features [T, D] for pixels [N, C, H, W]."""
-        session = self._vision or self._load("vision", ["pixels"], ["features"])
+        session = self._vision or self._load_vision()
         features = np.asarray(session.run(["features"], {"pixels": pixels})[0])
         width = self._bundle.manifest.inference.model.hidden_size
         if features.ndim != 3 or features.shape[0] != pixels.shape[0] or features.shape[2] != width:
@@ -75,7 +82,7 @@ class OnnxEngine:
         return self._decoder.decode(embeds, cache)
 
     def _open_decoder(self) -> Decoder:
-        session = self._open("decoder", self._threads)
+        session = self._open("decoder", self._provider, self._threads)
         kind, model = decoder_kind(session), self._bundle.manifest.inference.model
         names = cache_names(model.layers)
         self._check(
@@ -86,17 +93,20 @@ class OnnxEngine:
         )
         return kind(session, model)
 
+    def _load_vision(self) -> ort.InferenceSession:
+        return self._load("vision", ["pixels"], ["features"], self._provider, self._threads)
+
     def _load(
-        self, artifact: str, inputs: Sequence[str], outputs: Sequence[str], threads: int | None = None
+        self, artifact: str, inputs: Sequence[str], outputs: Sequence[str], provider: str, threads: int
     ) -> ort.InferenceSession:
-        session = self._open(artifact, threads or self._threads)
+        session = self._open(artifact, provider, threads)
         self._check(artifact, session, inputs, outputs)
         return session
 
-    def _open(self, artifact: str, threads: int) -> ort.InferenceSession:
+    def _open(self, artifact: str, provider: str, threads: int) -> ort.InferenceSession:
         path = self._bundle.path(artifact)
         try:
-            return ort.InferenceSession(str(path), session_options(threads), providers=self._providers)
+            return open_session(path, provider, threads)
         # The runtime's exceptions share no base class but Exception.
         except Exception as error:
             reason = shorten(str(error), 120)
@@ -121,6 +131,9 @@ def open_engine(bundle: Bundle, threads: int | None = None, provider: str = "cpu
 
 def provider_name(provider: str) -> str:
     """ONNX Runtime's name of an execution provider. Raises UserError for one that this installation does not have."""
+    if provider in PLUGINS:
+        load_plugin(provider)
+        return PROVIDERS[provider]
     have = [name for name, long in PROVIDERS.items() if long in ort.get_available_providers()]
     if provider not in have:
         raise UserError(
@@ -128,6 +141,40 @@ def provider_name(provider: str) -> str:
             "(onnxruntime-gpu; on a Jetson the vendor's own wheel) or choose another"
         )
     return PROVIDERS[provider]
+
+
+@cache
+def load_plugin(provider: str) -> None:
+    """Make an execution provider known to ONNX Runtime that comes as a library of its own. Raises UserError when it is
+    not installed, cannot be loaded, or finds no device."""
+    try:
+        library = import_module(PLUGINS[provider])
+    except ModuleNotFoundError:
+        raise UserError(f"provider {provider} is not here; pip install 'pulse-edge[gpu]', or choose another") from None
+    try:
+        ort.register_execution_provider_library(PROVIDERS[provider], library.get_library_path())
+    except Exception as error:  # the runtime's exceptions share no base class but Exception
+        reason = shorten(str(error), 120)
+        raise UserError(
+            f"ONNX Runtime {ort.__version__} cannot load the provider {provider} ({reason}); install newer versions of "
+            "both, or choose another"
+        ) from None
+    if not _devices(PROVIDERS[provider]):
+        raise UserError(f"provider {provider} finds no GPU here; install the GPU's driver, or choose another")
+
+
+def open_session(path: Path, provider: str, threads: int) -> ort.InferenceSession:
+    """A graph on a provider, ONNX Runtime's name of one; nodes that it does not take run on the CPU."""
+    options = session_options(threads)
+    if provider in ort.get_available_providers():
+        providers = list(dict.fromkeys((provider, PROVIDERS["cpu"])))
+        return ort.InferenceSession(str(path), options, providers=providers)
+    options.add_provider_for_devices(_devices(provider)[:1], {})
+    return ort.InferenceSession(str(path), options)
+
+
+def _devices(provider: str) -> list[ort.OrtEpDevice]:
+    return [device for device in ort.get_ep_devices() if device.ep_name == provider]
 
 
 def session_options(threads: int) -> ort.SessionOptions:

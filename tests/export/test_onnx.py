@@ -22,6 +22,7 @@ from export.graph.parts import DecoderGraph, EmbedGraph, VisionGraph
 from export.manifest import manifest_of
 from export.target import find
 from export.targets.onnx.graphs import write_graphs
+from export.targets.onnx.pools import pad_partial_windows
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.config import Decoder
 from pulse.model.llava import Llava
@@ -64,6 +65,28 @@ def test_vision(graphs: tuple[str, Path], checkpoint: Checkpoint, tiles: int) ->
     (features,) = session(graphs[1], "vision").run(None, {"pixels": pixels.numpy()})
     np.testing.assert_allclose(features, VisionGraph(model)(pixels).numpy(), **CLOSE)
     assert features.std() > 1e-2
+
+
+@pytest.mark.parametrize(("height", "width", "pool", "pads"), [(12, 17, 3, 1), (11, 15, 3, 0), (9, 13, 2, 1)])
+def test_the_windows_at_the_edge_are_padded_and_not_partial(
+    height: int, width: int, pool: int, pads: int, tmp_path: Path
+) -> None:
+    class Pool(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False)
+
+    x = torch.randn(2, 3, height, width)
+    program = torch.onnx.export(Pool(), (x,), dynamo=True, opset_version=20, verbose=False)
+    assert program is not None
+    assert pad_partial_windows(program.model.graph) == 1
+    program.save(tmp_path / "pool.onnx")
+    (node,) = [node for node in onnx.load(tmp_path / "pool.onnx").graph.node if node.op_type == "AveragePool"]
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    assert "ceil_mode" not in attributes
+    assert attributes["pads"][:2] == [0, 0]
+    assert attributes["pads"][3] == pads
+    (pooled,) = session(tmp_path, "pool").run(None, {"x": x.numpy()})
+    np.testing.assert_allclose(pooled, Pool()(x).numpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 6), (3, 2)])

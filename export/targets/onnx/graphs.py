@@ -21,6 +21,7 @@ from export.targets.onnx import STYLES, rounds
 from export.targets.onnx.decoder import CachedDecoderGraph
 from export.targets.onnx.half import store_as_half
 from export.targets.onnx.nbits import EXACT, INT8, use_runtime_operators
+from export.targets.onnx.pools import pad_partial_windows
 from export.targets.onnx.qdq import OPSET as QDQ_OPSET
 from export.targets.onnx.qdq import store_as_int4, use_standard_operators
 from pulse.files.memory import release_mapped
@@ -115,6 +116,7 @@ def _write(
     if half:
         store_as_half(program.model.graph)
     store_as_int4(program.model.graph)
+    pad_partial_windows(program.model.graph)
     _drop_traces(program.model)
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
     if size <= external_above:
