@@ -4,7 +4,6 @@ and nowhere else."""
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UserError, shorten
 from pulse.checkpoint.published import KINDS, Published, read_published
+from pulse.files.side_file import read_json
 from pulse.model.config import MODEL_TYPE, Config, parse_config
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ class Checkpoint:
         """
         folder = _folder(os.fspath(model))
         path = folder / CONFIG
-        data = _json(path)
-        kind = data.get("model_type") if isinstance(data, dict) else None
+        if not path.exists():
+            raise UserError(f"{folder} holds no {CONFIG}; give a checkpoint folder")
+        data = read_json(path)
+        kind = data.get("model_type")
         if kind in KINDS:
             published = read_published(folder, data)
             return cls(folder, published.config, published)
@@ -102,15 +104,6 @@ def _folder(model: str) -> Path:
     if _HUB_ID.fullmatch(model) and not model.startswith("."):
         return _from_hub(model)
     raise UserError(f"{shorten(model)}: no such folder; give a checkpoint folder, or {NANO}")
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} holds no {CONFIG}; give a checkpoint folder") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
 
 
 def _from_hub(model: str) -> Path:

@@ -7,15 +7,19 @@ Three layouts: "llava_llama", the original LLaVA code's (PULSE-7B is published s
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from edge_runtime.errors import UserError
+from edge_runtime.errors import UserError, shorten
 from edge_runtime.inference import Inference
+from pulse.checkpoint.llama_config import decoder_of
+from pulse.checkpoint.llava_keys import check_keys
+from pulse.files.side_file import read_json
 from pulse.model.config import Config, Decoder, parse_inference
 from pulse.model.towers.clip import ClipVision
 
@@ -74,53 +78,79 @@ def read_published(folder: Path, data: Mapping[str, Any]) -> Published:
     """config.json's `data`, of one of KINDS, in our terms. Raises UserError naming what this version cannot do."""
     path = folder / "config.json"
     try:
-        return _original(folder, data) if data["model_type"] == ORIGINAL else _transformers(folder, data)
+        # LLaVA's first code called its own layout "llava".
+        ours = data["model_type"] == ORIGINAL or ("text_config" not in data and "mm_projector_type" in data)
+        return _original(folder, data) if ours else _transformers(folder, data)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} lacks or misnames a field ({error!r}); download the checkpoint again") from None
 
 
 def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     path = folder / "config.json"
-    _only(path, data, "mm_projector_type", "mlp2x_gelu")
-    _only(path, data, "image_aspect_ratio", "anyres")
-    _only(path, data, "mm_vision_select_feature", "patch")
-    merge = data.get("mm_patch_merge_type", "flat")
-    if merge not in ("flat", "spatial_unpad"):
-        raise UserError(f"{path}: mm_patch_merge_type {merge!r} is not supported; use flat or spatial_unpad")
-    name = data["mm_vision_tower"]
+    check_keys(path, data)
+    # The second value is what LLaVA's code takes where the key is absent.
+    _only(path, data, "mm_projector_type", "linear", "mlp2x_gelu")
+    _only(path, data, "mm_vision_select_feature", "patch", "patch")
+    _only(path, data, "mm_use_im_start_end", False, False)
+    aspect = _only(path, data, "image_aspect_ratio", "square", "anyres", "square")
+    merge = _only(path, data, "mm_patch_merge_type", "flat", "flat", *(["spatial_unpad"] if aspect == "anyres" else []))
+    name = data["mm_vision_tower"] if "mm_vision_tower" in data else data["vision_tower"]
     tower = next((p for p in (folder / name, folder.parent / name, Path(name)) if (p / "config.json").is_file()), None)
     if tower is not None:
-        vision = _clip(json.loads((tower / "config.json").read_text(encoding="utf-8")), data["mm_vision_select_layer"])
-    elif Path(name).name == _LARGE_CLIP:
+        vision = _clip(read_json(tower / "config.json"), data["mm_vision_select_layer"])
+    elif PureWindowsPath(name).name == _LARGE_CLIP:  # a path of either kind of machine
         vision = ClipVision(select_layer=data["mm_vision_select_layer"])
     else:
         raise UserError(f"{path}: its vision tower {name!r} is not here; put that folder beside the checkpoint")
-    pinpoints = [(width, height) for width, height in data["image_grid_pinpoints"]]
-    text = _llama(data, merge == "spatial_unpad")
+    pinpoints = _pinpoints(path, data["image_grid_pinpoints"], vision.width) if aspect == "anyres" else []
+    text = decoder_of(data, path, merge == "spatial_unpad")
     config = Config(vision, text, _inference(path, vision, text, pinpoints, merge, data), folder.name)
     # The original reads the tower from its own folder unless it was trained along.
     return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
 
+def _pinpoints(path: Path, value: Any, side: int) -> list[tuple[int, int]]:
+    """(width, height) of each grid: pairs of pixels, such pairs as text, or tiles as "(1x1),...,(3x3)", every grid
+    between the two."""
+    try:
+        if isinstance(value, str) and (tiles := re.findall(r"\((\d+)x(\d+)\)", value)):
+            (w0, h0), (w1, h1) = (map(int, tiles[at]) for at in (0, -1))
+            return [(w * side, h * side) for w in range(w0, w1 + 1) for h in range(h0, h1 + 1)]
+        pairs = ast.literal_eval(value) if isinstance(value, str) else value
+        return [(width, height) for width, height in pairs]
+    except (ValueError, SyntaxError, TypeError):
+        raise UserError(
+            f"{path}: image_grid_pinpoints must be pairs of width and height but is {shorten(value)}; download the "
+            "checkpoint again"
+        ) from None
+
+
 def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     path = folder / "config.json"
-    _only(path, data, "vision_feature_select_strategy", "default")
-    _only(path, data, "projector_hidden_act", "gelu")
+    _only(path, data, "vision_feature_select_strategy", "default", "default")
+    _only(path, data, "projector_hidden_act", "gelu", "gelu")
+    _only(path, data, "multimodal_projector_bias", True, True)
     text, following = data["text_config"], data["model_type"] == LLAVA_NEXT
     if (kind := text.get("model_type", "llama")) != "llama":
         raise UserError(f"{path}: its decoder is {kind!r}; this version reads llama")
     vision = _clip(data.get("vision_config", {}), data.get("vision_feature_layer", -2))
     # transformers reads the pairs as (height, width), whatever their author meant.
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
-    decoder, merge = _llama(text, following), "spatial_unpad" if following else "flat"
+    decoder, merge = decoder_of(text, path, following), "spatial_unpad" if following else "flat"
     inference = _inference(path, vision, decoder, pinpoints, merge, {**text, **data})
     kept = {key: data[key] for key in ("quantization_config",) if key in data}
     return Published(Config(vision, decoder, inference, folder.name, kept), data)
 
 
-def _only(path: Path, data: Mapping[str, Any], key: str, value: str) -> None:
-    if data.get(key, value) != value:
-        raise UserError(f"{path}: {key} {data[key]!r} is not supported; this version reads {value!r}")
+def _only(path: Path, data: Mapping[str, Any], key: str, default: Any, *known: Any) -> Any:
+    """The key's value, `default` where it is absent. Raises UserError when it is none of the known ones."""
+    value = data.get(key)
+    value = default if value is None else value
+    if value not in known:
+        absent = "" if data.get(key) is not None else " (what an absent key means)"
+        reads = " or ".join(repr(one) for one in known)
+        raise UserError(f"{path}: {key} {shorten(value)}{absent} is not supported; this version reads {reads}")
+    return value
 
 
 def _clip(data: Mapping[str, Any], select_layer: int) -> ClipVision:
@@ -142,27 +172,6 @@ def _clip(data: Mapping[str, Any], select_layer: int) -> ClipVision:
     )
 
 
-def _llama(data: Mapping[str, Any], newline: bool) -> Decoder:
-    if data.get("rope_scaling") or data.get("attention_bias") or data.get("tie_word_embeddings"):
-        raise UserError(
-            "its decoder has rope_scaling, attention_bias or tied embeddings; this version reads none of them"
-        )
-    heads, size = data.get("num_attention_heads", 32), data.get("hidden_size", 4096)
-    return Decoder(
-        vocab_size=data.get("vocab_size", 32000),
-        hidden_size=size,
-        intermediate_size=data.get("intermediate_size", 11008),
-        num_hidden_layers=data.get("num_hidden_layers", 32),
-        num_attention_heads=heads,
-        num_key_value_heads=data.get("num_key_value_heads") or heads,
-        head_dim=data.get("head_dim") or size // heads,
-        rms_norm_eps=data.get("rms_norm_eps", 1e-6),
-        rope_theta=data.get("rope_theta", 1e4),
-        max_position_embeddings=data.get("max_position_embeddings", 2048),
-        extra_embeddings=int(newline),
-    )
-
-
 def questions() -> dict[str, Any]:
     """What is asked of a model that others published: default_question, findings and notice of its section "inference".
 
@@ -173,7 +182,7 @@ def questions() -> dict[str, Any]:
 
 def _generation(folder: Path) -> dict[str, Any]:
     path = folder / "generation_config.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def _inference(

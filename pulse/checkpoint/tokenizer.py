@@ -6,7 +6,6 @@ after a special token is opened with a space mark, which later turns of a conver
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tokenizers import Regex
 from tokenizers.normalizers import Replace
 
 from edge_runtime.errors import UserError
+from pulse.files.side_file import check_not_lfs, read_json
 
 TOKENIZER, SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
 
@@ -28,22 +28,25 @@ def write_tokenizer(source: Path, out: Path) -> None:
     """Copy the folder's tokenizer.json to `out`, or convert its SentencePiece model. Raises UserError when there is
     neither, or the model is damaged or its library missing."""
     check_tokenizer(source)
+    for name in (TOKENIZER, SENTENCEPIECE):
+        check_not_lfs(source / name)
     if (source / TOKENIZER).is_file():
         shutil.copyfile(source / TOKENIZER, out)
         return
     try:
+        from google.protobuf.message import DecodeError
         from transformers.convert_slow_tokenizer import convert_slow_tokenizer
         from transformers.models.llama import LlamaTokenizer
     except ImportError:
         raise UserError("converting tokenizer.model needs transformers; pip install pulse-edge[export]") from None
     path, settings = source / "tokenizer_config.json", {}
     if path.is_file():
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     try:
         slow = LlamaTokenizer(str(source / SENTENCEPIECE), legacy=settings.get("legacy", True))
     except ImportError:
         raise UserError("converting tokenizer.model needs sentencepiece; pip install pulse-edge[export]") from None
-    except (RuntimeError, OSError, TypeError) as error:
+    except (RuntimeError, OSError, TypeError, ValueError, DecodeError) as error:
         raise UserError(f"{source / SENTENCEPIECE}: not a SentencePiece model ({error}); download it again") from None
     fast = convert_slow_tokenizer(slow)
     if not slow.legacy:

@@ -6,8 +6,8 @@ Layout of transformers: `model.safetensors` alone, or `model-00001-of-00003.safe
 
 from __future__ import annotations
 
-import json
 import pickle
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,9 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.published import NEWLINE, TABLE, Published
+from pulse.files.side_file import check_not_lfs, read_json
 
+_INSIDE = ("state_dict", "model", "module")  # where trainers put the weights beside what else they keep
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _FILES = ((SINGLE, INDEX), ("pytorch_model.bin", "pytorch_model.bin.index.json"))
 
@@ -42,7 +44,11 @@ def iter_tensors(folder: Path, published: Published | None = None) -> Iterator[t
             table = get
         elif ours is not None and not (published.vision and ours.startswith("vision_tower.")):
             yield ours, get()
-    if newline is not None and table is not None:
+    if table is not None:
+        if newline is None:
+            raise UserError(
+                f"{folder}: {NEWLINE} is missing, which closes each row of an image here; copy the checkpoint again"
+            )
         rows = table()
         yield TABLE, torch.cat([rows, newline().to(rows.dtype)[None]])
     if published.vision:
@@ -77,6 +83,7 @@ def _safe(path: Path) -> tuple[set[str], Callable[[str], Callable[[], Tensor]]]:
 
         return read
 
+    check_not_lfs(path)
     try:
         with safe_open(path, framework="pt") as file:
             return set(file.keys()), get
@@ -87,8 +94,16 @@ def _safe(path: Path) -> tuple[set[str], Callable[[str], Callable[[], Tensor]]]:
 def _pickled(path: Path) -> tuple[set[str], Callable[[str], Callable[[], Tensor]]]:
     @lru_cache(1)
     def whole() -> dict[str, Tensor]:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        zipped = zipfile.is_zipfile(path)  # PyTorch's format since 1.6; the one before it has to be read whole
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        for key in _INSIDE:
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise UserError(f"{path}: holds no table of tensors; save the model's state_dict() alone")
+        return state
 
+    check_not_lfs(path)
     try:
         held = set(whole())
     except pickle.UnpicklingError:
@@ -112,12 +127,17 @@ def _shards(folder: Path) -> dict[str, list[str]]:
             return {single: []}
         if (folder / index).is_file():
             return _indexed(folder / index)
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{folder}: is an adapter (LoRA), not a whole model; merge it into its base model first "
+            "(peft: merge_and_unload, then save_pretrained)"
+        )
     raise UserError(f"{folder}: no {SINGLE} and no {INDEX}; give a checkpoint folder with safetensors weights")
 
 
 def _indexed(path: Path) -> dict[str, list[str]]:
     try:
-        weight_map: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        weight_map: dict[str, str] = read_json(path)["weight_map"]
         shards: dict[str, list[str]] = {}
         for name, shard in weight_map.items():
             if Path(shard).name != shard:

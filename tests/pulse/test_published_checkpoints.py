@@ -114,9 +114,20 @@ def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> 
             "mm_projector_type 'linear' is not supported; this version reads 'mlp2x_gelu'",
         ),
         ({"image_aspect_ratio": "pad"}, "image_aspect_ratio 'pad' is not supported"),
-        ({"mm_patch_merge_type": "spatial"}, "use flat or spatial_unpad"),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling"),
-        ({"image_grid_pinpoints": None}, "lacks or misnames a field"),
+        ({"mm_patch_merge_type": "spatial"}, "this version reads 'flat' or 'spatial_unpad'"),
+        ({"image_aspect_ratio": None, "mm_patch_merge_type": "spatial_unpad"}, "this version reads 'flat'"),
+        ({"mm_projector_type": None}, r"mm_projector_type 'linear' \(what an absent key means\) is not supported"),
+        ({"mm_use_im_start_end": True}, "mm_use_im_start_end True is not supported"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling .* reads rope_type 'default'"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope_parameters .* reads rope_type 'default'"),
+        ({"rope_parameters": {"rope_theta": 0}}, "rope_parameters: rope_theta must be more than 0"),
+        ({"rms_norm_eps": "small"}, "rms_norm_eps must be a number of 0 or more but is 'small'"),
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported; this version reads silu"),
+        ({"mlp_bias": True}, "mlp_bias True is not supported"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings True is not supported"),
+        ({"mm_spatial_pool_stride": 2}, "mm_spatial_pool_stride 2 is not known to this version and may change"),
+        ({"image_grid_pinpoints": None}, "image_grid_pinpoints must be pairs of width and height but is None"),
+        ({"image_grid_pinpoints": "[(336,"}, "image_grid_pinpoints must be pairs"),
         (
             {"model_type": "qwen2_vl"},
             "of type 'qwen2_vl'; this version reads pulse_llava, llava_llama, llava, llava_next",
@@ -127,6 +138,97 @@ def test_what_this_version_cannot_read_is_named(original: Path, fields: dict, sa
     change(original, **fields)
     with pytest.raises(UserError, match=said):
         load_model(Checkpoint.open(original))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
+        {"rope_theta": "500000.0", "rope_scaling": {"rope_type": "default"}},
+    ],
+)
+def test_rope_theta_is_found_where_either_transformers_writes_it(original: Path, fields: dict) -> None:
+    change(original, **fields)
+    assert Checkpoint.open(original).config.text.rope_theta == 5e5
+
+
+@pytest.mark.parametrize(
+    ("said", "pinpoints"),
+    [
+        ("[(336, 672), (672, 336)]", ((336, 672), (672, 336))),
+        ("(1x1),...,(2x2)", ((336, 336), (336, 672), (672, 336), (672, 672))),
+    ],
+)
+def test_pinpoints_may_be_text(original: Path, said: str, pinpoints: tuple[tuple[int, int], ...]) -> None:
+    change(original, image_grid_pinpoints=said)
+    assert Checkpoint.open(original).config.inference.preprocess.pinpoints == pinpoints
+
+
+def test_without_an_aspect_ratio_the_picture_is_cropped_to_a_square(original: Path) -> None:
+    change(original, image_aspect_ratio=None)
+    assert Checkpoint.open(original).config.inference.preprocess.mode == "crop"
+
+
+def test_the_original_layout_by_another_name(original: Path) -> None:
+    before = Checkpoint.open(original).config
+    data = json.loads((original / "config.json").read_text())
+    data["vision_tower"] = data.pop("mm_vision_tower")
+    (original / "config.json").write_text("\ufeff" + json.dumps({**data, "model_type": "llava"}), encoding="utf-8")
+    assert Checkpoint.open(original).config == before
+
+
+@pytest.mark.parametrize("inside", [None, "state_dict", "model"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickles_of_older_tools_hold_the_same_model(original: Path, inside: str | None, zipped: bool) -> None:
+    whole, tensors = load_model(Checkpoint.open(original)), stored(original)
+    for path in original.glob("model*"):
+        path.unlink()
+    state = tensors if inside is None else {inside: tensors, "epoch": 3}
+    torch.save(state, original / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    assert same(load_model(Checkpoint.open(original)), whole)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", POINTER, r"config\.json: is a Git LFS pointer, not the file; run git lfs pull"),
+        ("model-00001-of-00002.safetensors", POINTER, "safetensors: is a Git LFS pointer"),
+        ("tokenizer.model", POINTER, r"tokenizer\.model: is a Git LFS pointer"),
+        ("tokenizer.model", "text", "not a SentencePiece model"),
+        ("tokenizer_config.json", "{", r"tokenizer_config\.json cannot be read as JSON"),
+        ("generation_config.json", "{", r"generation_config\.json cannot be read as JSON"),
+        ("../vision_tower/config.json", "[]", r"vision_tower/config\.json holds no JSON object"),
+        ("config.json", '{"model_type": "llava_llama", "rms_norm_eps": NaN}', "NaN is no number in JSON"),
+    ],
+)
+def test_a_damaged_file_is_one_line(original: Path, tmp_path: Path, name: str, content: str, said: str) -> None:
+    (original / name).write_text(content)
+
+    def read() -> None:
+        load_model(Checkpoint.open(original))
+        Checkpoint.open(original).write_tokenizer(tmp_path / "tokenizer.json")
+
+    with pytest.raises(UserError, match=said):
+        read()
+
+
+def test_an_adapter_alone_is_named(original: Path) -> None:
+    for path in original.glob("model*"):
+        path.unlink()
+    (original / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is an adapter \(LoRA\), not a whole model; merge it"):
+        load_model(Checkpoint.open(original))
+
+
+def test_a_missing_newline_is_named(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "unpad", tmp_path / "unpad", ignore=shutil.ignore_patterns("cases"))
+    folder = tmp_path / "unpad" / "checkpoint"
+    rewrite(folder, {name: t for name, t in stored(folder).items() if "image_newline" not in name})
+    with pytest.raises(UserError, match="image_newline is missing, which closes each row"):
+        load_model(Checkpoint.open(folder))
 
 
 @pytest.mark.parametrize("kind", ["llava_next", "llava"])
