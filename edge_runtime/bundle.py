@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import UserError, shorten
-from edge_runtime.files import write_text
-from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, parse
+from edge_runtime.fields import Fields
+from edge_runtime.files import replacing
+from edge_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, check_version, parse
 from edge_runtime.signature import SIGNATURE, check_signature
 
 # The name of the bundle that comes with the base install, wherever a command takes a bundle's folder.
 NANO = "pulse-nano"
 
+# The manifest's own digest is that of its bytes with zeros in the digest's place.
+_DIGEST, _NO_DIGEST, _FIRST_WITH_DIGEST = "sha256", "0" * 64, 2
 _DAMAGE = f"does not match {MANIFEST}: the bundle is damaged or was altered; copy or export it again"
 
 
@@ -39,7 +42,10 @@ class Bundle:
         raw = _read_manifest(folder)
         if public_key is not None:
             check_signature(folder, raw, Path(public_key))
-        manifest = parse(_parse_json(raw, folder))
+        data = _parse_json(raw, folder)
+        check_version(Fields(data, MANIFEST))
+        _check_own_digest(raw, data, folder)
+        manifest = parse(data)
         _check_files(folder, manifest)
         return cls(folder, manifest)
 
@@ -85,9 +91,9 @@ def bundle_folder(path: str | os.PathLike[str]) -> Path:
 def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object]) -> Path:
     """Write manifest.json into a finished bundle folder and return its path.
 
-    `format_version` and `files` (sizes and digests of every other file) are filled in here; the rest is checked as
-    Bundle.load checks it, so that a bundle that cannot be loaded is never written. Raises UserError.
-    A signature of an earlier manifest is removed.
+    `format_version`, `files` (sizes and digests of every other file) and the manifest's own `sha256` are filled in
+    here; the rest is checked as Bundle.load checks it, so that a bundle that cannot be loaded is never written. Raises
+    UserError. A signature of an earlier manifest is removed.
     """
     folder = Path(folder)
     names = sorted(set(_listing(folder)) - {MANIFEST, SIGNATURE})
@@ -96,8 +102,17 @@ def write_manifest(folder: str | os.PathLike[str], manifest: Mapping[str, object
     parse(data)
     target = folder / MANIFEST
     (folder / SIGNATURE).unlink(missing_ok=True)
-    write_text(target, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    with replacing(target) as aside:
+        aside.write_bytes(manifest_bytes(data))
     return target
+
+
+def manifest_bytes(data: Mapping[str, object]) -> bytes:
+    """manifest.json's content with its own digest, which comes last."""
+    fields = {key: value for key, value in data.items() if key != _DIGEST}
+    text = json.dumps({**fields, _DIGEST: _NO_DIGEST}, indent=2, ensure_ascii=False) + "\n"
+    before, _, after = text.encode().rpartition(_NO_DIGEST.encode())
+    return before + hashlib.sha256(text.encode()).hexdigest().encode() + after
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -124,6 +139,19 @@ def _parse_json(raw: bytes, folder: Path) -> object:
     except (ValueError, RecursionError) as error:
         reason = shorten(str(error))
         raise UserError(f"{folder / MANIFEST}: is not JSON ({reason}); copy or export the bundle again") from None
+
+
+def _check_own_digest(raw: bytes, data: object, folder: Path) -> None:
+    assert isinstance(data, dict)
+    if data["format_version"] < _FIRST_WITH_DIGEST:
+        return
+    digest = str(data.get(_DIGEST)).encode()
+    before, found, after = raw.rpartition(digest)
+    if not found or hashlib.sha256(before + _NO_DIGEST.encode() + after).hexdigest().encode() != digest:
+        raise UserError(
+            f"{folder / MANIFEST}: does not match its own SHA-256: it is damaged or was altered; copy or export the "
+            "bundle again"
+        )
 
 
 def _listing(folder: Path) -> list[str]:

@@ -11,7 +11,8 @@ from edge_runtime.fields import Fields
 from edge_runtime.inference import Inference, ModelSpec
 from edge_runtime.signature import SIGNATURE
 
-FORMAT_VERSION = 1
+# 2: the manifest carries a digest of itself.
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _TARGET = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
 

@@ -8,9 +8,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge_runtime.bundle import Bundle, sha256_file, write_manifest
+from edge_runtime.bundle import Bundle, manifest_bytes, sha256_file, write_manifest
 from edge_runtime.errors import UserError
 from edge_runtime.manifest import parse
 
@@ -25,7 +26,7 @@ def rewrite(folder, edit):
     path = folder / "manifest.json"
     data = json.loads(path.read_text(encoding="utf-8"))
     edit(data)
-    path.write_text(json.dumps(data), encoding="utf-8")
+    path.write_bytes(manifest_bytes(data))
 
 
 def refused(folder, match):
@@ -99,9 +100,33 @@ def test_dangling_link_in_place_of_a_file_is_refused(folder):
     refused(folder, r"embed\.onnx: its size does not match")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_any_changed_byte_of_the_manifest_is_refused(folder, seed):
+    path, draw = folder / "manifest.json", np.random.default_rng(seed)
+    whole = path.read_bytes()
+    for _ in range(10):
+        data = bytearray(whole)
+        data[int(draw.integers(len(data)))] ^= int(draw.integers(1, 256))
+        path.write_bytes(data)
+        with pytest.raises(UserError):
+            Bundle.load(folder)
+    path.write_bytes(whole)
+    assert Bundle.load(folder).manifest.name == "tiny"
+
+
+def test_a_manifest_of_before_it_had_a_digest_is_read(folder):
+    path = folder / "manifest.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["sha256"]
+    path.write_text(json.dumps(data | {"format_version": 1}), encoding="utf-8")
+    assert Bundle.load(folder).manifest.name == "tiny"
+    path.write_text(json.dumps(data | {"format_version": 2}), encoding="utf-8")
+    refused(folder, "does not match its own SHA-256")
+
+
 def test_newer_version_asks_for_an_upgrade_before_anything_else(folder):
-    rewrite(folder, lambda m: (m.clear(), m.update(format_version=2)))
-    refused(folder, "format_version is 2 .* upgrade pulse-edge")
+    rewrite(folder, lambda m: (m.clear(), m.update(format_version=3)))
+    refused(folder, "format_version is 3 .* upgrade pulse-edge")
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None])
@@ -208,7 +233,7 @@ def test_wrong_fields_are_named(tiny, key, value, match):
 
 def test_absent_fields_are_named(tiny):
     whole = json.loads((tiny.folder / "manifest.json").read_text(encoding="utf-8"))
-    for key in set(whole) - {"is_ecg"}:
+    for key in set(whole) - {"is_ecg", "sha256"}:
         data = {k: v for k, v in whole.items() if k != key}
         with pytest.raises(UserError, match=f"{key} must be .* but is absent"):
             parse(data)

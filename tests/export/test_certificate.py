@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_runtime.bundle import Bundle, write_manifest
+from edge_runtime.bundle import Bundle, manifest_bytes, write_manifest
 from edge_runtime.engines import open_engine
 from export.certificate.bundle import certificate_of
 from export.certificate.certify import Computed, certify
@@ -95,7 +95,7 @@ def test_a_shifted_normalization_fails_at_the_pixels(
     shutil.copytree(bundle, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["preprocess"]["mean"] = [0.55]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
     assert _certify(folder, checkpoint, pages) == ("fail", "pixels")
 
 
