@@ -16,22 +16,26 @@ from pulse.ecg.record import LEADS, Record, RecordError
 MIN_SECONDS = 2.5  # one column of a 3x4 page
 MIN_FS, MAX_FS = 50.0, 2000.0
 MAX_GAP_SECONDS = 0.2
+PADDING_SECONDS = 1.0  # a heart at rest and a recorder's noise never stand still for so long
 MAX_MILLIVOLTS, MIN_MILLIVOLTS = 50.0, 0.02
 _FLAT = 0.0005  # mV from lowest to highest: below any recorder's step
 
 _BY_KEY = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
-_UNITS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
+_BY_KEY |= {f"{c}{k}": f"V{k}" for k in range(1, 7) for c in ("c", "v0", "c0")}  # C1: in German, and in older books
+_UNITS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6, "volt": 1e3, "volts": 1e3}
+_UNITS |= {f"{size}volt{s}": _UNITS[key] for size, key in (("milli", "mv"), ("micro", "uv")) for s in ("", "s")}
 
 # Einthoven (III = II - I) and Goldberger (the augmented leads), as weights of I and II.
 _FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
 
 def lead_name(text: str) -> str | None:
-    """The name in `LEADS` that `text` writes ('AVR', 'lead ii', 'DII', 'MDC_ECG_LEAD_V1'), None for any other lead.
+    """The name in `LEADS` that `text` writes ('AVR', 'lead ii', 'ECG I', 'C1', 'MDC_ECG_LEAD_V1'), None for any other.
 
-    Only names of the very same lead count: MLII or -aVR are other leads.
+    Only names of the very same lead count: MLII, V3R or -aVR are other leads.
     """
-    return _BY_KEY.get(re.sub(r"^(mdc_ecg_)?lead[ _]*", "", text.strip().lower()))
+    key = re.sub(r"^(mdc[ _])?(ecg[ _]+)?(lead[ _]*)?", "", text.strip().lower())
+    return _BY_KEY.get(re.sub(r"[ ._]", "", key))
 
 
 def millivolts(unit: str) -> float:
@@ -54,14 +58,15 @@ def checked(
     """A Record from samples [len(leads), n] in millivolts at `fs` samples a second.
 
     Repaired, and listed in `repairs` (after those given): more than twelve leads (the others are dropped); III, aVR,
-    aVL, aVF missing (computed from I and II); gaps of NaN up to 0.2 s (interpolated); fs above 2000 Hz (averaged down);
-    flat leads, up to six (kept). `allow_missing` draws absent leads flat, up to six.
+    aVL, aVF missing (computed from I and II); gaps of NaN up to 0.2 s (interpolated); fs above 2000 Hz (averaged
+    down); padding before or after all samples (cut off); flat leads, up to six, and flat parts of leads (kept).
+    `allow_missing` draws absent leads flat, up to six.
     Raises RecordError for all else that is no 12-lead ECG of 2.5 s at 50 Hz or more.
     """
     notes = list(repairs)
     samples = _array(signal, leads, name)
     samples, fs = _rate(samples, fs, name, notes)
-    found = _named(samples, leads, name, notes)
+    found = _unpadded(_named(samples, leads, name, notes), fs, name, notes)
     found = {lead: _filled(row, fs, lead, name, notes) for lead, row in found.items()}
     _amplitudes(found, name)
     absent = _derived(found, name, allow_missing, notes)
@@ -127,6 +132,38 @@ def _named(samples: np.ndarray, leads: Sequence[str], name: str, notes: list[str
     if empty:
         notes.append(f"no number in lead {', '.join(empty)}: taken as missing")
     return {lead: row for lead, row in found.items() if lead not in empty}
+
+
+def _unpadded(found: dict[str, np.ndarray], fs: float, name: str, notes: list[str]) -> dict[str, np.ndarray]:
+    """The leads without the seconds before and after the record in which none of them changes."""
+    if not found:
+        return found
+    rows = np.stack(list(found.values()))
+    still = np.diff(rows, axis=1) == 0
+    moving = np.flatnonzero(~still.all(axis=0))
+    if len(moving) == 0:
+        return found  # all are flat, which is refused elsewhere
+    count, least = rows.shape[1], PADDING_SECONDS * fs
+    first, last = int(moving[0]) + 1, int(moving[-1]) + 1
+    first, last = first if first >= least else 0, last if count - last >= least else count
+    if last - first < count:
+        notes.append(f"{(count - (last - first)) / fs:.2f} s of padding, in which no lead changes, were cut off")
+        if (last - first) / fs < MIN_SECONDS:
+            raise RecordError(
+                f"{_of(name)}only {(last - first) / fs:.2f} s are not padding, too short for a page; record "
+                f"{MIN_SECONDS:g} s or more"
+            )
+    for (lead, _), quiet in zip(found.items(), still[:, first : last - 1], strict=True):
+        longest = _longest(quiet) / fs
+        if longest >= PADDING_SECONDS and not quiet.all():
+            notes.append(f"lead {lead} does not change for {longest:.2f} s, a loose electrode or padding perhaps")
+    return {lead: row[first:last] for lead, row in found.items()}
+
+
+def _longest(true: np.ndarray) -> int:
+    """The length of the longest run."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], true.astype(np.int8), [0]])))
+    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
 
 
 def _filled(row: np.ndarray, fs: float, lead: str, name: str, notes: list[str]) -> np.ndarray:

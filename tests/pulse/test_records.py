@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,29 @@ def test_a_good_record_is_left_as_it_is(signal: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("text", "lead"),
     [("AVR", "aVR"), ("avf", "aVF"), (" v3 ", "V3"), ("Lead II", "II"), ("DIII", "III"), ("MDC_ECG_LEAD_AVL", "aVL"),
+     ("ECG I", "I"), ("ECG lead V2", "V2"), ("C4", "V4"), ("V05", "V5"), ("a.V.R.", "aVR"), ("V 1", "V1"),
+     ("V3R", None),
      ("MLII", None), ("-aVR", None), ("V7", None), ("Resp", None), ("", None)],
 )  # fmt: skip
 def test_only_true_aliases_name_a_lead(text: str, lead: str | None) -> None:
     assert lead_name(text) == lead
+
+
+def test_padding_around_a_record_is_cut_off(signal: np.ndarray) -> None:
+    padded = np.concatenate([np.zeros((12, 150)), signal, np.repeat(signal[:, -1:], 120, axis=1)], axis=1)
+    record = checked(padded, LEADS, FS)
+    np.testing.assert_array_equal(record.signal, signal[:, : record.signal.shape[1]])
+    assert record.signal.shape[1] in (999, 1000)  # whether the last sample is padding nobody can tell
+    assert record.repairs[0].endswith("s of padding, in which no lead changes, were cut off")
+    with pytest.raises(RecordError, match=r"only 2\.00 s are not padding, too short for a page"):
+        checked(np.concatenate([signal[:, :200], np.zeros((12, 300))], axis=1), LEADS, FS)
+
+
+def test_a_lead_that_stands_still_for_seconds_is_said(signal: np.ndarray) -> None:
+    signal[7, 300:650] = signal[7, 300]
+    assert checked(signal, LEADS, FS).repairs == (
+        "lead V2 does not change for 3.49 s, a loose electrode or padding perhaps",
+    )
 
 
 def test_leads_in_another_order_come_out_in_the_standard_order(signal: np.ndarray) -> None:
@@ -241,8 +261,101 @@ def test_wfdb_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"names 00010_lr.dat, which is not there"):
         read_wfdb(path)
     path.with_name("00010_lr.hea").write_text("this is no header\n")
-    with pytest.raises(RecordError, match="cannot be read"):
+    with pytest.raises(RecordError, match="describes no signals"):
         read_wfdb(path)
+
+
+def rewritten(path: Path, change: Callable[[str], str | bytes], name: str | None = None) -> Path:
+    """The record with its header changed, under another name perhaps."""
+    header = path.with_name("00010_lr.hea")
+    text = change(header.read_text())
+    header.write_bytes(text if isinstance(text, bytes) else text.encode())
+    if name is None:
+        return path
+    for suffix in (".hea", ".dat"):
+        path.with_name("00010_lr" + suffix).rename(path.with_name(name + suffix))
+    return path.with_name(name)
+
+
+HEADERS: dict[str, Callable[[str], str | bytes]] = {
+    "georgia": lambda text: text.replace("00010_lr 12 100 1000", "00010_lr.mat 12 100 1000 05-May-2020 14:50:55", 1),
+    "date": lambda text: text.replace("1000\n", "1000 12:30:00 2021-03-26\n", 1),
+    "year": lambda text: text.replace("1000\n", "1000 2006\n", 1),
+    "mark": lambda text: "\ufeff" + text,
+    "exponent": lambda text: text.replace("1000.0(0)/mV", "1.0E+03(0)/mV"),
+    "micro in utf-8": lambda text: text.replace("1000.0(0)/mV", "1(0)/\u00b5V"),
+    "micro in latin-1": lambda text: text.replace("1000.0(0)/mV", "1(0)/\u00b5V").encode("latin-1"),
+    "greek mu": lambda text: text.replace("1000.0(0)/mV", "1(0)/\u03bcV"),
+    "word": lambda text: text.replace("/mV", "/millivolts"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_wfdb_headers_as_others_write_them(kind: str, tmp_path: Path, real: Record) -> None:
+    record = read_wfdb(rewritten(copied(tmp_path), HEADERS[kind]))
+    np.testing.assert_allclose(record.signal, real.signal, atol=1e-6)
+    assert (record.fs, record.repairs) == (real.fs, ())
+
+
+@pytest.mark.parametrize("name", ["name with space", "rec.v2", "Größe", "12 100 rest"])
+def test_wfdb_names_of_any_kind(name: str, tmp_path: Path, real: Record) -> None:
+    path = rewritten(copied(tmp_path), lambda text: text.replace("00010_lr", name), name)
+    np.testing.assert_array_equal(read_wfdb(path).signal, real.signal)
+    assert read_record(path.with_name(name + ".hea")).name == name
+
+
+def test_wfdb_samples_in_a_mat_file(tmp_path: Path, real: Record) -> None:
+    path = rewritten(copied(tmp_path), lambda text: text.replace(".dat 16 ", ".mat 16+24 "))
+    data = path.with_name("00010_lr.dat").read_bytes()
+    path.with_name("00010_lr.mat").write_bytes(bytes(24) + data)
+    np.testing.assert_array_equal(read_record(path.with_name("00010_lr.mat")).signal, real.signal)
+
+
+@pytest.mark.parametrize("gain", ["0", "0/mV", None])
+def test_wfdb_without_a_gain_is_not_drawn(gain: str | None, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        lines = [line.split() for line in text.splitlines()]
+        return "\n".join(
+            [" ".join(lines[0]), *(" ".join([*w[:2], *([gain, *w[3:]] if gain else [])]) for w in lines[1:13])]
+        )
+
+    with pytest.raises(RecordError, match="says no gain, so nobody knows how many millivolts a step is"):
+        read_wfdb(rewritten(copied(tmp_path), change))
+
+
+def test_wfdb_several_samples_a_frame_keep_their_rate(tmp_path: Path, signal: np.ndarray) -> None:
+    breath = np.sin(np.arange(250) / 40)
+    wfdb.wrsamp(
+        "frames",
+        fs=25,
+        units=["mV"] * 12 + ["NU"],
+        sig_name=[*LEADS, "RESP"],
+        e_p_signal=[*signal.astype(float), breath],
+        samps_per_frame=[4] * 12 + [1],
+        fmt=["16"] * 13,
+        write_dir=str(tmp_path),
+    )
+    record = read_wfdb(tmp_path / "frames")
+    np.testing.assert_allclose(record.signal, signal, atol=2e-4)
+    assert (record.fs, record.repairs) == (100, ())
+
+
+def test_wfdb_git_lfs_pointers_and_files_elsewhere_are_named(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    header = path.with_name("00010_lr.hea").read_text()
+    for suffix in (".dat", ".hea"):
+        path.with_name("00010_lr" + suffix).write_text(pointer)
+        with pytest.raises(RecordError, match=f"lr{suffix}: is a Git LFS pointer"):
+            read_wfdb(path)
+    path.with_name("00010_lr.hea").write_text(header.replace("00010_lr.dat", "../00010_lr.dat"))
+    with pytest.raises(RecordError, match="which is no file beside it"):
+        read_wfdb(path)
+
+
+def test_ages_in_angles(tmp_path: Path) -> None:
+    record = read_wfdb(rewritten(copied(tmp_path), lambda text: text + "#<age>: 51  <sex>: F  <diagnoses>:\n"))
+    assert (record.age, record.sex) == (51, "female")
 
 
 # --- tables ---------------------------------------------------------------------------------------
