@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
@@ -22,6 +23,24 @@ MAX_BYTES = 512 << 20
 # Without a wish of the caller, pictures are kept at the size at which a page's finest line is still three pixels wide.
 _DEFAULT_SIDE = 4096
 
+
+def _heic(file: IO[bytes]) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile  # an extra: it bundles libheif and its decoders
+    except ImportError:
+        raise UserError("a HEIC picture needs the extra heif (pip install 'pulse-edge[heif]'); or save JPEG") from None
+    picture: ImageFile.ImageFile = HeifImageFile(file)
+    return picture
+
+
+def _avif(file: IO[bytes]) -> ImageFile.ImageFile:
+    try:
+        from PIL.AvifImagePlugin import AvifImageFile
+    except ImportError:
+        raise UserError("an AVIF picture needs Pillow 11.3 or later (pip install -U pillow); or save a JPEG") from None
+    return AvifImageFile(file)
+
+
 # The plug-ins are called directly: Image.open would also try formats we do not want to be fed, and it holds 200 MP
 # photos for bombs, which a process-wide switch alone could change.
 _FORMATS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
@@ -30,6 +49,17 @@ _FORMATS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
     (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
     (rb"II\*\0|MM\0\*", TiffImagePlugin.TiffImageFile),
     (rb"BM", BmpImagePlugin.BmpImageFile),
+    (rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", _heic),
+    (rb"....ftyp(avif|avis)", _avif),
+)
+# Known kinds that are refused by name.
+_NOT_READ = (
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (rb"II\+\0|MM\0\+", "a BigTIFF"),
+    (rb"GIF8", "a GIF"),
+    (rb".{128}DICM", "a DICOM file"),
+    (rb"version https://git-lfs", "a Git LFS pointer, not the picture (git lfs pull fetches it)"),
+    (rb"\s*<svg|\s*<\?xml", "an XML or SVG file"),
 )
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -44,13 +74,17 @@ _TURNS = {
 
 
 def load(
-    source: str | os.PathLike[str] | bytes, page: int | None = None, draft: tuple[int, int] | None = None
+    source: str | os.PathLike[str] | bytes,
+    page: int | None = None,
+    draft: tuple[int, int] | None = None,
+    drop_alpha: bool = False,
 ) -> Image.Image:
-    """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF or BMP picture or a PDF page.
+    """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC picture or a PDF page.
 
     source: a path (`file.pdf#2` is page 2), or the file's bytes. page: from 1; wins over the path's.
     draft: a JPEG may be decoded smaller, as long as it stays at least this wide and high (pixels).
-    Transparency is dropped, as PULSE does, not blended with a background.
+    A transparent picture lies on white, as viewers show it; drop_alpha leaves its colours as they are stored, as
+    PULSE's own code does.
     Raises UserError for what is missing, damaged, too small (32x32) or too big to decode in bounded memory (40
     megapixels; a JPEG counts as it is after shrinking).
     """
@@ -63,14 +97,15 @@ def load(
         return _check_size(render_page(data, page or 1, name), name)
     opener = next((opener for magic, opener in _FORMATS if re.match(magic, head, re.DOTALL)), None)
     if opener is None:
-        kind = "is empty" if not head else "is not a picture this program reads"
-        raise UserError(f"{name}: {kind}; give a PNG, JPEG, WebP, TIFF, BMP or PDF file")
+        named = next((f"is {what}" for magic, what in _NOT_READ if re.match(magic, head, re.DOTALL)), None)
+        kind = named or ("is empty" if not head else "is not a picture this program reads")
+        raise UserError(f"{name}: {kind}; give a PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC or PDF file")
     with warnings.catch_warnings():
         # Pillow warns about odd metadata; what matters is checked here.
         warnings.simplefilter("ignore")
         try:
             with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
-                return _decode(opener(file), name, page or 1, draft)
+                return _decode(_opened(opener, file, name), name, page or 1, draft, drop_alpha)
         except UserError:
             raise
         except MemoryError:
@@ -80,18 +115,30 @@ def load(
             raise UserError(f"{name}: is damaged or cut off ({shorten(str(error))}); copy or save it again") from None
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB, 8 bits a channel: alpha dropped, 16-bit grey scaled, palettes and CMYK resolved. Raises UserError."""
-    if image.mode == "RGB":
+def _opened(opener: Callable[..., ImageFile.ImageFile], file: IO[bytes], name: str) -> ImageFile.ImageFile:
+    try:
+        return opener(file)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def to_rgb(image: Image.Image, drop_alpha: bool = False) -> Image.Image:
+    """RGB, 8 bits a channel, what is transparent on white unless its alpha is dropped; 16-bit grey scaled by the bits
+    that it uses (scanners store 10 or 12 in 16), palettes and CMYK resolved. Raises UserError."""
+    if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16"):
         # Pillow would clip to 255 and so make the whole page white.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        grey = np.asarray(image)
+        return Image.fromarray((grey >> max(0, int(grey.max()).bit_length() - 8)).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
         raise UserError(f"pictures of Pillow mode {image.mode} are not supported; save it as an 8-bit PNG")
     if image.mode in ("RGBa", "La"):
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
-    return image.convert("RGB")
+    if drop_alpha or not image.has_transparency_data:
+        return image.convert("RGB")
+    inked = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", inked.size, "white"), inked).convert("RGB")
 
 
 def _locate(source: str | os.PathLike[str] | bytes, page: int | None) -> tuple[str, bytes | Path, int | None]:
@@ -120,7 +167,9 @@ def _head(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int, int] | None) -> Image.Image:
+def _decode(
+    picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int, int] | None, drop_alpha: bool
+) -> Image.Image:
     frames = getattr(picture, "n_frames", 1)
     if page > frames:
         raise UserError(f"{name}: has {frames} page(s), so page {page} does not exist")
@@ -141,7 +190,7 @@ def _decode(picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int
     except Exception:
         turn = None
     try:
-        rgb = to_rgb(picture)
+        rgb = to_rgb(picture, drop_alpha)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     # A copy even if nothing changed: the file is closed on return.

@@ -29,6 +29,7 @@ def render_page(source: Path | bytes, page: int, name: str) -> Image.Image:
     try:
         if page > len(document):
             raise UserError(f"{name}: has {len(document)} page(s), so page {page} does not exist")
+        document.init_forms()  # without it, what stands in fields and stamps is not drawn
         sheet = document[page - 1]
         scale = LONG_SIDE / max(*sheet.get_size(), 1.0)
         return sheet.render(scale=scale).to_pil().convert("RGB")

@@ -93,19 +93,24 @@ def test_broken_exif_does_not_hide_the_picture(photo):
     assert corners(load(data)) == [RED, GREEN, BLUE, GREY]
 
 
-def test_alpha_is_dropped_not_blended():
+def test_what_is_transparent_lies_on_white_or_is_dropped_as_pulse_does():
     array = np.full((40, 40, 4), (10, 20, 30, 0), np.uint8)
-    assert load(saved(Image.fromarray(array), "PNG")).getpixel((0, 0)) == (10, 20, 30)
-    grey = Image.merge("LA", [Image.new("L", (40, 40), 77), Image.new("L", (40, 40), 0)])
-    assert load(saved(grey, "PNG")).getpixel((0, 0)) == (77, 77, 77)
+    array[:20, :, 3] = 255
+    array[20:30, :, 3] = 51
+    data = saved(Image.fromarray(array), "PNG")
+    assert [load(data).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30), (206, 208, 210), (255, 255, 255)]
+    assert [load(data, drop_alpha=True).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30)] * 3
+    grey = Image.merge("LA", [Image.new("L", (40, 40), 0), Image.new("L", (40, 40), 0)])
+    assert load(saved(grey, "PNG")).getpixel((0, 0)) == (255, 255, 255)
     assert to_rgb(Image.new("RGBa", (40, 40), (9, 9, 9, 255))).getpixel((0, 0)) == (9, 9, 9)
 
 
 def test_palette_with_transparency(photo):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        picture = load(saved(photo.quantize(8), "PNG", transparency=bytes([0, 128, 255])))
-    assert corners(picture) == [RED, GREEN, BLUE, GREY]
+        data = saved(photo.quantize(8), "PNG", transparency=bytes(8))
+        assert corners(load(data, drop_alpha=True)) == [RED, GREEN, BLUE, GREY]
+        assert corners(load(data)) == [GREY] * 4  # white shows through
 
 
 def test_black_and_white_scan():
@@ -114,6 +119,47 @@ def test_black_and_white_scan():
     for kind in ("PNG", "TIFF"):
         picture = load(saved(scan, kind))
         assert (picture.getpixel((3, 4)), picture.getpixel((0, 0))) == ((0, 0, 0), (255, 255, 255))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_fewer_bits_in_16_are_as_bright(bits):
+    ramp = np.tile(np.linspace(0, 2**bits - 1, 64).astype(np.uint16), (40, 1))
+    got = np.asarray(load(saved(Image.fromarray(ramp), "TIFF")))[0, :, 0]
+    np.testing.assert_array_equal(got, ramp[0] >> (bits - 8))
+    assert (got.min(), got.max()) == (0, 255)
+
+
+def test_heic_and_avif(photo):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(photo).save(buffer, format="HEIF", quality=100)
+    for data in (buffer.getvalue(), saved(photo, "AVIF", quality=100)):
+        picture = load(data)
+        assert (picture.mode, picture.size) == ("RGB", (96, 64))
+        for got, want in zip(corners(picture), [RED, GREEN, BLUE, GREY], strict=True):
+            assert np.abs(np.subtract(got, want)).max() < 12
+
+
+def test_a_heic_picture_without_its_extra_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UserError, match=r"the picture: a HEIC picture needs the extra heif \(pip install"):
+        load(bytes(3) + b"\x1cftypheic" + bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"GIF89a", "is a GIF"),
+        (b"II+\0", "is a BigTIFF"),
+        (bytes(128) + b"DICM", "is a DICOM file"),
+        (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer"),
+        (b"\0\0\0\x0cjP  ", "is a JPEG 2000 picture"),
+        (b"<svg>", "is an XML or SVG file"),
+    ],
+)
+def test_kinds_that_are_not_read_are_named(data, what):
+    with pytest.raises(UserError, match=what):
+        load(data)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -195,7 +241,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
 
 
 def test_memory_that_runs_out_is_said(photo, monkeypatch):
-    def exhausted(_):
+    def exhausted(*_):
         raise MemoryError
 
     monkeypatch.setattr(pictures, "to_rgb", exhausted)
