@@ -37,6 +37,23 @@ def test_pdf_pages(pdf):
     assert colour(load(b"junk\n" + pdf.read_bytes())) == RED
 
 
+def test_what_stands_in_a_form_field_is_drawn():
+    drawing = b"0 1 0 rg 0 0 180 130 re f"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] >> >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 220 170] /Annots [4 0 R] >>",
+        b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (lead) /Rect [20 20 200 150] /F 4 /P 3 0 R /AP << /N 5 0 R >> >>",
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 180 130] /Length %d >>\nstream\n%s\nendstream"
+        % (len(drawing), drawing),
+    ]
+    body = b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n%s\nendobj\n" % (k, o) for k, o in enumerate(objects, 1))
+    places = b"".join(b"%010d 00000 n \n" % body.index(b"%d 0 obj" % k) for k in range(1, 6))
+    table = b"xref\n0 6\n0000000000 65535 f \n" + places
+    end = b"trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(body)
+    assert colour(load(body + table + end)) == GREEN
+
+
 def test_bad_pdfs(pdf):
     with pytest.raises(UserError, match=r"has 2 page\(s\), so page 3 does not exist"):
         load(f"{pdf}#3")
