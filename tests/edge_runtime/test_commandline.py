@@ -32,6 +32,36 @@ def test_statuses_and_what_is_said(capsys):
         run("pulse-x", raising(KeyError("k")))
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(closed, tmp_path):
+    # What a library writes to stdout or stderr must not end up in the file that was opened next.
+    program = """
+import os, sys
+from edge_runtime.commandline import run
+def body():
+    with open(sys.argv[1], "wb") as file:
+        os.write(1, b"noise"), os.write(2, b"noise"), print("said")
+        file.write(b"kept")
+    return 0
+sys.exit(run("x", body))
+"""
+    command = f'"$0" -c "$1" "$2" {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable, program, tmp_path / "out"], check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_bytes() == b"kept"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_is_one_line():
+    program = "from edge_runtime.commandline import run; import sys; sys.exit(run('x', lambda: print('a' * 9) or 0))"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"x: no space is left where it writes; free some, or write elsewhere\n",
+    )
+
+
 def test_a_reader_that_goes_away_ends_it_quietly():
     program = "from edge_runtime.commandline import run; import sys; sys.exit(run('x', lambda: print('a' * 9) or 0))"
     read, write = os.pipe()
