@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.errors import UserError
 from pulse.ecg.record import LEADS, Record, RecordError
+from pulse.files.side_file import check_not_lfs
 
 MIN_SECONDS = 2.5  # one column of a 3x4 page
 MIN_FS, MAX_FS = 50.0, 2000.0
@@ -44,6 +47,14 @@ def millivolts(unit: str) -> float:
     if scale is None:
         raise RecordError(f"unit {unit!r} is no voltage known here; convert the samples and give unit='mV' or 'uV'")
     return scale
+
+
+def not_lfs(path: Path) -> None:
+    """Raises RecordError when a file is Git LFS's pointer to the file that it should be."""
+    try:
+        check_not_lfs(path)
+    except UserError as error:
+        raise RecordError(str(error)) from None
 
 
 def checked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pulse.ecg.check import not_lfs
 from pulse.ecg.formats import REGISTRY
 from pulse.ecg.record import Record, RecordError
 
@@ -23,6 +24,7 @@ def read_record(
     Raises RecordError when the kind is unknown or the reader of that kind does.
     """
     path = Path(path)
+    not_lfs(path)
     formats = [found for _, found in REGISTRY.all()]
     form = next((found for found in formats if found.matches(path)), None)
     if form is None:

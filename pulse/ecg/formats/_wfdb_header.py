@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.errors import UserError
+from pulse.ecg.check import not_lfs
 from pulse.ecg.record import RecordError
-from pulse.files.side_file import check_not_lfs
 
 _FORMAT = re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?")
 _GAIN = re.compile(r"(?P<gain>[-+]?[\d.]+(?:[eE][-+]?\d+)?)(?P<baseline>\(-?\d+\))?(?:/(?P<unit>\S+))?")
@@ -30,7 +29,7 @@ def plain_header(header: Path, folder: Path) -> Path | None:
 
     Raises RecordError when it is no header, names a file elsewhere or one that is not there, or says no gain.
     """
-    _check(header)
+    not_lfs(header)
     raw = header.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
@@ -88,15 +87,8 @@ def _link(header: Path, name: str, place: Path) -> None:
         raise RecordError(f"{header}: names {name}, which is no file beside it; correct the header")
     if not source.is_file():
         raise RecordError(f"{header} names {name}, which is not there; copy it beside the header")
-    _check(source)
+    not_lfs(source)
     try:
         os.symlink(source.absolute(), place)
     except OSError:  # not every system and every user may
         shutil.copyfile(source, place)
-
-
-def _check(path: Path) -> None:
-    try:
-        check_not_lfs(path)
-    except UserError as error:
-        raise RecordError(str(error)) from None
