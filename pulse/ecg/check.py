@@ -19,6 +19,7 @@ from pulse.files.side_file import check_not_lfs
 MIN_SECONDS = 2.5  # one column of a 3x4 page
 MIN_FS, MAX_FS = 50.0, 2000.0
 MAX_GAP_SECONDS = 0.2
+PULSE_SECONDS = 0.15  # less than the calibration pulse of any recorder
 PADDING_SECONDS = 1.0  # a heart at rest and a recorder's noise never stand still for so long
 MAX_MILLIVOLTS, MIN_MILLIVOLTS = 50.0, 0.02
 _FLAT = 0.0005  # mV from lowest to highest: below any recorder's step
@@ -146,19 +147,19 @@ def _named(samples: np.ndarray, leads: Sequence[str], name: str, notes: list[str
 
 
 def _unpadded(found: dict[str, np.ndarray], fs: float, name: str, notes: list[str]) -> dict[str, np.ndarray]:
-    """The leads without the seconds before and after the record in which none of them changes."""
-    if not found:
+    """The leads without what stands before and after the record: padding, in which no lead changes, and calibration
+    pulses, in which all leads are the same."""
+    if len(found) < 3:
         return found
     rows = np.stack(list(found.values()))
-    still = np.diff(rows, axis=1) == 0
-    moving = np.flatnonzero(~still.all(axis=0))
-    if len(moving) == 0:
-        return found  # all are flat, which is refused elsewhere
-    count, least = rows.shape[1], PADDING_SECONDS * fs
-    first, last = int(moving[0]) + 1, int(moving[-1]) + 1
-    first, last = first if first >= least else 0, last if count - last >= least else count
+    still, count = np.diff(rows, axis=1) == 0, rows.shape[1]
+    unchanged, same = still.all(axis=0), np.ptp(rows, axis=0) == 0
+    if unchanged.all() or same.all():
+        return found  # flat leads are judged elsewhere
+    first = _begins(unchanged, same, fs)
+    last = count - _begins(unchanged[::-1], same[::-1], fs)
     if last - first < count:
-        notes.append(f"{(count - (last - first)) / fs:.2f} s of padding, in which no lead changes, were cut off")
+        notes.append(f"{(count - (last - first)) / fs:.2f} s of padding or calibration around the leads were cut off")
         if (last - first) / fs < MIN_SECONDS:
             raise RecordError(
                 f"{_of(name)}only {(last - first) / fs:.2f} s are not padding, too short for a page; record "
@@ -169,6 +170,14 @@ def _unpadded(found: dict[str, np.ndarray], fs: float, name: str, notes: list[st
         if longest >= PADDING_SECONDS and not quiet.all():
             notes.append(f"lead {lead} does not change for {longest:.2f} s, a loose electrode or padding perhaps")
     return {lead: row[first:last] for lead, row in found.items()}
+
+
+def _begins(unchanged: np.ndarray, same: np.ndarray, fs: float) -> int:
+    """Where the record begins. unchanged [n - 1]: from each sample to the next; same [n]: in all leads."""
+    padding, calibration = int(np.argmin(unchanged)) + 1, int(np.argmin(same))
+    return max(
+        padding if padding >= PADDING_SECONDS * fs else 0, calibration if calibration >= PULSE_SECONDS * fs else 0
+    )
 
 
 def _longest(true: np.ndarray) -> int:

@@ -22,6 +22,8 @@ class Record:
     signal: float32 [12, n] in millivolts; fs: samples a second.
     scp_codes: SCP-ECG statement -> likelihood in percent, as PTB-XL gives them (0 means "not stated").
     repairs: what a reader changed to make the record usable, one sentence each.
+    measurements: what the recorder itself measured, as its file says: rate (beats a minute), pr_ms, qrs_ms, qt_ms,
+    qtc_bazett_ms, qtc_fridericia_ms, p_axis, qrs_axis, t_axis (degrees).
     """
 
     signal: np.ndarray
@@ -35,6 +37,7 @@ class Record:
     sex: str = ""
     fold: int | None = None
     repairs: tuple[str, ...] = ()
+    measurements: dict[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:

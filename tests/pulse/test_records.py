@@ -56,9 +56,17 @@ def test_padding_around_a_record_is_cut_off(signal: np.ndarray) -> None:
     record = checked(padded, LEADS, FS)
     np.testing.assert_array_equal(record.signal, signal[:, : record.signal.shape[1]])
     assert record.signal.shape[1] in (999, 1000)  # whether the last sample is padding nobody can tell
-    assert record.repairs[0].endswith("s of padding, in which no lead changes, were cut off")
+    assert record.repairs[0].endswith("s of padding or calibration around the leads were cut off")
     with pytest.raises(RecordError, match=r"only 2\.00 s are not padding, too short for a page"):
         checked(np.concatenate([signal[:, :200], np.zeros((12, 300))], axis=1), LEADS, FS)
+
+
+def test_a_calibration_pulse_around_a_record_is_cut_off(signal: np.ndarray) -> None:
+    pulse = np.concatenate([np.zeros(10), np.ones(20), np.zeros(10)])
+    for order in ([signal, np.tile(pulse, (12, 1))], [np.tile(pulse, (12, 1)), signal]):
+        record = checked(np.concatenate(order, axis=1), LEADS, FS)
+        np.testing.assert_array_equal(record.signal, signal)
+        assert record.repairs == ("0.40 s of padding or calibration around the leads were cut off",)
 
 
 def test_a_lead_that_stands_still_for_seconds_is_said(signal: np.ndarray) -> None:
