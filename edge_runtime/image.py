@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from edge_runtime.dicom import picture_of
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.pdf import render_page
 
@@ -57,7 +58,6 @@ _NOT_READ = (
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (rb"II\+\0|MM\0\+", "a BigTIFF"),
     (rb"GIF8", "a GIF"),
-    (rb".{128}DICM", "a DICOM file"),
     (rb"version https://git-lfs", "a Git LFS pointer, not the picture (git lfs pull fetches it)"),
     (rb"\s*<svg|\s*<\?xml", "an XML or SVG file"),
 )
@@ -79,7 +79,8 @@ def load(
     draft: tuple[int, int] | None = None,
     drop_alpha: bool = False,
 ) -> Image.Image:
-    """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC picture or a PDF page.
+    """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC picture, a PDF page, or
+    the DICOM file of either.
 
     source: a path (`file.pdf#2` is page 2), or the file's bytes. page: from 1; wins over the path's.
     draft: a JPEG may be decoded smaller, as long as it stays at least this wide and high (pixels).
@@ -92,6 +93,8 @@ def load(
     if page is not None and page < 1:
         raise UserError(f"{name}: page {page} does not exist; pages count from 1")
     head = data if isinstance(data, bytes) else _head(data)
+    if re.match(rb".{128}DICM", head, re.DOTALL):
+        return _check_size(picture_of(data, page or 1, name, MAX_PIXELS), name)
     # A PDF may have junk before its header; the format allows it within the first kilobyte.
     if b"%PDF-" in head[:1024]:
         return _check_size(render_page(data, page or 1, name), name)
@@ -99,7 +102,7 @@ def load(
     if opener is None:
         named = next((f"is {what}" for magic, what in _NOT_READ if re.match(magic, head, re.DOTALL)), None)
         kind = named or ("is empty" if not head else "is not a picture this program reads")
-        raise UserError(f"{name}: {kind}; give a PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC or PDF file")
+        raise UserError(f"{name}: {kind}; give a PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC, PDF or DICOM file")
     with warnings.catch_warnings():
         # Pillow warns about odd metadata; what matters is checked here.
         warnings.simplefilter("ignore")

@@ -109,10 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Of a photograph, --out becomes a folder: page.png (flat and evenly lit, 4 pixels a mm), seen.png (what "
         "a model looks at), found.jpg (the page's outline in the picture) and reading.json.",
     )
-    records, pictures = (
-        "WFDB (.hea, .dat, .mat or base name), .csv, .tsv, .txt, .npy or .npz",
-        "PNG, JPEG, WebP, TIFF, BMP, HEIC or PDF",
+    records = (
+        "WFDB (.hea, .dat, .mat or base name), a table (.csv, .tsv, .txt, .npy, .npz), HDF5, or a recorder's own file "
+        "(DICOM, SCP-ECG, aECG, MUSE or Philips XML, EDF, MFER, ISHNE)"
     )
+    pictures = "PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC, PDF, or DICOM that holds a picture or a PDF"
     parser.add_argument("source", metavar="RECORD|PHOTO", help=f"a record: {records}; or a picture: {pictures}")
     parser.add_argument("--out", metavar="FILE|DIR", required=True, help="for a record a .png, for a picture a folder")
     parser.add_argument("--layout", choices=LAYOUTS, help=f"where each lead stands ({PLAIN}, or the family's)")
