@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle import Bundle, is_litter
 from edge_runtime.engines import ENGINES
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.manifest import MANIFEST, check_name, parse
@@ -132,6 +132,7 @@ def _copy_folder(source: Path, target: Path, progress: Progress) -> None:
     if not (source / MANIFEST).is_file():
         raise UserError(f"{source.name}: holds no {MANIFEST}, so it is no bundle; choose the folder pulse-export wrote")
     files = [Path(root, name) for root, _, names in os.walk(source) for name in names]
+    files = [path for path in files if not is_litter(path.relative_to(source).as_posix())]
     for path in files:
         if path.is_symlink() or not path.is_file():
             raise UserError(
@@ -163,6 +164,9 @@ def _unzip(source: Path, target: Path, progress: Progress) -> None:
 def _members(archive: zipfile.ZipFile, source: str) -> list[tuple[zipfile.ZipInfo, str]]:
     """The files with their place in the bundle: the folder that holds manifest.json is the bundle's root."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
+    for info in infos:
+        info.filename = info.filename.replace("\\", "/")  # as old Windows programs write them
+    infos = [info for info in infos if not is_litter(info.filename)]
     if len(infos) > _MOST_FILES:
         raise UserError(f"{source}: holds {len(infos)} files, more than a bundle can have")
     roots = [PurePosixPath(i.filename).parent for i in infos if PurePosixPath(i.filename).name == MANIFEST]

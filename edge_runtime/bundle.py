@@ -23,6 +23,16 @@ _DIGEST, _NO_DIGEST, _FIRST_WITH_DIGEST = "sha256", "0" * 64, 2
 _DAMAGE = f"does not match {MANIFEST}: the bundle is damaged or was altered; copy or export it again"
 
 
+# What Finder and Explorer leave in folders and zips that they show or make.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def is_litter(name: str) -> bool:
+    """Whether a relative path with forward slashes is what a file manager left there; nothing of it is ever read."""
+    *folders, last = name.split("/")
+    return last in _LITTER or last.startswith("._") or "__MACOSX" in folders
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A checked bundle: its folder and what its manifest says."""
@@ -155,13 +165,13 @@ def _check_own_digest(raw: bytes, data: object, folder: Path) -> None:
 
 
 def _listing(folder: Path) -> list[str]:
-    """Relative paths, with forward slashes, of everything in the folder that is not a plain folder."""
+    """Relative paths, with forward slashes, of everything in the folder that is not a plain folder or litter."""
     found = []
     for root, folders, files in os.walk(folder):
         # A link to a folder would not be walked: count it as an entry, so that it cannot hide files.
         links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         found += [Path(root, name).relative_to(folder).as_posix() for name in files + links]
-    return found
+    return [name for name in found if not is_litter(name)]
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:

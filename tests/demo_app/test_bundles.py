@@ -65,6 +65,23 @@ def test_good_bundle_is_imported_listed_and_removed(bundles, bundle, tmp_path, f
     assert nothing_left(bundles)
 
 
+MAC = [("__MACOSX/bundle/._manifest.json", b"\0\5\26\7"), ("bundle/.DS_Store", b"x"), ("bundle/._vision.onnx", b"x")]
+
+
+@pytest.mark.parametrize("form", ["Finder's zip", "Windows' zip", "Finder's folder"])
+def test_what_file_managers_leave_is_passed_over(bundles, bundle, tmp_path, form):
+    if form == "Finder's folder":
+        source = shutil.copytree(bundle, tmp_path / "touched")
+        (source / ".DS_Store").write_bytes(b"x")
+        (source / "._manifest.json").write_bytes(b"x")
+    elif form == "Finder's zip":
+        source = pack(bundle, tmp_path / "b.zip", extra=MAC)
+    else:
+        source = pack(bundle, tmp_path / "b.zip", "bundle\\", extra=[("bundle\\Thumbs.db", b"x")])
+    added = bundles.add(source, None)
+    assert sorted(p.name for p in added.folder.iterdir()) == sorted(p.name for p in bundle.iterdir())
+
+
 def test_built_in_bundle_is_listed_first_and_stays(bundle, tmp_path):
     bundles = Bundles(tmp_path / "bundles", bundle)
     bundles.add(pack(bundle, tmp_path / "b.zip"), None)

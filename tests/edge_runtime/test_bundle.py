@@ -94,6 +94,14 @@ def test_links_cannot_hide_files(folder, tmp_path):
     refused(folder, "link is not listed")
 
 
+def test_what_file_managers_leave_is_passed_over(folder):
+    for name in (".DS_Store", "Thumbs.db", "._decoder.onnx"):
+        (folder / name).write_bytes(b"x")
+    assert Bundle.load(folder).manifest.name == "tiny"
+    (folder / "more.onnx").write_bytes(b"x")
+    refused(folder, r"more\.onnx is not listed")
+
+
 def test_dangling_link_in_place_of_a_file_is_refused(folder):
     (folder / "embed.onnx").unlink()
     (folder / "embed.onnx").symlink_to("nowhere")
