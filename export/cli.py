@@ -47,11 +47,11 @@ def _main(argv: Sequence[str], targets: Registry[Target[Any]]) -> int:
         open_userland() if args.emulated else None,
         parse_size(args.max_memory),
     )
-    source = Checkpoint.open(args.model)
+    source = Checkpoint.open(args.model, args.base)
     out = Path(args.out or f"{args.model.rstrip('/').rsplit('/', 1)[-1]}-{target.name}")
     _quiet()
     if not args.json:
-        print(f"exporting {source.folder} to {out} ({target.name}) ...", file=sys.stderr)
+        print(f"exporting {source.origin} to {out} ({target.name}) ...", file=sys.stderr)
     meter = Meter()
     certificate = build_bundle(source, wanted, out, meter)
     made = _as_json(out, target, certificate, meter) if args.json else _as_text(out, target, certificate, meter)
@@ -80,7 +80,10 @@ def _parser(targets: Registry[Target[Any]], target: Target[Any] | None) -> Parse
         epilog=_SEE if target is None else None,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", nargs="?", default=NANO, help="checkpoint folder (%(default)s)")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", default=NANO, help="checkpoint folder, or a LoRA adapter's (%(default)s)"
+    )
+    parser.add_argument("--base", metavar="MODEL", help="what a LoRA adapter was trained on (what it names)")
     parser.add_argument("--target", choices=targets.names(), required=True, help="what will run it")
     parser.add_argument(
         "--weights", choices=WEIGHTS, help="how weights are stored (default: as in a quantized checkpoint, or int4)"

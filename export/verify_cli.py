@@ -40,7 +40,7 @@ def _main(argv: Sequence[str] | None, targets: Registry[Target[Any]]) -> int:
     from export.plan import room
     from pulse.files.memory import parse_size
 
-    source, pages = Checkpoint.open(args.model), pages_in(args.pages)
+    source, pages = Checkpoint.open(args.model, args.base), pages_in(args.pages)
     bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
     found = [(bundle, find(bundle.manifest.target, targets)) for bundle in bundles]
     userland = open_userland() if args.emulated else None
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-verify", description="Check bundles against the checkpoint that they were made from.")
     parser.add_argument("bundles", metavar="BUNDLE", nargs="+", help="folder that pulse-export wrote")
     parser.add_argument("--model", metavar="MODEL", default=NANO, help="checkpoint folder (%(default)s)")
+    parser.add_argument("--base", metavar="MODEL", help="what a LoRA adapter was trained on (what it names)")
     parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of ECG pages (default: the project's own)")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="emulate this processor too (after make emulated)")

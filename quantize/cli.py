@@ -34,8 +34,8 @@ def _main(argv: Sequence[str] | None) -> int:
     from quantize.checkpoint import quantize_checkpoint
     from quantize.dequantize import dequantize_checkpoint
 
-    source = Checkpoint.open(args.model)
-    out = Path(args.out or f"{source.folder.name}-{args.scheme}")
+    source = Checkpoint.open(args.model, args.base)
+    out = Path(args.out or f"{source.origin.name}-{args.scheme}")
     if args.scheme == FLOAT16:
         size = dequantize_checkpoint(source, out)
         print(json.dumps({"out": str(out), "bytes": size}) if args.json else f"{out}: {size / 1e6:.1f} MB of float16")
@@ -56,7 +56,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-quantize", description="Quantize a checkpoint's weights.")
-    parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint")
+    parser.add_argument("model", metavar="MODEL", help="folder of a float checkpoint, or of a LoRA adapter")
+    parser.add_argument("--base", metavar="MODEL", help="what a LoRA adapter was trained on (what it names)")
     parser.add_argument(
         "--scheme",
         choices=(*SCHEMES, FLOAT16),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UserError, shorten
+from pulse.checkpoint.adapter import ADAPTER, Adapter
 from pulse.checkpoint.published import KINDS, Published, read_published
 from pulse.files.side_file import read_json
 from pulse.model.config import MODEL_TYPE, Config, parse_config
@@ -27,49 +28,65 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint folder and its config; published: how it was published where it is not in our own layout."""
+    """A checkpoint folder and its config; published: how it was published where it is not in our own layout; adapter:
+    what LoRA training made of the folder's model."""
 
     folder: Path
     config: Config
     published: Published | None = None
+    adapter: Adapter | None = None
 
     @classmethod
-    def open(cls, model: str | os.PathLike[str]) -> Checkpoint:
+    def open(cls, model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> Checkpoint:
         """The shipped checkpoint for "pulse-nano", otherwise the one in the folder of that name.
 
         An id such as PULSE-ECG/PULSE-7B, where there is no folder of that name, is fetched from the Hugging Face hub
-        into its own cache. Raises UserError when there is no such folder, the hub cannot be reached or does not have
+        into its own cache. base: of a folder that LoRA training left, where it does not name one that is here. Raises
+        UserError when there is no such folder, the hub cannot be reached or does not have
         it, or config.json is missing, no JSON or another model's.
         """
-        folder = _folder(os.fspath(model))
+        folder, adapter = _folder(os.fspath(model)), None
+        if (folder / ADAPTER).is_file():
+            adapter = Adapter.read(folder)
+            folder = _base_of(adapter, base)
+        elif base is not None:
+            raise UserError(f"{folder}: is no adapter, so it has no base model; leave --base out")
         path = folder / CONFIG
         if not path.exists():
             raise UserError(f"{folder} holds no {CONFIG}; give a checkpoint folder")
         data = read_json(path)
+        if adapter is not None and (own := adapter.folder / CONFIG).is_file():
+            data = {**data, **read_json(own)}  # LLaVA's training writes what it changed
         kind = data.get("model_type")
         if kind in KINDS:
             published = read_published(folder, data)
-            return cls(folder, published.config, published)
+            return cls(folder, published.config, published, adapter)
         if kind != MODEL_TYPE:
             known = ", ".join((MODEL_TYPE, *KINDS))
             raise UserError(f"{path} describes a model of type {kind!r}; this version reads {known} checkpoints")
-        return cls(folder, parse_config(data, path))
+        return cls(folder, parse_config(data, path), None, adapter)
+
+    @property
+    def origin(self) -> Path:
+        """The folder that was asked for: the adapter's where there is one."""
+        return self.folder if self.adapter is None else self.adapter.folder
 
     @property
     def name(self) -> str:
         """What the checkpoint calls itself, or its folder's name."""
-        return self.config.name or self.folder.name
+        return (self.config.name if self.adapter is None else "") or self.origin.name
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """(our name, tensor) of every tensor, one in memory at a time. Raises UserError as iter_tensors does."""
         from pulse.checkpoint.weights import iter_tensors  # brings torch, which opening a checkpoint does not need
 
-        return iter_tensors(self.folder, self.published)
+        return iter_tensors(self.folder, self.published, self.adapter)
 
     def digest(self) -> str:
         """SHA-256 over the names and contents of the weight files: which weights a bundle was made from."""
         digest = hashlib.sha256()
-        for path in sorted(self.folder.glob("*.safetensors")):
+        weights = [*sorted(self.folder.glob("*.safetensors")), *sorted(self.folder.glob("pytorch_model*.bin"))]
+        for path in [*weights, *(self.adapter.files() if self.adapter else [])]:
             digest.update(path.name.encode() + b"\0")
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -78,6 +95,7 @@ class Checkpoint:
     def identity(self) -> dict[str, Any]:
         """What tells this checkpoint from another, or from itself after a change, without reading gigabytes."""
         files = sorted(path for path in self.folder.iterdir() if path.is_file())
+        files += self.adapter.files() if self.adapter else []
         return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
     def check_tokenizer(self) -> None:
@@ -91,6 +109,19 @@ class Checkpoint:
         from pulse.checkpoint.tokenizer import write_tokenizer
 
         write_tokenizer(self.folder, out)
+
+
+def _base_of(adapter: Adapter, base: str | os.PathLike[str] | None) -> Path:
+    if base is not None:
+        return _folder(os.fspath(base))
+    if not adapter.base:
+        raise UserError(f"{adapter.folder}: is an adapter (LoRA) that names no base model; give it with --base")
+    try:
+        return _folder(adapter.base)
+    except UserError as error:
+        raise UserError(
+            f"{adapter.folder}: is an adapter (LoRA) whose base model is not here ({error}); give it with --base"
+        ) from None
 
 
 def _folder(model: str) -> Path:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from edge_runtime.errors import UserError
+from pulse.checkpoint.adapter import Adapter
 from pulse.checkpoint.published import NEWLINE, TABLE, Published
 from pulse.files.side_file import check_not_lfs, read_json
 
@@ -25,18 +26,21 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _FILES = ((SINGLE, INDEX), ("pytorch_model.bin", "pytorch_model.bin.index.json"))
 
 
-def iter_tensors(folder: Path, published: Published | None = None) -> Iterator[tuple[str, Tensor]]:
+def iter_tensors(
+    folder: Path, published: Published | None = None, adapter: Adapter | None = None
+) -> Iterator[tuple[str, Tensor]]:
     """Yield (name, tensor) of every tensor in a checkpoint folder, shard by shard; one tensor in memory at a time.
 
-    published: renames what others wrote. Raises UserError when there are no weights, a shard is missing, a file is
-    damaged, or a pickled file holds more than tensors.
+    published: renames what others wrote. adapter: merged into them. Raises UserError when there are no weights, a shard
+    is missing, a file is damaged, or a pickled file holds more than tensors.
     """
+    stored = _stored(folder) if adapter is None else adapter.merged(_stored(folder), _all_of)
     if published is None:
-        yield from ((name, get()) for name, get in _stored(folder))
+        yield from ((name, get()) for name, get in stored)
         return
     newline: Callable[[], Tensor] | None = None
     table: Callable[[], Tensor] | None = None
-    for name, get in _stored(folder):
+    for name, get in stored:
         ours = published.name_of(name)
         if ours == NEWLINE:
             newline = get
@@ -70,6 +74,11 @@ def _stored(folder: Path) -> Iterator[tuple[str, Callable[[], Tensor]]]:
             raise UserError(f"{path}: tensor {missing[0]} is missing; download the checkpoint again")
         for name in names or sorted(held):
             yield name, get(name)
+
+
+def _all_of(path: Path) -> dict[str, Tensor]:
+    held, get = (_pickled if path.suffix == ".bin" else _safe)(path)
+    return {name: get(name)() for name in held}
 
 
 def _safe(path: Path) -> tuple[set[str], Callable[[str], Callable[[], Tensor]]]:
@@ -127,11 +136,6 @@ def _shards(folder: Path) -> dict[str, list[str]]:
             return {single: []}
         if (folder / index).is_file():
             return _indexed(folder / index)
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{folder}: is an adapter (LoRA), not a whole model; merge it into its base model first "
-            "(peft: merge_and_unload, then save_pretrained)"
-        )
     raise UserError(f"{folder}: no {SINGLE} and no {INDEX}; give a checkpoint folder with safetensors weights")
 
 

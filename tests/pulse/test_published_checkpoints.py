@@ -215,14 +215,6 @@ def test_a_damaged_file_is_one_line(original: Path, tmp_path: Path, name: str, c
         read()
 
 
-def test_an_adapter_alone_is_named(original: Path) -> None:
-    for path in original.glob("model*"):
-        path.unlink()
-    (original / "adapter_config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"is an adapter \(LoRA\), not a whole model; merge it"):
-        load_model(Checkpoint.open(original))
-
-
 def test_a_missing_newline_is_named(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "unpad", tmp_path / "unpad", ignore=shutil.ignore_patterns("cases"))
     folder = tmp_path / "unpad" / "checkpoint"

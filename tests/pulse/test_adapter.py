@@ -1,0 +1,112 @@
+"""What LoRA training leaves, made by PEFT itself: merged on reading it is the model that PEFT merges."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from edge_runtime.errors import UserError
+from pulse.checkpoint.checkpoint import Checkpoint
+from quantize.load import load_model
+from tests.golden import GOLDEN
+
+peft = pytest.importorskip("peft")
+transformers = pytest.importorskip("transformers")
+
+BASE = GOLDEN / "a" / "checkpoint"  # llava_llama
+
+
+def trained(folder: Path, llava: bool, **lora: object) -> dict[str, torch.Tensor]:
+    """Train nothing, but leave in `folder` what training leaves; returns the merged decoder's tensors."""
+    data = json.loads((BASE / "config.json").read_text())
+    sizes = {k: v for k, v in data.items() if k in transformers.LlamaConfig().to_dict() and k != "model_type"}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes)).float()
+    state = {name: t for path in sorted(BASE.glob("*.safetensors")) for name, t in load_file(path).items()}
+    model.load_state_dict({name: t.float() for name, t in state.items() if name in model.state_dict()})
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj", "down_proj"], **lora)
+    wrapped = peft.get_peft_model(model, config)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # PEFT begins with zeros, which change nothing
+    wrapped.save_pretrained(folder)
+    if llava:
+        shutil.copy(BASE / "config.json", folder)
+        name = "model.mm_projector.0.bias"
+        torch.save({f"base_model.model.{name}": state[name] + 1}, folder / "non_lora_trainables.bin")
+    return dict(wrapped.merge_and_unload().state_dict())
+
+
+@pytest.mark.parametrize("llava", [False, True])
+@pytest.mark.parametrize("rslora", [False, True])
+def test_it_is_merged_as_peft_merges_it(llava: bool, rslora: bool, tmp_path: Path) -> None:
+    merged = trained(tmp_path / "lora", llava, use_rslora=rslora)
+    checkpoint, base = Checkpoint.open(tmp_path / "lora", BASE), Checkpoint.open(BASE)
+    model, before = load_model(checkpoint).state_dict(), load_model(base).state_dict()
+    for name, tensor in merged.items():
+        ours = model[f"language_model.{name}"]
+        torch.testing.assert_close(ours, tensor, rtol=1e-3, atol=1e-3)  # the golden weights are float16
+        changed = any(part in name for part in ("q_proj", "v_proj", "down_proj"))
+        assert torch.equal(ours, before[f"language_model.{name}"]) != changed
+    bias = "multi_modal_projector.linear_1.bias"
+    torch.testing.assert_close(model[bias], before[bias] + (1 if llava else 0), rtol=1e-3, atol=1e-3)
+    assert (checkpoint.name, checkpoint.digest() != base.digest()) == ("lora", True)
+
+
+def test_the_base_that_it_names_is_taken(tmp_path: Path) -> None:
+    trained(tmp_path / "lora", llava=False)
+    path = tmp_path / "lora" / "adapter_config.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "base_model_name_or_path": str(BASE)}))
+    assert Checkpoint.open(tmp_path / "lora").folder == BASE
+    path.write_text(json.dumps({**data, "base_model_name_or_path": str(tmp_path / "gone")}))
+    with pytest.raises(UserError, match=r"is an adapter \(LoRA\) whose base model is not here .*; give it with --base"):
+        Checkpoint.open(tmp_path / "lora")
+    path.write_text(json.dumps({**data, "base_model_name_or_path": None}))
+    with pytest.raises(UserError, match="that names no base model; give it with --base"):
+        Checkpoint.open(tmp_path / "lora")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"use_dora": True}, "use_dora True is not supported; merge it with peft itself"),
+        ({"peft_type": "IA3"}, "peft_type 'IA3' is not supported"),
+        ({"bias": "all"}, "bias 'all' is not supported"),
+        ({"rank_pattern": {"q_proj": 8}}, "rank_pattern .* is not supported"),
+        ({"r": 0}, "r and lora_alpha must be numbers"),
+        ({"lora_alpha": "12"}, "r and lora_alpha must be numbers"),
+    ],
+)
+def test_what_is_not_plain_lora_is_named(fields: dict, said: str, tmp_path: Path) -> None:
+    trained(tmp_path / "lora", llava=False)
+    path = tmp_path / "lora" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    with pytest.raises(UserError, match=said):
+        Checkpoint.open(tmp_path / "lora", BASE)
+
+
+def test_another_base_is_named(tmp_path: Path) -> None:
+    trained(tmp_path / "lora", llava=False)
+    path = tmp_path / "lora" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if "lora_A" in name)
+    save_file({**tensors, name: tensors[name][:, :8].contiguous()}, path)
+    with pytest.raises(UserError, match=r"does not fit the base model's .* give the base that it was trained on"):
+        load_model(Checkpoint.open(tmp_path / "lora", BASE))
+    save_file({name.replace("layers.1", "layers.7"): t for name, t in tensors.items()}, path)
+    with pytest.raises(UserError, match=r"changes model\.layers\.7\..*, which its base model does not have"):
+        load_model(Checkpoint.open(tmp_path / "lora", BASE))
+    path.unlink()
+    with pytest.raises(UserError, match=r"no adapter_model\.safetensors; copy the adapter again"):
+        load_model(Checkpoint.open(tmp_path / "lora", BASE))
+
+
+def test_a_base_without_an_adapter_is_refused() -> None:
+    with pytest.raises(UserError, match="is no adapter, so it has no base model; leave --base out"):
+        Checkpoint.open(BASE, BASE)
