@@ -21,6 +21,7 @@ def picture_of(source: Path | bytes, page: int, name: str, most: int) -> Image.I
     """
     try:
         import pydicom
+        from pydicom.pixels.utils import pixel_array
     except ImportError:
         raise UserError(f"{name}: a DICOM file needs the extra ecg; pip install 'pulse-edge[ecg]'") from None
     with warnings.catch_warnings():
@@ -31,7 +32,7 @@ def picture_of(source: Path | bytes, page: int, name: str, most: int) -> Image.I
             size = int(data.get("Rows") or 0) * int(data.get("Columns") or 0)
             pixels = None
             if document is None and "PixelData" in data and page <= frames and size <= most:
-                pixels = pydicom.pixels.pixel_array(data, index=page - 1)
+                pixels = pixel_array(data, index=page - 1)
         except Exception as error:  # pydicom raises whatever a damaged file or an unknown compression trips over
             reason = shorten(" ".join(str(error).split()), 100)
             raise UserError(f"{name}: cannot be read as DICOM ({reason}); export it again") from None

@@ -17,9 +17,10 @@ def pad_partial_windows(graph: ir.Graph) -> int:
     for node in graph.all_nodes():
         if node.op_type != "AveragePool" or not node.attributes.get_int("ceil_mode", 0):
             continue
-        sizes = node.inputs[0].shape[2:] if node.inputs[0] is not None and node.inputs[0].shape is not None else []
+        shape = node.inputs[0].shape if node.inputs[0] is not None else None
+        sizes = [size for size in (shape or [])[2:] if isinstance(size, int)]
         kernel = node.attributes.get_ints("kernel_shape")
-        if not sizes or not all(isinstance(size, int) for size in sizes):
+        if len(sizes) != len(kernel):
             continue
         if node.attributes.get_int("count_include_pad", 0):
             continue
