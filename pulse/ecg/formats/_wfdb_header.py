@@ -19,6 +19,7 @@ from pulse.ecg.check import not_lfs
 from pulse.ecg.record import RecordError
 
 _FORMAT = re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?")
+_FORMATS = {"8", "16", "24", "32", "61", "80", "160", "212", "310", "311", "508", "516", "524"}
 _GAIN = re.compile(r"(?P<gain>[-+]?[\d.]+(?:[eE][-+]?\d+)?)(?P<baseline>\(-?\d+\))?(?:/(?P<unit>\S+))?")
 _PLAIN = "record"
 
@@ -66,6 +67,8 @@ def _signal(header: Path, words: list[str]) -> tuple[str, str]:
     if at is None:
         raise RecordError(f"{header}: the line {' '.join(words)[:60]!r} describes no signal; download the header again")
     name, form, rest = " ".join(words[:at]), words[at], words[at + 1 :]
+    if re.split(r"\D", form)[0] not in _FORMATS:
+        raise RecordError(f"{header}: {form} is none of WFDB's formats of samples; download the header again")
     gain = _GAIN.fullmatch(rest[0]) if rest else None
     if rest and gain is None:
         raise RecordError(f"{header}: {rest[0]!r} is no gain; write it as units per millivolt, like 1000/mV")
