@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.page import area, light
-from edge_runtime.page import lattice as lattices
-from edge_runtime.page.lattice import Lattice, Patches
+from edge_runtime.page.lattice import WORK, Lattice, find, follow
+from edge_runtime.page.patches import Patches, contrast, cut
 from edge_runtime.page.surface import Surface
 from edge_runtime.page.together import halves, together
+from edge_runtime.page.waves import across_first
 
 Array = np.ndarray[Any, Any]
 PX_PER_MM = 4
@@ -69,8 +70,8 @@ class FlatPage:
 
 def find_grid(picture: Image.Image) -> Grid | None:
     """The grid in an RGB picture of any size, at least 1 pixel a side; None where there is none."""
-    scale = lattices.WORK / max(picture.size)
-    patches = lattices.cut(lattices.contrast(_scaled(picture, scale)))
+    scale = WORK / max(picture.size)
+    patches = cut(contrast(_scaled(picture, scale)))
     lattice = five_millimetres(patches)
     return None if lattice is None else Grid(lattice, scale)
 
@@ -114,11 +115,11 @@ def five_millimetres(patches: Patches) -> Lattice | None:
     as the found ones are the diagonals of, these are the grid. Lines five times coarser make what was found millimetres
     even where they are paler, and so does the number of squares where nothing else is there.
     """
-    lattice = lattices.find(patches)
+    lattice = find(patches)
     if lattice is None:
         return None
     if lattice.clear_in(patches, lattice.diagonal()) > _CLEAR * lattice.height(patches, 1):
-        lattice = lattices.follow(patches, lattices.across_first(lattice.diagonal().mean(0))) or lattice
+        lattice = follow(patches, across_first(lattice.diagonal().mean(0))) or lattice
     heights = {factor: lattice.height(patches, 1 / factor) for factor in _HARMONICS}
     least = max(_CLEAR * lattice.height(patches, 1), 0.7 * max(heights.values()), _LEAST_COARSE)
     harmonic = max((factor for factor, height in heights.items() if height > least), default=1)
@@ -131,7 +132,7 @@ def five_millimetres(patches: Patches) -> Lattice | None:
 
 def _coarser(patches: Patches, fine: Lattice, factor: int) -> Lattice:
     """The lattice of every `factor`-th line; without their phases where they cannot be followed themselves."""
-    found = lattices.follow(patches, fine.waves.mean(0) / factor)
+    found = follow(patches, fine.waves.mean(0) / factor)
     if found is None or not 0.85 < found.period / (fine.period * factor) < 1.15 or found.share < 0.6 * fine.share:
         return fine.divided(factor)
     return found

@@ -11,31 +11,20 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
 
-from edge_runtime.page.together import halves, together
+from edge_runtime.page.patches import Array, Patches, height_at, peak, phases_of
+from edge_runtime.page.waves import LEAST_PERIOD, MOST_PERIOD, candidates, evidence_of
 
 WORK = 1280  # pixels of the longer side that the search looks at
-PATCH, STEP = 160, 80
-_INK = 0.55  # of the brightness around it
-_LEAST_PERIOD, _MOST_PERIOD = 3.0, 60.0  # pixels a line
-_ANGLES = np.deg2rad(np.arange(180.0))
-_PERIODS = np.geomspace(_LEAST_PERIOD, _MOST_PERIOD, 160)
 _LEAST_PEAK = 4.0  # of a patch's peak over its spectrum's median
 _LEAST_CLEAR = 10.0  # the median of those peaks: noise gives 6, the faintest of real pages 17
 _LEAST_PATCHES = 6
-_LEAST_SCORE = 1.1  # of crossing waves, over the spectrum's median
-# Bins around a peak, outside what the window smears it over.
-_RING = np.round(4.5 * np.array([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)])).astype(int)
 _SEEDS = 6
 _NEARLY = 0.6  # of the evidence for the best pair of waves
 _LEAST_CROSSING = 0.7  # sine of the angle between both families of lines
 _MOST_JUMP = 0.3  # squares between a phase and what a neighbour's waves predict
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Lattice:
 
     def height(self, patches: Patches, factor: float) -> float:
         """The median peak of waves `factor` times as dense; 0 where they are too fine or too coarse to be seen."""
-        if not _LEAST_PERIOD * 0.8 < self.period / factor < _MOST_PERIOD:
+        if not LEAST_PERIOD * 0.8 < self.period / factor < MOST_PERIOD:
             return 0.0
         return self.clear_in(patches, self.waves * factor)
 
@@ -84,66 +73,7 @@ class Lattice:
         next whole number of lines is a bin away."""
         rows, columns = np.searchsorted(patches.ys, self.at[:, 1]), np.searchsorted(patches.xs, self.at[:, 0])
         ratios = patches.ratios[rows, columns][None]
-        return float(np.median(np.minimum(_height(ratios, waves[None, :, 0]), _height(ratios, waves[None, :, 1]))))
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Overlapping patches of a picture: their centres along y and x, samples [a, b, N, N] under a Hann window, and the
-    magnitudes of their spectra [a, b, N, N // 2 + 1] over each one's median."""
-
-    ys: Array
-    xs: Array
-    samples: Array
-    ratios: Array
-
-
-_WINDOW = np.outer(np.hanning(PATCH + 2)[1:-1], np.hanning(PATCH + 2)[1:-1]).astype(np.float32)
-
-
-def contrast(picture: Array) -> Array:
-    """float32 [h, w], from RGB uint8 [h, w, 3]: lines against the paper around them, in units of their usual strength;
-    light falls out."""
-    red, green, blue = np.moveaxis(picture, 2, 0)
-    # A red grid is dark in green and blue, a blue one in red: the darkest channel shows any, green has the least noise.
-    darkest = np.minimum(np.minimum(red, green), blue)
-    dark = (darkest & green) + ((darkest ^ green) >> 1)  # their mean, without more bits
-    # Ink neither counts nor darkens the paper around it.
-    paper = dark > _INK * _mean_around(dark)
-    around = _mean_around(dark * paper) / np.maximum(_mean_around(paper.astype(np.uint8) * 255) / 255, 0.05)
-    lines = np.where(paper, dark / np.maximum(around, 8) - 1, 0)
-    # Thin traces are still darker than a grid and must not drown it: most of a page is paper, which sets the scale.
-    usual = 1.5 * np.median(np.abs(lines[::3, ::3])) + 2e-3
-    return np.clip(lines / usual, -2.5, 2.5)
-
-
-def _mean_around(values: Array) -> Array:
-    """float32 [h, w]: of uint8 values [h, w] over some 40 pixels, two by two pixels alike."""
-    blurred = Image.fromarray(values).reduce(2).filter(ImageFilter.BoxBlur(5)).filter(ImageFilter.BoxBlur(5))
-    mean: Array = np.asarray(blurred, np.float32).repeat(2, 0).repeat(2, 1)[: values.shape[0], : values.shape[1]]
-    return mean
-
-
-def cut(lines: Array) -> Patches:
-    """The patches of what contrast gives."""
-    height, width = (max(PATCH, side) for side in lines.shape)
-    if (height, width) != lines.shape:
-        lines = np.pad(lines, ((0, height - lines.shape[0]), (0, width - lines.shape[1])))
-    ys, xs = (np.linspace(0, side - PATCH, -(-(side - PATCH) // STEP) + 1).astype(int) for side in (height, width))
-    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))
-
-    def some(rows: range) -> tuple[Array, Array, Array]:
-        """Samples, magnitudes and their medians of some rows of patches."""
-        samples = views[np.ix_(ys[rows], xs)]
-        samples = (samples - samples.mean((2, 3), keepdims=True)) * _WINDOW
-        spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
-        return samples, spectra, np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
-
-    parts = together(some, halves(len(ys)))
-    samples, spectra, usual = (np.concatenate(part) for part in zip(*parts, strict=True))
-    # A patch of one colour has nothing but rounding in it.
-    ratios = spectra / np.maximum(usual, 0.05 * np.median(usual) + 1e-3)
-    return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, ratios)
+        return float(np.median(np.minimum(height_at(ratios, waves[None, :, 0]), height_at(ratios, waves[None, :, 1]))))
 
 
 def find(patches: Patches) -> Lattice | None:
@@ -151,100 +81,12 @@ def find(patches: Patches) -> Lattice | None:
 
     Sums of waves of a grid of thin lines are as clear as these: of the clear pairs the coarsest is the grid.
     """
-    pairs = _candidates(patches)
+    pairs = candidates(patches)
     if not pairs:
         return None
-    evidence = [_evidence(patches, waves) for waves in pairs]
+    evidence = [evidence_of(patches, waves) for waves in pairs]
     clear = [waves for waves, found in zip(pairs, evidence, strict=True) if found >= _NEARLY * max(evidence)]
     return follow(patches, min(clear, key=lambda waves: float(np.linalg.norm(waves))))
-
-
-def _candidates(patches: Patches) -> list[Array]:
-    """Wave vectors [2, 2] of pairs of nearly perpendicular families of lines: the strongest, and those that stand out.
-
-    For the latter squares are averaged, so that a page in few of the patches is heard beside a desk in many.
-    """
-    ratios = np.minimum(patches.ratios, 60.0)
-    mean, squares = (_polar(values.mean((0, 1))) for values in (ratios, ratios**2))
-    usual = mean / (np.median(mean, axis=0) + 1e-6)
-    strongest = _distinct(_pairs(mean / (np.median(mean) + 1e-6)))[:3]
-    return strongest + _distinct(_pairs(usual))[:2] + _distinct(_pairs(_prominent(np.sqrt(squares))))[:3]
-
-
-def _distinct(pairs: list[Array]) -> list[Array]:
-    kept: list[Array] = []
-    for waves in pairs:
-        if all(np.abs(waves - other).max() > 0.04 * np.abs(waves).max() for other in kept):
-            kept.append(waves)
-    return kept
-
-
-def _pairs(polar: Array) -> list[Array]:
-    """As _candidates, the best of a spectrum by angle and period first; the weaker of the two waves counts."""
-    order = np.argsort(-polar, axis=None)[:2000]
-    seen: list[tuple[int, int]] = []
-    pairs: list[tuple[float, Array]] = []
-    for angle, period in zip(*np.unravel_index(order, polar.shape), strict=True):
-        if any(min(abs(angle - a), 180 - abs(angle - a)) < 4 and abs(period - p) < 4 for a, p in seen):
-            continue
-        seen.append((int(angle), int(period)))
-        low = max(0, period - 16)
-        best = (0.0, 0, 0)
-        for skew in range(-18, 19):
-            other = (angle + 90 + skew) % 180
-            second = low + int(np.argmax(polar[other, low : period + 17]))
-            score = min(polar[angle, period], polar[other, second])
-            score *= (1 - abs(skew) / 60) * (1 - abs(second - period) / 60)
-            best = max(best, (float(score), int(other), second))
-        if best[0] > _LEAST_SCORE:
-            directions = np.array([[np.cos(_ANGLES[a]), np.sin(_ANGLES[a])] for a in (angle, best[1])])
-            pairs.append((best[0], across_first(directions / _PERIODS[[period, best[2]]][:, None])))
-        if len(seen) == 12:
-            break
-    return [waves for _, waves in sorted(pairs, key=lambda pair: -pair[0])]
-
-
-def _evidence(patches: Patches, waves: Array) -> float:
-    """What speaks for a pair of waves [2, 2]: by how much both stand out of the spectrum around them, over the patches.
-    Edges and traces are as strong nearby; a grid is a point."""
-    shape = patches.ratios.shape[:2]
-    over = []
-    for family in (0, 1):
-        own, height = _peak(patches.ratios, np.broadcast_to(waves[family], (*shape, 2)), 0.25)
-        x, y = (np.round(own[..., axis] * PATCH).astype(int)[..., None] for axis in (0, 1))
-        around = _read(patches.ratios, (x + _RING[0])[..., None], (y + _RING[1])[..., None])
-        over.append(height / (around.mean((2, 3)) + 0.5))
-    return float(np.clip(np.minimum(*over) - 2, 0, 10).sum())
-
-
-def _prominent(polar: Array) -> Array:
-    """How far each point of a spectrum by angle and period stands out from other angles and from periods near it: edges
-    and traces have every period, a grid has one."""
-    half = 16
-    padded = np.pad(polar, ((0, 0), (half, half)), mode="edge")
-    near = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1), axis=2)
-    prominent: Array = polar / (np.maximum(near, np.median(polar, axis=0)) + 1e-6)
-    return prominent
-
-
-def across_first(waves: Array) -> Array:
-    """The wave that runs across the picture first, both pointing to the right and down."""
-    if abs(waves[0, 0]) / np.linalg.norm(waves[0]) < abs(waves[1, 0]) / np.linalg.norm(waves[1]):
-        waves = waves[::-1]
-    return np.stack([waves[0] * (1 if waves[0, 0] > 0 else -1), waves[1] * (1 if waves[1, 1] > 0 else -1)])
-
-
-def _polar(spectrum: Array) -> Array:
-    """A spectrum [N, N // 2 + 1] by angle and period [180, 160], bilinear."""
-    across, down = (f(_ANGLES)[:, None] / _PERIODS * PATCH for f in (np.cos, np.sin))
-    across, down = np.abs(across), np.where(across < 0, -down, down)
-    x, y = np.floor(across).astype(int), np.floor(down).astype(int)
-    p, q = across - x, down - y
-    right = np.minimum(x + 1, PATCH // 2)
-    x = np.minimum(x, PATCH // 2)
-    top = spectrum[y % PATCH, x] * (1 - p) + spectrum[y % PATCH, right] * p
-    below = spectrum[(y + 1) % PATCH, x] * (1 - p) + spectrum[(y + 1) % PATCH, right] * p
-    return top * (1 - q) + below * q
 
 
 def follow(patches: Patches, waves: Array) -> Lattice | None:
@@ -256,10 +98,10 @@ def follow(patches: Patches, waves: Array) -> Lattice | None:
     for reach in (0.15, 0.1):
         own, strength = _both(ratios, _smooth(grid, own, strength), reach)
     lengths = np.linalg.norm(own, axis=3)
-    strength[lengths.min(2) < 0.7 / _MOST_PERIOD] = 0  # a slope, not a wave
+    strength[lengths.min(2) < 0.7 / MOST_PERIOD] = 0  # a slope, not a wave
     crossing = np.abs(own[..., 0, 0] * own[..., 1, 1] - own[..., 0, 1] * own[..., 1, 0])
     strength[crossing < _LEAST_CROSSING * lengths.prod(2)] = 0  # both found the same lines
-    phases = _phases(patches.samples, own)
+    phases = phases_of(patches.samples, own)
     squares = _unwrap(grid, own, phases, strength)
     held = np.isfinite(squares[..., 0])
     if held.sum() < _LEAST_PATCHES or np.median(strength[held]) < _LEAST_CLEAR:
@@ -271,7 +113,7 @@ def follow(patches: Patches, waves: Array) -> Lattice | None:
 
 def _both(ratios: Array, waves: Array, reach: float) -> tuple[Array, Array]:
     """The peaks of both families near waves [a, b, 2, 2]: wave vectors, and the lower of the two heights [a, b]."""
-    first, second = (_peak(ratios, waves[:, :, family], reach) for family in (0, 1))
+    first, second = (peak(ratios, waves[:, :, family], reach) for family in (0, 1))
     return np.stack([first[0], second[0]], 2), np.minimum(first[1], second[1])
 
 
@@ -286,52 +128,6 @@ def _smooth(grid: Array, own: Array, strength: Array) -> Array:
         miss = np.abs(fitted - values).max(1) / np.linalg.norm(own, axis=3).mean()
         weight = np.clip(strength.ravel() - _LEAST_PEAK, 0, 20) / (1 + (miss / 0.05) ** 2) + 1e-6
     return fitted.reshape(own.shape)
-
-
-def _peak(ratios: Array, waves: Array, reach: float) -> tuple[Array, Array]:
-    """The highest point of spectra [a, b, N, N // 2 + 1] within `reach` of wave vectors [a, b, 2], relative to their
-    length: wave vectors [a, b, 2] to a fraction of a bin, and heights [a, b]."""
-    centre = waves * PATCH
-    radius = np.maximum(1.5, reach * np.linalg.norm(centre, axis=-1))[..., None, None]
-    half = int(np.ceil(radius.max()))
-    span = np.arange(-half, half + 1)
-    across = np.round(centre[..., 0]).astype(int)[..., None, None] + span
-    down = np.round(centre[..., 1]).astype(int)[..., None, None] + span[:, None]
-    away = np.hypot(across - centre[..., 0, None, None], down - centre[..., 1, None, None])
-    window = np.where(away <= radius, _read(ratios, across, down), 0).reshape(*waves.shape[:2], -1)
-    best = window.argmax(-1)
-    height = np.take_along_axis(window, best[..., None], -1)
-    row, column = np.unravel_index(best, (len(span), len(span)))
-    x, y = across[..., 0, 0] + column, down[..., 0, 0] + row
-    place = np.stack([x, y], -1).astype(float)
-    for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
-        low, high = (_read(ratios, (x + s * dx)[..., None, None], (y + s * dy)[..., None, None]) for s in (-1, 1))
-        low, mid, high = (np.log(np.maximum(v.reshape(x.shape), 1e-6)) for v in (low, height, high))
-        bend = low - 2 * mid + high
-        place[..., axis] += np.clip(np.where(bend < 0, 0.5 * (low - high) / np.where(bend < 0, bend, -1), 0), -0.5, 0.5)
-    return place / PATCH, height[..., 0]
-
-
-def _height(ratios: Array, waves: Array) -> Array:
-    """Of spectra [a, b, N, N // 2 + 1] at wave vectors [a, b, 2], bilinear: [a, b]."""
-    place = waves * PATCH
-    low = np.floor(place).astype(int)
-    right, below = np.moveaxis(place - low, -1, 0)
-    x, y = (low[..., axis, None, None] for axis in (0, 1))
-    height: Array = sum(
-        _read(ratios, x + i, y + j)[..., 0, 0] * np.abs(1 - i - right) * np.abs(1 - j - below)
-        for i in (0, 1)
-        for j in (0, 1)
-    )
-    return height
-
-
-def _read(ratios: Array, across: Array, down: Array) -> Array:
-    """Each patch's own frequencies [a, b, h, w] of either sign: the spectrum of real samples mirrors itself."""
-    mirrored = across < 0
-    row, column = np.where(mirrored, -down, down) % PATCH, np.minimum(np.abs(across), PATCH // 2)
-    a, b = np.indices(ratios.shape[:2])
-    return ratios[a[..., None, None], b[..., None, None], row, column]
 
 
 def _unwrap(grid: Array, own: Array, phases: Array, strength: Array) -> Array:
@@ -392,13 +188,3 @@ def _expected(here: tuple[int, int], grid: Array, own: Array, squares: Array, st
     weight = strength[around][placed] / (away**2).sum(1)
     expected: Array = (values * weight[:, None]).sum(0) / weight.sum()
     return expected
-
-
-def _phases(samples: Array, waves: Array) -> Array:
-    """Cycles [a, b, 2] of waves [a, b, 2, 2] at each patch's centre, -0.5 to 0.5; 0 where a dark line runs through."""
-    n = np.arange(PATCH) - PATCH / 2
-    turns = np.exp(-2j * np.pi * waves[..., None] * n).astype(np.complex64)
-    across = np.swapaxes(turns[:, :, :, 0], 2, 3)
-    # Real products: the samples would be copied to be multiplied by complex numbers.
-    rows = samples @ across.real + 1j * (samples @ across.imag)
-    return np.angle(-np.einsum("abif,abfi->abf", rows, turns[:, :, :, 1])) / (2 * np.pi)
