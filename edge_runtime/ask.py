@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="pulse-nano, or a folder that pulse-export wrote")
-    parser.add_argument("image", metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP or PDF (file.pdf#2 is page 2)")
+    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF (file.pdf#2 is page 2) or DICOM of either")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")

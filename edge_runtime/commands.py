@@ -23,6 +23,7 @@ MODULES = {
     "pulse-instruct": "pulse.instruct.cli",
     "pulse-page": "pulse.ecg.page_cli",
     "pulse-quantize": "quantize.cli",
+    "pulse-serve": "edge_runtime.serve.cli",
     "pulse-verify": "export.verify_cli",
 }
 
@@ -106,6 +107,11 @@ def page() -> int:
 def quantize() -> int:
     """`pulse-quantize`."""
     return start("pulse-quantize")
+
+
+def serve() -> int:
+    """`pulse-serve`."""
+    return start("pulse-serve")
 
 
 def verify() -> int:

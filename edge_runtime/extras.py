@@ -18,6 +18,7 @@ OF_COMMAND = {
     "pulse-instruct": "instruct",
     "pulse-page": "ecg",
     "pulse-quantize": "export",
+    "pulse-serve": "serve",
     "pulse-verify": "export",
 }
 # Packages that are imported by another name than they are installed by.

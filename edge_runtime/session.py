@@ -211,10 +211,7 @@ class Observation:
         if limit < 1:
             raise UserError(f"max-new-tokens must be 1 or more, not {limit}")
         question = session.inference.default_question if question is None else question
-        if self._pending is None:
-            ids = session.prompt.after_image(question)
-        else:
-            ids = [*self._pending, *session.prompt.next_turn(question)]
+        ids = self._turn(question)
         if not self.looks_like_ecg and not allow_non_ecg:
             return Reply(self._refuse())
         check_fits(self._cache.length + len(ids), session.inference.model.context_length)
@@ -229,6 +226,19 @@ class Observation:
         report = question == session.inference.default_question
         guard = None if unconstrained or constraint else Guard(session.inference.findings, self.finding, report)
         return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
+
+    def remember(self, question: str, answer: str) -> None:
+        """Go on as if `question` had been asked and `answer` given, as in a conversation that was held elsewhere.
+
+        Raises UserError for a question that is blank.
+        """
+        tokens, end = self._session.tokenizer.encode(answer), self._session.inference.model.eos_token_ids[0]
+        self._pending = [*self._turn(question), *tokens, end]
+
+    def _turn(self, question: str) -> list[int]:
+        """Ids of a question, and of what the cache lacks before it."""
+        prompt = self._session.prompt
+        return prompt.after_image(question) if self._pending is None else [*self._pending, *prompt.next_turn(question)]
 
     def findings(self) -> list[Finding]:
         """Every finding's probability, in the manifest's order; computed once, asked of the page alone."""

@@ -251,3 +251,15 @@ def test_pil_image_path_and_array_are_the_same_page(session, page, page_file):
     answers.append(session.look(page_file.read_bytes()).ask("a").finish())
     assert len({tuple(a.token_ids) for a in answers}) == 1
     assert len({a.is_ecg for a in answers}) == 1
+
+
+def test_a_conversation_that_was_held_elsewhere_goes_on_the_same(page):
+    session = Session.open("pulse-nano", threads=1)
+    picture = np.repeat(np.repeat(page, 20, 0), 20, 1)
+    held, told = session.look(picture), session.look(picture)
+    first = held.ask("Is this a normal ECG?", allow_non_ecg=True).finish().text
+    told.remember("Is this a normal ECG?", first)
+    asked = {"question": "What is the rhythm?", "allow_non_ecg": True}
+    assert told.ask(**asked).finish().text == held.ask(**asked).finish().text
+    with pytest.raises(UserError, match="the question is empty"):
+        told.remember(" ", "Yes.")

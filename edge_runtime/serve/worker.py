@@ -1,0 +1,96 @@
+"""One copy of the model for many requests: a single thread answers them in the order in which they came."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_runtime.answer import Answer
+from edge_runtime.serve.protocol import Question
+from edge_runtime.session import Observation, Session
+
+
+class Busy(Exception):
+    """As many requests wait as may."""
+
+
+class Cancelled(Exception):
+    """Whoever asked has gone away, or the server stops."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A question, and who hears of it: on_piece of each piece of the answer, on_done of its end, both called in the
+    worker's thread. cancel() ends it before it begins or after the piece that is being written."""
+
+    question: Question
+    on_piece: Callable[[str], None]
+    on_done: Callable[[tuple[Observation, Answer] | Exception], None]
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer."""
+        return self._cancelled.is_set()
+
+
+class Worker:
+    """session: used by the worker's thread alone. waiting: how many jobs may wait beside the one at work."""
+
+    def __init__(self, session: Session, waiting: int) -> None:
+        self._session = session
+        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="pulse-serve", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return self._jobs.qsize()
+
+    def submit(self, job: Job) -> None:
+        """Raises Busy when too many wait already, or no more are taken."""
+        if self._stopped:
+            raise Busy
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            raise Busy from None
+
+    def stop(self) -> None:
+        """Take no more jobs, finish those that are in, and end the thread."""
+        self._stopped = True
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job.on_done(self._answer(job))
+            # Whatever it is, it is this request's: the next one is answered.
+            except Exception as error:
+                job.on_done(error)
+
+    def _answer(self, job: Job) -> tuple[Observation, Answer]:
+        if job.cancelled:
+            raise Cancelled
+        asked: dict[str, Any] = {
+            name: getattr(job.question, name) for name in ("max_new_tokens", "temperature", "top_p", "seed")
+        }
+        page = self._session.look(job.question.picture)
+        for question, answer in job.question.turns:
+            page.remember(question, answer)
+        reply = page.ask(job.question.question, **asked)
+        for piece in reply:
+            if job.cancelled:
+                raise Cancelled
+            job.on_piece(piece)
+        return page, reply.finish()

@@ -1,0 +1,279 @@
+"""pulse-serve as other programs meet it: a real process, asked by OpenAI's own client and by plain HTTP."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_runtime.bundle import NANO
+
+openai = pytest.importorskip("openai")
+pytest.importorskip("uvicorn")
+
+TOKEN = "not-so-secret"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def png(page):
+    buffer = io.BytesIO()
+    Image.fromarray(page).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def data_url(picture):
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
+def message(picture, text=None):
+    parts = [{"type": "image_url", "image_url": {"url": data_url(picture)}}]
+    return {"role": "user", "content": parts + ([{"type": "text", "text": text}] if text else [])}
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    process: subprocess.Popen
+
+    def client(self, token=TOKEN):
+        return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=token, max_retries=0, timeout=60)
+
+    def post(self, body, headers=None, path="/v1/chat/completions"):
+        """(status, JSON) of a request in bytes or as an object."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request("POST", path, body, {"Authorization": f"Bearer {TOKEN}", **(headers or {})})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+    def get(self, path, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def started(bundle, folder, *options):
+    port, token = free_port(), folder / "token"
+    token.write_text(TOKEN + "\n")
+    argv = ["pulse-serve", str(bundle), "--port", str(port), "--token-file", str(token), "--threads", "1", *options]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_runtime.commands", *argv], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    server = Server(port, process)
+    for _ in range(600):
+        try:
+            if server.get("/health")[0] == 200:
+                return server
+        except OSError:
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.1)
+    raise AssertionError("the server did not begin")
+
+
+@pytest.fixture(scope="module")
+def server(tiny, tmp_path_factory):
+    running = started(tiny.folder, tmp_path_factory.mktemp("serve"), "--max-mb", "1")
+    yield running
+    running.process.terminate()
+    assert running.process.wait(30) == 0
+
+
+@pytest.fixture
+def pages():
+    return [np.random.default_rng(seed).integers(0, 256, (32, 48), np.uint8) for seed in range(6)]
+
+
+def test_openais_client_gets_the_sessions_answer(server, session, pages):
+    for page in pages[:2]:
+        want = session.look(page).ask("normal?").finish()
+        got = server.client().chat.completions.create(model="tiny", messages=[message(png(page), "normal?")])
+        assert got.choices[0].message.content == want.text
+        assert got.choices[0].finish_reason == want.finish_reason
+        assert got.usage.completion_tokens == len(want.token_ids)
+        extension = got.model_extra["pulse"]
+        assert extension["notice"] == session.inference.notice
+        for found, expected in zip(extension["findings"], want.findings, strict=True):
+            assert found["label"] == expected.label
+            assert found["probability"] == pytest.approx(expected.probability, abs=1e-5)
+
+
+def test_streamed_and_whole_answers_are_the_same(server, session, pages):
+    asked = {"model": "tiny", "messages": [message(png(pages[0]))]}  # without words: the bundle's own question
+    want = session.look(pages[0]).ask().finish()
+    chunks = list(server.client().chat.completions.create(**asked, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == want.text
+    assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, want.finish_reason]
+    assert chunks[-1].model_extra["pulse"]["findings"]
+
+
+def test_a_conversation_goes_on(server, session, pages):
+    page = session.look(pages[1])
+    page.remember("normal?", "It is normal.")
+    want = page.ask("MI?").finish().text
+    turns = [
+        message(png(pages[1]), "normal?"),
+        {"role": "assistant", "content": "It is normal."},
+        {"role": "user", "content": "MI?"},
+    ]
+    got = server.client().chat.completions.create(model="tiny", messages=turns)
+    assert got.choices[0].message.content == want
+
+
+def test_the_model_is_listed_and_health_is_open(server):
+    assert [model.id for model in server.client().models.list()] == ["tiny"]
+    assert json.loads(server.get("/health")[1]) == {"status": "ok", "waiting": 0}
+
+
+@pytest.mark.parametrize("token", ["wrong", ""])
+def test_without_the_token_nothing_is_told(server, pages, token):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    for path in ("/v1/models", "/metrics"):
+        assert server.get(path, headers)[0] == 401
+    with pytest.raises(openai.AuthenticationError, match="bearer token"):
+        server.client(token or "x").chat.completions.create(model="tiny", messages=[message(png(pages[0]))])
+
+
+BAD = [
+    (b"{", "is no JSON"),
+    ([], "must be a JSON object"),
+    ({"messages": []}, "holds 0 pictures"),
+    ({"messages": [{"role": "user", "content": "hello"}]}, "holds 0 pictures; give one"),
+    ({"messages": [{"role": "system", "content": "be kind"}]}, "system message is the model's own"),
+    ({"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "type must be one of text, image_url"),
+    ({"messages": "x"}, "messages must be a list"),
+    ({"messages": [], "n": 2}, "n must be 1"),
+    ({"messages": [], "temperature": 0, "n": True}, "n must be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), BAD, ids=[said for _, said in BAD])
+def test_wrong_requests_are_named(server, body, said):
+    status, answer = server.post(body)
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert said in answer["error"]["message"]
+
+
+def test_wrong_pictures_and_settings_are_named(server, pages):
+    good = png(pages[0])
+    for url, said in (
+        ("https://example.org/ecg.png", "this server fetches nothing"),
+        ("file:///etc/passwd", "not a data URL"),
+        ("data:image/png;base64,%%%", "is no base64"),
+        (data_url(b"nothing"), "is not a picture this program reads"),
+        (data_url(good[:60]), "is damaged or cut off"),
+    ):
+        parts = [{"type": "image_url", "image_url": {"url": url}}]
+        status, answer = server.post({"messages": [{"role": "user", "content": parts}]})
+        assert (status, said in answer["error"]["message"]) == (400, True), answer
+    for field, value, said in (
+        ("max_tokens", 0, "max_tokens must be a whole number of 1 or more"),
+        ("temperature", "hot", "temperature must be a number"),
+        ("stream", 1, "stream must be true or false"),
+    ):
+        status, answer = server.post({"messages": [message(good)], field: value})
+        assert (status, said in answer["error"]["message"]) == (400, True), answer
+    turns = [message(good, "a?"), message(good, "b?")]
+    assert "holds 2 pictures" in server.post({"messages": turns})[1]["error"]["message"]
+    turns = [message(good, "a?"), {"role": "user", "content": "b?"}]
+    assert "in turn" in server.post({"messages": turns})[1]["error"]["message"]
+
+
+def test_too_much_is_refused_however_it_is_sent(server):
+    assert server.post(b"x" * (3 << 20))[0] == 413
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    pieces = (b"x" * 65536 for _ in range(40))  # no Content-Length
+    connection.request("POST", "/v1/chat/completions", pieces, {"Authorization": f"Bearer {TOKEN}"})
+    assert connection.getresponse().status == 413
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # so much is not heard out
+        assert server.post(b"x" * (9 << 20))[0] == 413
+    assert server.get("/v1/nothing")[0] == 404
+    assert server.get("/health")[0] == 200
+
+
+def test_many_at_once_are_neither_lost_nor_mixed_up(server, session, pages):
+    want = [[found.probability for found in session.look(page).findings()] for page in pages]
+    client = server.client()
+
+    def ask(k):
+        if k % 10 == 9:
+            return server.post({"messages": [message(png(pages[k % 6])[:50])]})[0]
+        asked = {"model": "tiny", "messages": [message(png(pages[k % 6]), "normal?")]}
+        if k % 2:
+            *_, answer = client.chat.completions.create(**asked, stream=True)
+        else:
+            answer = client.chat.completions.create(**asked)
+        return [found["probability"] for found in answer.model_extra["pulse"]["findings"]]
+
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(ask, range(60)))
+    for k, answer in enumerate(got):
+        assert answer == (400 if k % 10 == 9 else pytest.approx(want[k % 6], abs=1e-5))
+    metrics = server.get("/metrics", {"Authorization": f"Bearer {TOKEN}"})[1]
+    assert 'pulse_requests_total{status="200"}' in metrics
+    assert "pulse_waiting 0.0" in metrics
+
+
+def test_told_to_stop_it_finishes_what_it_began(tiny, tmp_path, pages):
+    server = started(tiny.folder, tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(server.client().chat.completions.create, model="tiny", messages=[message(png(page), "normal?")])
+            for page in pages[:4]
+        ]
+        time.sleep(0.05)
+        os.kill(server.process.pid, signal.SIGTERM)
+        for one in asked:
+            with contextlib.suppress(openai.APIConnectionError):  # one that came too late: no half answer
+                assert one.result().choices[0].message.content
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--host", "0.0.0.0"], "can be reached from other machines, and there is no token"),
+        (["--token-file", "gone"], "gone: cannot be read"),
+        (["--tls-cert", "a.pem"], "--tls-cert and --tls-key go together"),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "a.pem: is not there"),
+        (["--waiting", "0"], "--waiting must be 1 or more"),
+        (["--port", "99999"], "--port lie between"),
+    ],
+)
+def test_wrong_use_is_one_line(argv, said, capsys, tmp_path, monkeypatch):
+    from edge_runtime.serve.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PULSE_SERVE_TOKEN", raising=False)
+    assert main([NANO, *argv]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_one_line(tiny, capsys):
+    from edge_runtime.serve.cli import main
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main([str(tiny.folder), "--port", str(port)]) == 2
+    assert f"127.0.0.1:{port} cannot be listened on; choose another --port" in capsys.readouterr().err
