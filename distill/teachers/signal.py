@@ -7,12 +7,14 @@ the training folds are split in parts, and each part is judged by a network that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill.teacher import Teacher, Workspace
+from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
     from distill.training_set import TrainingSet
@@ -38,6 +40,24 @@ class SignalTeacher(Teacher):
             f"`{self.name}`, 1-D networks that read the leads themselves ({self.parts}, each asked about the folds it "
             "never saw)"
         )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """--signal-epochs, --signal-parts."""
+        parser.add_argument(
+            "--signal-epochs", type=int, default=self.epochs, metavar="N", help="of the signal teacher (%(default)s)"
+        )
+        parser.add_argument(
+            "--signal-parts", type=int, default=self.parts, metavar="N", help="networks of it (%(default)s)"
+        )
+
+    def with_options(self, args: argparse.Namespace) -> SignalTeacher:
+        """Of --signal-parts networks, trained for --signal-epochs."""
+        return replace(self, epochs=args.signal_epochs, parts=args.signal_parts)
+
+    def check(self) -> None:
+        """Raises UserError when it has no epoch, or no network without the records that it is asked about."""
+        if self.epochs < 1 or self.parts < 2:
+            raise UserError("the signal teacher takes --signal-epochs from 1 and --signal-parts from 2")
 
     def probabilities(self, data: TrainingSet, workspace: Workspace) -> np.ndarray:
         """Every target of the training records by the network that did not see them, of the validation records by the
