@@ -33,6 +33,8 @@ def _main(argv: Sequence[str] | None) -> int:
         )
     if args.limit < 0 or args.workers < 0:
         raise UserError("--limit and --workers must be 0 or more")
+    if not 0 < args.tower_peak < 1:
+        raise UserError(f"--tower-peak must lie between 0 and 1, not {args.tower_peak}")
 
     from distill.loop import pick_device
     from distill.recipe import Recipe, distill
@@ -62,7 +64,14 @@ def _chosen(argv: Sequence[str] | None) -> tuple[Student, tuple[Teacher, ...]]:
 
 def _as_asked(student: Student, args: argparse.Namespace) -> Student:
     """The student with the command line's settings of its stages."""
-    tower = replace(student.tower, epochs=args.tower_epochs, seed=args.seed, workers=args.workers, start=args.start)
+    tower = replace(
+        student.tower,
+        epochs=args.tower_epochs,
+        peak=args.tower_peak,
+        seed=args.seed,
+        workers=args.workers,
+        start=args.start,
+    )
     return replace(
         student, tower=tower, decoder=replace(student.decoder, epochs=args.decoder_epochs, seed=args.seed, qat=args.qat)
     )
@@ -94,6 +103,9 @@ def _parser(student: Student, teachers: Sequence[Teacher]) -> argparse.ArgumentP
     parser.add_argument("--workers", type=int, default=tower.workers, help="processes that draw (%(default)s)")
     parser.add_argument(
         "--tower-epochs", type=_count, metavar="N", default=tower.epochs, help="of the tower (%(default)s)"
+    )
+    parser.add_argument(
+        "--tower-peak", type=float, metavar="RATE", default=tower.peak, help="highest learning rate (%(default)s)"
     )
     parser.add_argument(
         "--decoder-epochs", type=_count, metavar="N", default=decoder.epochs, help="of the decoder (%(default)s)"
