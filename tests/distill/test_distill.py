@@ -139,6 +139,8 @@ def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     [
         (["--data", "nowhere"], "nowhere"),
         (["--data", "x", "--tower-epochs", "0"], "'0' is not a number from 1"),
+        (["--data", "x", "--tower-peak", "2"], "--tower-peak must lie between 0 and 1, not 2.0"),
+        (["--data", str(FIXTURE), "--signal-parts", "1"], "--signal-epochs from 1 and --signal-parts from 2"),
         (["--data", "x", "--student", "huge"], "invalid choice"),
         (["--data", "x", "--limit", "-1"], "must be 0 or more"),
         (["--data", str(FIXTURE), "--start", "nowhere", "--teacher", "labels"], "nowhere"),
