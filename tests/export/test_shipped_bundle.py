@@ -11,7 +11,7 @@ from tests.exporting import export
 
 PAGE = Path(__file__).parents[2] / "pulse" / "ecg" / "examples" / "b-normal.png"
 # What tells when and with what a bundle was made, and the files that say so.
-MADE, ABOUT = ("created", "tools", "files"), ("certificate.json", "memory.json")
+MADE, ABOUT = ("created", "tools", "files", "sha256"), ("certificate.json", "memory.json")
 
 
 def said(folder: Path) -> dict[str, object]:
