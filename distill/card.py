@@ -65,6 +65,7 @@ TEACHER = (
     'Hamming loss; "Yes" and "No" keep natural likelihoods.'
 )
 START = " The tower began as that of `{start}`; its new blocks, where it has any, as the identity."
+KEPT = " The tower is that of `{start}`, as it was; its head was fitted anew on what it sees."
 ROUNDED = " The decoder then learned on with weights rounded as {scheme}, from its own float logits (rounded.csv)."
 LOGS = ("recipe.json", "tower.csv", "decoder.csv", "curves.png")
 MORE_LOGS = (TEACHERS, FINDINGS, "rounded.csv", "operating_points.json")
@@ -142,7 +143,7 @@ def _training(recipe: Recipe, run: Path) -> str:
         ]
         text += TEACHER.format(share=100 * student.tower.teacher_share, teachers="; ".join(found))
     if student.tower.start:
-        text += START.format(start=student.tower.start)
+        text += (START if student.tower.epochs else KEPT).format(start=student.tower.start)
     if student.decoder.qat:
         text += ROUNDED.format(scheme=student.decoder.qat)
     return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -102,7 +102,11 @@ def _parser(student: Student, teachers: Sequence[Teacher]) -> argparse.ArgumentP
     parser.add_argument("--seed", type=int, default=tower.seed, help="of pages, order and weights (%(default)s)")
     parser.add_argument("--workers", type=int, default=tower.workers, help="processes that draw (%(default)s)")
     parser.add_argument(
-        "--tower-epochs", type=_count, metavar="N", default=tower.epochs, help="of the tower (%(default)s)"
+        "--tower-epochs",
+        type=_count_or_none,
+        metavar="N",
+        default=tower.epochs,
+        help="of the tower; 0 keeps that of --start (%(default)s)",
     )
     parser.add_argument(
         "--tower-peak", type=float, metavar="RATE", default=tower.peak, help="highest learning rate (%(default)s)"
@@ -135,6 +139,10 @@ def _integer_scheme(text: str) -> str:
     if text not in names:
         raise argparse.ArgumentTypeError(f"{text!r} is no scheme of integers; use one of {', '.join(names)}")
     return text
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _count(text: str) -> int:

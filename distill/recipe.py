@@ -19,6 +19,7 @@ from distill.decoder import train_decoder, train_rounded
 from distill.dialogues import Packer
 from distill.distributed import Distributed
 from distill.features import Features, cache_features
+from distill.head import fit_head, log_head
 from distill.lessons import Lessons
 from distill.pages import PageMix, Pages, shuffled
 from distill.ship import inference_of, ship
@@ -68,6 +69,8 @@ class Recipe:
             raise UserError(f"two teachers have the same name ({', '.join(names)}); leave one out of --teacher")
         if self.student.tower.start:
             Checkpoint.open(self.student.tower.start)
+        elif self.student.tower.epochs == 0:
+            raise UserError("--tower-epochs 0 keeps the tower of a checkpoint; name it with --start")
         for teacher in self.teachers:
             teacher.check()
         inference_of(self.student)
@@ -110,6 +113,10 @@ def distill(data: Path, out: Path, recipe: Recipe, device: torch.device, accumul
     seeing = train_tower(run.data, run.student, out, distributed, soft)
     with distributed.main_first():
         pages, views, validation = _look(run, seeing)
+        if run.student.tower.epochs == 0:
+            fit_head(seeing.head, views, run.data, soft, run.student.tower.teacher_share)
+            if distributed.main:
+                log_head(seeing.head, validation, run.data, out)
         lessons = _lessons(run, seeing, soft, views, validation)
     student = replace(run.student, text=replace(run.student.text, vocab_size=lessons.packer.tokenizer.vocab_size))
     with distributed.main_first():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TowerRun:
-    """workers draw pages beside the training; start: a checkpoint whose tower it begins with, not random weights.
+    """epochs: 0 keeps the tower of `start`. workers draw pages beside the training; start: a checkpoint whose tower it
+    begins with, not random weights.
 
     teacher_share: how much of each target is the teachers' probability, where there are teachers. frozen: the tower
     stays as it begins, and its head alone learns.

@@ -106,6 +106,25 @@ def test_a_run_cut_off_in_either_stage_ends_in_the_same_weights(
         assert torch.equal(value, got[name]), name
 
 
+def test_a_tower_can_be_kept_as_it_was(data: Path, whole: Path, tiny: Recipe, tmp_path: Path) -> None:
+    _run(data, whole, tiny)
+    begun, out = whole / "pulse-nano-float16", tmp_path / "run"
+    for made_before in ("dataset-cache", "teacher-1"):
+        shutil.copytree(whole / made_before, out / made_before)
+    tower = replace(tiny.student.tower, epochs=0, start=str(begun))
+    decoder = replace(tiny.student.decoder, epochs=1)
+    small = _run(data, out, changed_student(tiny, tower=tower, decoder=decoder))
+    kept, before = (load_model(Checkpoint.open(folder)).state_dict() for folder in (out / "pulse-nano-float16", begun))
+    for name, tensor in before.items():
+        if name.startswith("vision_tower."):
+            torch.testing.assert_close(kept[name], tensor, rtol=2e-3, atol=2e-3)  # folded out of its norms again
+    assert "The tower is that of" in (small / "README.md").read_text()
+    assert (small / "tower.csv").read_text().splitlines()[1].startswith("0,0,nan,")
+    assert json.loads((small / "operating_points.json").read_text()).keys() == {"NORM", "MI", "STTC", "CD", "HYP"}
+    _run(data, out, changed_student(tiny, tower=tower, decoder=decoder))
+    assert len((small / "tower.csv").read_text().splitlines()) == 2
+
+
 def test_another_recipe_does_not_go_on_with_the_run(data: Path, whole: Path, tiny: Recipe) -> None:
     _run(data, whole, tiny)
     with pytest.raises(UserError, match=r"other settings \(student\.decoder\.peak, student\.views\); give another"):
@@ -138,7 +157,8 @@ def test_too_few_records(data: Path, tiny: Recipe, tmp_path: Path) -> None:
     ("argv", "said"),
     [
         (["--data", "nowhere"], "nowhere"),
-        (["--data", "x", "--tower-epochs", "0"], "'0' is not a number from 1"),
+        (["--data", "x", "--decoder-epochs", "0"], "'0' is not a number from 1"),
+        (["--data", str(FIXTURE), "--tower-epochs", "0", "--teacher", "labels"], "name it with --start"),
         (["--data", "x", "--tower-peak", "2"], "--tower-peak must lie between 0 and 1, not 2.0"),
         (["--data", str(FIXTURE), "--signal-parts", "1"], "--signal-epochs from 1 and --signal-parts from 2"),
         (["--data", "x", "--student", "huge"], "invalid choice"),
