@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def measure(bundle: str, clients: int, requests: int, threads: int | None) -> di
     pictures = [path.read_bytes() for path in example_pages()]
     session = Session.open(bundle, threads)
     want = [_probabilities(session, picture) for picture in pictures]
-    loop = [_timed(lambda k=k: _probabilities(session, pictures[k % len(pictures)]))[0] for k in range(_ALONE)]
+    loop = [_timed(partial(_probabilities, session, pictures[k % len(pictures)]))[0] for k in range(_ALONE)]
     with _server(bundle, threads) as (port, process):
         ask = _asker(port, pictures, want)
         alone = [ask(k)[0] for k in range(_ALONE) if not _is_bad(k)]
