@@ -23,6 +23,7 @@ MODULES = {
     "pulse-instruct": "pulse.instruct.cli",
     "pulse-page": "pulse.ecg.page_cli",
     "pulse-quantize": "quantize.cli",
+    "pulse-read": "pulse.archive.cli",
     "pulse-serve": "edge_runtime.serve.cli",
     "pulse-verify": "export.verify_cli",
 }
@@ -107,6 +108,11 @@ def page() -> int:
 def quantize() -> int:
     """`pulse-quantize`."""
     return start("pulse-quantize")
+
+
+def read() -> int:
+    """`pulse-read`."""
+    return start("pulse-read")
 
 
 def serve() -> int:

@@ -18,6 +18,7 @@ OF_COMMAND = {
     "pulse-instruct": "instruct",
     "pulse-page": "ecg",
     "pulse-quantize": "export",
+    "pulse-read": "archive",
     "pulse-serve": "serve",
     "pulse-verify": "export",
 }

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 # Not installed here: peers compiles llama.cpp, aihub holds protobuf back, and all and dev are sums of the others.
-EXTRAS = ["ecg", "sign", "export", "instruct", "targets", "train", "bench", "demo"]
+EXTRAS = ["ecg", "sign", "export", "instruct", "targets", "train", "bench", "demo", "serve", "archive"]
 MOST_SECONDS = 1.0
 
 
@@ -128,6 +128,8 @@ def test_a_command_without_its_extra_says_which(run, command, page):
         "pulse-instruct": [".", "--out", "out"],
         "pulse-page": ["record.csv", "--out", "page.png"],
         "pulse-quantize": ["pulse-nano"],
+        "pulse-read": ["nowhere", "--out", "out"],
+        "pulse-serve": ["pulse-nano"],
         "pulse-verify": ["pulse-nano"],
     }
     done = run(None, command, *arguments.get(command, []))
@@ -155,6 +157,7 @@ def test_every_help_with_each_extra(run, extra):
         ("train", "pulse-distill", ["--data", "nowhere"], 2, "nowhere"),
         ("bench", "pulse-bench", ["latency", "pulse-nano", "--rounds", "1", "--runs", "2"], 0, "ms"),
         ("bench", "pulse-bench", ["pages", "--rounds", "1"], 0, "matplotlib"),
+        ("archive", "pulse-read", [".", "--out", "read", "--processes", "1"], 0, "pages"),
     ],
 )
 def test_an_extra_brings_what_its_commands_need(run, page, extra, command, arguments, status, said):
@@ -162,6 +165,13 @@ def test_an_extra_brings_what_its_commands_need(run, page, extra, command, argum
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr
     assert "not installed" not in done.stderr
+
+
+def test_the_server_has_what_it_runs_on(installed, tmp_path):
+    python = installed("serve") / "python"
+    code = "import edge_runtime.serve.app, uvicorn; print(uvicorn.__version__)"
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=clean())
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_app_has_kivy(installed, tmp_path):

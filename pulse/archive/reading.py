@@ -1,0 +1,129 @@
+"""One input of an archive to its rows: a page each, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from edge_runtime import image
+from edge_runtime.errors import UserError
+from edge_runtime.session import Session
+from pulse.archive.sources import Input
+
+MOST_PAGES = 500  # of one PDF or TIFF
+
+
+@dataclass(frozen=True)
+class Row:
+    """One page read. page: from 1. sha256: of the input's file. kind: "picture" or "record". answer: what the model
+    says; None where there is none. refused: it does not look like an ECG page. error: why it could not be read, else
+    None. findings: probability by label; named: those that reach their operating points. measurements: the recorder's
+    own. repairs: what was changed to read a record."""
+
+    input: str
+    page: int
+    sha256: str | None
+    kind: str
+    answer: str | None = None
+    refused: bool = False
+    error: str | None = None
+    is_ecg: float | None = None
+    turns: int = 0
+    findings: dict[str, float] = field(default_factory=dict)
+    named: list[str] = field(default_factory=list)
+    measurements: dict[str, float] = field(default_factory=dict)
+    repairs: list[str] = field(default_factory=list)
+
+
+def rows_of(one: Input, session: Session, question: str | None) -> list[Row]:
+    """Its pages' rows; one row that says why where it cannot be read. Raises nothing for any input."""
+    kind, digest = "record" if one.is_record else "picture", None
+    try:
+        digest = _digest(one)
+        return list(_read(one, session, question, digest))
+    except UserError as error:
+        return [Row(one.name, 1, digest, kind, error=str(error))]
+    except OSError as error:
+        return [Row(one.name, 1, digest, kind, error=f"cannot be read ({error.strerror or error})")]
+    except Exception as error:  # a fault of ours with this input must not stop the rest
+        return [Row(one.name, 1, digest, kind, error=f"failed ({type(error).__name__}: {error})")]
+
+
+def _digest(one: Input) -> str:
+    if one.data is not None:
+        return hashlib.sha256(one.data).hexdigest()
+    assert one.path is not None
+    if not one.path.is_file():
+        raise UserError(f"{one.path}: is not there")
+    with one.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(one: Input, session: Session, question: str | None, digest: str) -> Iterator[Row]:
+    is_dicom = Path(one.name).suffix.lower() == ".dcm"
+    if not one.is_record or is_dicom:
+        source = one.data if one.data is not None else one.path
+        assert source is not None
+        try:
+            first = image.load(source)
+        except UserError:
+            if not is_dicom or one.path is None:
+                raise
+        else:
+            for page in range(1, _pages(one) + 1):
+                picture = first if page == 1 else image.load(source, page)
+                yield _answered(Row(one.name, page, digest, "picture"), picture, session, question)
+            return
+    from pulse.ecg.paper.render import render  # brings OpenCV, which pictures do not need
+    from pulse.ecg.read import read_record
+
+    assert one.path is not None
+    record = read_record(one.path)
+    row = Row(one.name, 1, digest, "record", measurements=record.measurements, repairs=list(record.repairs))
+    yield _answered(row, Image.fromarray(render(record).image), session, question)
+
+
+def _pages(one: Input) -> int:
+    """Of a PDF or a TIFF; 1 for any other."""
+    suffix = Path(one.name).suffix.lower()
+    source: Any = io.BytesIO(one.data) if one.data is not None else one.path
+    if suffix == ".pdf":
+        import pypdfium2
+
+        with pypdfium2.PdfDocument(source) as document:
+            count = len(document)
+    elif suffix in (".tif", ".tiff"):
+        with Image.open(source) as picture:
+            count = int(getattr(picture, "n_frames", 1))
+    else:
+        return 1
+    if count > MOST_PAGES:
+        raise UserError(f"{one.name}: has {count} pages, more than {MOST_PAGES}; split it")
+    return count
+
+
+def _answered(row: Row, picture: Image.Image, session: Session, question: str | None) -> Row:
+    page = session.look(picture)
+    answer = page.ask(question).finish()
+    refused = answer.finish_reason == "not_ecg"
+    found = answer.findings
+    return Row(
+        input=row.input,
+        page=row.page,
+        sha256=row.sha256,
+        kind=row.kind,
+        answer=answer.text,
+        refused=refused,
+        is_ecg=answer.is_ecg,
+        turns=page.turns,
+        findings={finding.label: finding.probability for finding in found},
+        named=[finding.label for finding in found if finding.likely],
+        measurements=row.measurements,
+        repairs=row.repairs,
+    )
