@@ -20,5 +20,6 @@ def data_folder(data: str) -> Iterator[Path]:
         yield Path(data)
         return
     with tempfile.TemporaryDirectory() as folder, tarfile.open(_ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11.2, Debian 12's, does not know the filter, and the archive is our own.
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         yield Path(folder)
