@@ -20,6 +20,8 @@ def data_folder(data: str) -> Iterator[Path]:
         yield Path(data)
         return
     with tempfile.TemporaryDirectory() as folder, tarfile.open(_ARCHIVE) as archive:
-        # Python 3.11.2, Debian 12's, does not know the filter, and the archive is our own.
-        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Python 3.11.2, Debian 12's; the archive is our own
+            archive.extractall(folder)
         yield Path(folder)
