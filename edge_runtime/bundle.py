@@ -155,7 +155,7 @@ def _check_own_digest(raw: bytes, data: object, folder: Path) -> None:
     assert isinstance(data, dict)
     if data["format_version"] < _FIRST_WITH_DIGEST:
         return
-    digest = str(data.get(_DIGEST)).encode()
+    digest = str(data.get(_DIGEST) or None).encode()
     before, found, after = raw.rpartition(digest)
     if not found or hashlib.sha256(before + _NO_DIGEST.encode() + after).hexdigest().encode() != digest:
         raise UserError(

@@ -128,8 +128,9 @@ def test_a_manifest_of_before_it_had_a_digest_is_read(folder):
     del data["sha256"]
     path.write_text(json.dumps(data | {"format_version": 1}), encoding="utf-8")
     assert Bundle.load(folder).manifest.name == "tiny"
-    path.write_text(json.dumps(data | {"format_version": 2}), encoding="utf-8")
-    refused(folder, "does not match its own SHA-256")
+    for digest in ({}, {"sha256": ""}, {"sha256": None}, {"sha256": [0]}, {"sha256": "0" * 64}):
+        path.write_text(json.dumps(data | {"format_version": 2} | digest), encoding="utf-8")
+        refused(folder, "does not match its own SHA-256")
 
 
 def test_newer_version_asks_for_an_upgrade_before_anything_else(folder):
