@@ -14,7 +14,7 @@ DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     from pulse.ecg.paper.families import FAMILIES
-    from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
+    from edge_runtime.page.layouts import LAYOUTS, PLAIN
 
     parser.add_argument("--fold", type=int, choices=range(1, 11), default=FOLD, metavar="N", help="(%(default)s)")
     parser.add_argument("--layout", choices=LAYOUTS, help=f"of the pages ({PLAIN}, or the family's)")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    from pulse.ecg.paper.layouts import PLAIN
+    from edge_runtime.page.layouts import PLAIN
 
     layout = options.layout or (PLAIN if options.family is None else None)  # None: drawn for each page
     seeds = {"photo_seed": options.photo, "scene_seed": options.scene}

@@ -10,7 +10,9 @@ from PIL import Image
 
 from edge_runtime.page import area, light
 from edge_runtime.page.lattice import WORK, Lattice, find, follow
+from edge_runtime.page.mesh import Mesh
 from edge_runtime.page.patches import Patches, contrast, cut
+from edge_runtime.page.slips import slips
 from edge_runtime.page.surface import Surface
 from edge_runtime.page.together import halves, together
 from edge_runtime.page.waves import across_first
@@ -22,7 +24,6 @@ _LEAST_COARSE = 13.5  # of a peak of coarse lines: traces reach 13 there
 _HARMONICS = (2, 3, 4, 5, 6)
 _CLEAR = 0.3  # of the height of the lines that were found
 _MOST_SQUARES = 120  # of 5 mm across a page: more are millimetres
-_MESH = 2  # squares between the nodes of the warp
 _MARGIN = 3.0  # squares kept beyond the outermost patches' centres
 
 
@@ -57,6 +58,7 @@ class Grid:
 @dataclass(frozen=True)
 class FlatPage:
     """page: RGB, evenly lit, PX_PER_MM pixels a millimetre. ink: uint8 [h, w], the same in grey with its grid faded.
+    mesh: where its squares lie in the picture that came.
 
     outline: pixels (x, y) [4, 2] of the picture that came under the page's corners, from the top left clockwise. fills:
     share of that picture which the page takes, 0 to 1.
@@ -64,6 +66,7 @@ class FlatPage:
 
     page: Image.Image
     ink: Array
+    mesh: Mesh
     outline: Array
     fills: float
 
@@ -91,21 +94,21 @@ def _scaled(picture: Image.Image, scale: float) -> Array:
 def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
     """The flat page in an RGB picture in which find_grid found a grid."""
     lattice, scale = grid.lattice, grid.scale
-    surface = Surface.fit(lattice)
     low = np.floor(np.percentile(lattice.squares, 2, axis=0) - _MARGIN)
     high = np.ceil(np.percentile(lattice.squares, 98, axis=0) + _MARGIN)
-    columns, rows = (high - low).astype(int).tolist()
-    page = light.even(_warp(picture, surface, scale, low, columns, rows), CELL)
+    mesh = Mesh.of(Surface.fit(lattice), scale, low, *(high - low).astype(int).tolist())
+    first = np.asarray(light.even(mesh.draw(picture, CELL), CELL))
+    mesh = mesh.carried(*slips(first.min(2), CELL))
+    page = light.even(mesh.draw(picture, CELL), CELL)
     grey = np.asarray(page.convert("L"))
     lines = light.straight_lines(grey, CELL)
     paper = area.paper(lines, CELL, lattice.squares[lattice.clear] - low)
     left, top, right, bottom = (side * CELL for side in paper)
     ink = light.without(grey[top:bottom, left:right], lines[top:bottom, left:right])
-    across, down = np.array(paper)[[0, 2]] + low[0], np.array(paper)[[1, 3]] + low[1]
-    corners = np.array([(across[i], down[j]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
-    outline = surface.pixels(corners) / scale
+    mesh = mesh.cut(paper).within(picture.width, picture.height)
+    outline = mesh.at[[0, 0, -1, -1], [0, -1, -1, 0]]
     fills = min(1.0, _area(outline) / (picture.width * picture.height))
-    return FlatPage(page.crop((left, top, right, bottom)), ink, outline, fills)
+    return FlatPage(page.crop((left, top, right, bottom)), ink, mesh, outline, fills)
 
 
 def five_millimetres(patches: Patches) -> Lattice | None:
@@ -136,29 +139,6 @@ def _coarser(patches: Patches, fine: Lattice, factor: int) -> Lattice:
     if found is None or not 0.85 < found.period / (fine.period * factor) < 1.15 or found.share < 0.6 * fine.share:
         return fine.divided(factor)
     return found
-
-
-def _warp(picture: Image.Image, surface: Surface, scale: float, low: Array, columns: int, rows: int) -> Array:
-    """uint8 [h, w, 3]: `rows` by `columns` squares from `low` on, CELL pixels each; white where the picture ends."""
-    across, down = (np.unique(np.append(np.arange(0, count, _MESH), count)) for count in (columns, rows))
-    nodes = np.stack(np.meshgrid(across + low[0], down + low[1]), -1)
-    at = (surface.pixels(nodes.reshape(-1, 2).astype(float)) / scale).reshape(nodes.shape)
-
-    def strip(rows: range) -> Array:
-        """Between some rows of nodes and the next ones."""
-        top, bottom = down[rows.start], down[rows.stop]
-        mesh = [
-            (
-                (across[i] * CELL, (down[j] - top) * CELL, across[i + 1] * CELL, (down[j + 1] - top) * CELL),
-                (*at[j, i], *at[j + 1, i], *at[j + 1, i + 1], *at[j, i + 1]),
-            )
-            for j in rows
-            for i in range(len(across) - 1)
-        ]
-        size, mode = (columns * CELL, int(bottom - top) * CELL), Image.Transform.MESH
-        return np.asarray(picture.transform(size, mode, mesh, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255)))
-
-    return np.concatenate(together(strip, halves(len(down) - 1)))
 
 
 def _area(corners: Array) -> float:

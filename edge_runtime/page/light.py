@@ -42,7 +42,7 @@ def straight_lines(grey: Array, cell: int) -> Array:
     """The paper and those of its dark lines that run on straight for several squares, which traces and letters do not:
     uint8 like `grey` [h, w]."""
     length = round(_LENGTH * cell)
-    lines: Array = np.minimum(_closed(grey, length, 0), _closed(grey, length, 1))
+    lines: Array = np.minimum(closed(grey, length, 0), closed(grey, length, 1))
     return lines
 
 
@@ -54,16 +54,16 @@ def without(grey: Array, background: Array) -> Array:
     return faded
 
 
-def _closed(grey: Array, length: int, axis: int) -> Array:
+def closed(grey: Array, length: int, axis: int) -> Array:
     """Brightest, then darkest of `length` pixels along an axis: dark runs shorter than that are gone."""
-    return _darkest(_brightest(grey, length, axis), length, axis)
+    return darkest(brightest(grey, length, axis), length, axis)
 
 
-def _brightest(grey: Array, length: int, axis: int) -> Array:
+def brightest(grey: Array, length: int, axis: int) -> Array:
     return _running(grey, length, axis, np.maximum)
 
 
-def _darkest(grey: Array, length: int, axis: int) -> Array:
+def darkest(grey: Array, length: int, axis: int) -> Array:
     return _running(grey, length, axis, np.minimum)
 
 

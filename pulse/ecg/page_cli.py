@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 from pulse.ecg.paper.families import FAMILIES
-from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
+from edge_runtime.page.layouts import LAYOUTS, PLAIN
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
 _DRAWING = ("layout", "family", "seed", "photo", "scene", "dpi", "fs", "leads", "unit", "allow_missing")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_runtime.errors import UserError
-
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+from edge_runtime.leads import LEADS as LEADS
 
 
 class RecordError(UserError):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pulse.ecg.paper.layouts import LAYOUTS
+from edge_runtime.page.layouts import LAYOUTS
 from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.paper.variety import families, varied_page
 from pulse.ecg.record import LEADS, Record

@@ -17,7 +17,7 @@ from tests.house import House
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     added = {
         "format.py": "pulse/ecg/formats/json_leads.py",
-        "layout.py": "pulse/ecg/paper/layouts/limb_leads.py",
+        "layout.py": "edge_runtime/page/layouts/limb_leads.py",
         "family.py": "pulse/ecg/paper/families/ward.py",
     }
     return House.build(tmp_path_factory.mktemp("house"), ("edge_runtime", "pulse"), added)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pulse.ecg.paper.grid import grid
 from pulse.ecg.paper.ink import blend, pulse, text, trace
-from pulse.ecg.paper.layouts import LAYOUTS, PLAIN
+from edge_runtime.page.layouts import LAYOUTS, PLAIN
 from pulse.ecg.paper.text import Text
 from pulse.ecg.record import Record
 

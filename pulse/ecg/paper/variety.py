@@ -12,7 +12,7 @@ import numpy as np
 
 from pulse.ecg.paper.families import FAMILIES
 from pulse.ecg.paper.family import USUAL, Family, Range, Setting
-from pulse.ecg.paper.layouts import PLAIN
+from edge_runtime.page.layouts import PLAIN
 from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.record import Record
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
-from pulse.ecg.paper.layouts.three_by_four import ROWS
+from edge_runtime.page.layout import Layout
+from edge_runtime.page.layouts.three_by_four import ROWS
 
 LAYOUT = Layout("3x4+3rhythm", ROWS, rhythm=("V1", "II", "V5"))

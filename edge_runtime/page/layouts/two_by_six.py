@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
+from edge_runtime.page.layout import Layout
 
 LAYOUT = Layout("2x6", (("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4", "V5", "V6")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
+from edge_runtime.page.layout import Layout
 
 ROWS = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
 LAYOUT = Layout("6x2", ROWS)

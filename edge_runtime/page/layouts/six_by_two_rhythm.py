@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
-from pulse.ecg.paper.layouts.six_by_two import ROWS
+from edge_runtime.page.layout import Layout
+from edge_runtime.page.layouts.six_by_two import ROWS
 
 LAYOUT = Layout("6x2+rhythm", ROWS, rhythm=("II",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
+from edge_runtime.page.layout import Layout
 
 LAYOUT = Layout(
     "3x4-cabrera",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edge_runtime.registry import Registry
-from pulse.ecg.paper.layout import Layout
+from edge_runtime.page.layout import Layout
 
-REGISTRY: Registry[Layout] = Registry("pulse.ecg.paper.layouts", "LAYOUT", "layout")
+REGISTRY: Registry[Layout] = Registry("edge_runtime.page.layouts", "LAYOUT", "layout")
 
 
 def _place(layout: Layout) -> tuple[int, int, str]:

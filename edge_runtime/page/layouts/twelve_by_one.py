@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulse.ecg.paper.layout import Layout
-from pulse.ecg.record import LEADS
+from edge_runtime.page.layout import Layout
+from edge_runtime.leads import LEADS
 
 LAYOUT = Layout("12x1", tuple((lead,) for lead in LEADS))

@@ -1,0 +1,68 @@
+"""Runs of ink in the columns of a page: what a curve is read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.page import light
+from edge_runtime.page.digitizer.sheet import INK, Sheet
+
+Array = np.ndarray[Any, Any]
+_BRIDGE = 6  # pixels, more than a line of the grid is wide: a stroke that crosses it is one
+NOWHERE = 1e5
+MOST = 24  # runs of a column that are looked at
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Of each column up to MOST runs from the top down; those there are not have top > bottom.
+
+    top, bottom: float32 [w, MOST], where the ink begins and ends, to a fraction of a pixel.
+    """
+
+    top: Array
+    bottom: Array
+
+    @property
+    def there(self) -> Array:
+        """bool [w, MOST]."""
+        return self.top <= self.bottom
+
+
+def runs(sheet: Sheet) -> Runs:
+    """The runs of a sheet's ink, the longest where a column has more than MOST."""
+    ink = np.ascontiguousarray(sheet.ink.T)
+    mask = np.zeros((ink.shape[0], ink.shape[1] + 2), np.int8)
+    mask[:, 1:-1] = light.closed((ink >= INK).view(np.uint8), _BRIDGE, 1)
+    step = np.diff(mask, axis=1)
+    column, first = np.nonzero(step == 1)
+    last = np.nonzero(step == -1)[1] - 1
+    keep = _longest(column, last - first, ink.shape[0])
+    column, first, last = column[keep], first[keep], last[keep]
+    place = np.arange(len(column)) - np.searchsorted(column, column)
+    shape = (ink.shape[0], MOST)
+    top, bottom = np.full(shape, NOWHERE, np.float32), np.full(shape, -NOWHERE, np.float32)
+    top[column, place] = first - _beyond(ink, column, first, first - 1)
+    bottom[column, place] = last + _beyond(ink, column, last, last + 1)
+    return Runs(top, bottom)
+
+
+def _longest(column: Array, length: Array, columns: int) -> Array:
+    """bool like `column`: which runs are among the MOST longest of theirs."""
+    counts = np.bincount(column, minlength=columns)
+    keep = np.ones(len(column), bool)
+    begins = np.append(0, counts.cumsum())
+    for crowded in np.flatnonzero(counts > MOST):
+        own = slice(begins[crowded], begins[crowded + 1])
+        keep[own] = np.argsort(np.argsort(-length[own], kind="stable"), kind="stable") < MOST
+    return keep
+
+
+def _beyond(ink: Array, column: Array, inside: Array, outside: Array) -> Array:
+    """How far the ink goes on from a run's end pixel to the next one, 0 to 1, by the darkness of both."""
+    dark = ink[column, inside].astype(np.float32)
+    pale = np.where((outside >= 0) & (outside < ink.shape[1]), ink[column, np.clip(outside, 0, ink.shape[1] - 1)], 0)
+    return np.clip((dark - INK) / np.maximum(dark - pale, 1), 0, 1)

@@ -1,0 +1,114 @@
+"""The ink of a page at the resolution that its curves are read at: 8 pixels a millimetre, its grid taken out.
+
+Whatever a grid looks like, it is what repeats from square to square. On a flat page every square lies over the next
+one, so the median of a square and its two neighbours, taken down and then across, is the grid without the ink: a trace
+runs through the squares of one row, a QRS complex through those of one column, and neither is in both medians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime.page import light
+
+Array = np.ndarray[Any, Any]
+PX_PER_MM = 8
+CELL = 5 * PX_PER_MM
+_DARKEST = 90  # a grid line counts as no darker than this: what is darker is ink that happens to repeat
+_LEAST = 30  # of 255, darker than the grid: surely no noise of the paper
+_PEN = 80  # percentile of such pixels' darkness that is the pen's: the edges of its line are paler
+_LEAST_APART = 40.0  # of 255, between a line of the grid and the pen
+_USUAL = 150  # what the pen's own darkness counts as
+_BLOCK_MM, _VARIES = 45.0, 50.0  # in which the pen is measured, and by how much it may differ from the whole page's
+_FEWEST = 150  # pixels
+_LEAST_SURE = 0.5
+INK = 50  # from which a pixel counts
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """ink: uint8 [h, w], 150 where it is as dark as the pen that drew most of it, PX_PER_MM pixels a mm."""
+
+    ink: Array
+
+    @property
+    def mask(self) -> Array:
+        """bool [h, w]: where ink is."""
+        return self.ink >= INK
+
+
+def sheet(page: Array, sure: Array) -> Sheet:
+    """The ink of an evenly lit flat page uint8 [h, w, 3], CELL pixels a square of 5 mm; sure [rows, columns]: how surely
+    each square has a grid. Where there is none there is no paper.
+
+    Of the three channels the brightest counts: coloured lines are bright in one of them, and black ink in none.
+    """
+    bright = page.max(2)
+    background = np.maximum(_darker_around(_repeated(bright)), _DARKEST).astype(np.float32)
+    # On a line of the grid ink is what is as dark as the pen, not what is darker than the line.
+    share = (background - bright) / np.maximum(background - _pen(bright, background), _LEAST_APART)
+    ink = np.clip(_USUAL * share, 0, 255).astype(np.uint8)
+    return Sheet(ink * np.kron(_paper(sure), np.ones((CELL, CELL), np.uint8)))
+
+
+def _paper(sure: Array) -> Array:
+    """1 in the squares that hold a grid or lie among such, else 0: uint8 [rows, columns]."""
+    paper = light.closed((_mean_around(sure) > _LEAST_SURE).astype(np.uint8), 3, 0)
+    for choose in (light.darkest, light.brightest):  # narrow strips are chance
+        for axis in (0, 1):
+            paper = choose(paper, 3, axis)
+    return paper
+
+
+def _pen(bright: Array, background: Array) -> Array:
+    """How dark the pen is around each pixel, float32 like `bright`: where a picture is blurred its lines are paler."""
+    some, level = (values[::2, ::2] for values in (255 - 255 * (bright / background), bright))
+    rows, columns = (max(1, round(side / (_BLOCK_MM * PX_PER_MM))) for side in bright.shape)
+    usual = _darkest_fifth(some, level)
+    blocks = np.full((rows, columns), usual, np.float32)
+    for j, across in enumerate(np.array_split(np.arange(some.shape[0]), rows)):
+        for i, down in enumerate(np.array_split(np.arange(some.shape[1]), columns)):
+            own = slice(across[0], across[-1] + 1), slice(down[0], down[-1] + 1)
+            blocks[j, i] = np.clip(_darkest_fifth(some[own], level[own], usual), usual - _VARIES, usual + _VARIES)
+    return np.asarray(Image.fromarray(blocks).resize(bright.shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _darkest_fifth(ink: Array, level: Array, otherwise: float = 0.0) -> float:
+    """The level of the darkest fifth of what is surely ink."""
+    sure = ink >= _LEAST
+    if sure.sum() < _FEWEST:
+        return otherwise
+    return float(np.median(level[sure & (ink >= np.percentile(ink[sure], _PEN))]))
+
+
+def _mean_around(values: Array) -> Array:
+    padded = np.pad(values, 1, mode="edge")
+    rows, columns = values.shape
+    return sum(padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)) / 9
+
+
+def _repeated(bright: Array) -> Array:
+    """The grid alone, uint8 like `bright` [h, w]."""
+    return _of_three(_of_three(bright, 0), 1)
+
+
+def _of_three(values: Array, axis: int) -> Array:
+    """The median of each pixel and those a square before and after it."""
+    values = np.moveaxis(values, axis, 0)
+    if len(values) < 3 * CELL:
+        return np.moveaxis(values, 0, axis)
+    before = np.concatenate([values[2 * CELL : 3 * CELL], values[:-CELL]])
+    after = np.concatenate([values[CELL:], values[-3 * CELL : -2 * CELL]])
+    median = np.maximum(np.minimum(before, after), np.minimum(np.maximum(before, after), values))
+    return np.moveaxis(median, 0, axis)
+
+
+def _darker_around(values: Array) -> Array:
+    """The darkest of three by three pixels: neighbouring squares lie over each other to a pixel, not better."""
+    for axis in (0, 1):
+        values = light.darkest(values, 3, axis)
+    return values

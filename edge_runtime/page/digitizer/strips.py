@@ -1,0 +1,98 @@
+"""Where the rows' curves begin and end, and the calibration marks before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.page.digitizer.sheet import PX_PER_MM
+
+Array = np.ndarray[Any, Any]
+_HEIGHT_MM = (4.0, 22.0)
+_WIDTH_MM = (1.5, 12.5)
+_BAND = 5  # pixels in which the top of a mark lies
+_SAME_MM = 1.5
+_OVER_MM = 4.0  # over which a curve's darkness is averaged
+_LEAST_DARK = 0.5  # of a row's usual darkness
+_GAP_MM = 8.0  # within a curve
+_LEAST_MM = 12.0  # of a piece of a curve
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A calibration mark. end: column where it comes down. height, width: mm."""
+
+    end: float
+    height: float
+    width: float
+
+
+def marks(ink: Array, lines: Array) -> list[Mark]:
+    """The marks of 1 mV of the rows, one each at most: level pieces of line, equally high above most of the rows' lines
+    [r] and ending at the same column.
+
+    ink: bool [h, w]. A mark's sides may be hidden by lines of the grid, so that its top is what is looked for.
+    """
+    wide = ink.shape[1] // 3
+    each = [_levels(ink[:, :wide], line) for line in lines]
+    voted = [(_alike(one, each), one) for row in each for one in row]
+    if not voted:
+        return []
+    best = max(voted, key=lambda vote: (len(vote[0]), vote[1].width))[0]
+    return best if len(best) >= max(2, len(lines) / 2) else []
+
+
+def _alike(one: Mark, each: list[list[Mark]]) -> list[Mark]:
+    """Of each row the level most like one of them, where it is alike."""
+    found = []
+    for row in each:
+        near = [m for m in row if abs(m.end - one.end) < _SAME_MM * PX_PER_MM and abs(m.height - one.height) < _SAME_MM]
+        near = [m for m in near if abs(m.width - one.width) < _SAME_MM]
+        if near:
+            found.append(min(near, key=lambda m: abs(m.height - one.height) + abs(m.width - one.width)))
+    return found
+
+
+def _levels(ink: Array, line: float) -> list[Mark]:
+    """Level pieces of line above a row's line."""
+    low, high = (round(height * PX_PER_MM) for height in _HEIGHT_MM)
+    found = []
+    for height in range(low, high, 2):
+        at = round(line) - height
+        if at < _BAND:
+            break
+        band = closed(ink[at - _BAND // 2 : at + _BAND // 2 + 1].any(0), 3)
+        for begin, end in stretches(band):
+            if _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM:
+                found.append(Mark(float(end), height / PX_PER_MM, (end - begin) / PX_PER_MM))
+    return found
+
+
+def stretch(dark: Array) -> tuple[int, int] | None:
+    """First and last column of a curve by how dark its ink is in each column [w], NaN where there is none: what is
+    paler than the rest of the row, or short and far from it, is no part of it."""
+    width = round(_OVER_MM * PX_PER_MM)
+    mean = np.convolve(np.nan_to_num(dark), np.ones(width) / width, "same")
+    least = _LEAST_DARK * np.percentile(mean, 70)
+    known = np.nan_to_num(dark) > least
+    known &= mean > 0.6 * least
+    pieces = [(begin, end) for begin, end in stretches(closed(known, round(_GAP_MM * PX_PER_MM)))]
+    pieces = [piece for piece in pieces if piece[1] - piece[0] >= _LEAST_MM * PX_PER_MM]
+    return (pieces[0][0], pieces[-1][1] - 1) if pieces else None
+
+
+def closed(values: Array, gap: int) -> Array:
+    """bool [w] with gaps of up to `gap` columns filled."""
+    at = np.flatnonzero(values)
+    filled = values.copy()
+    for before in np.flatnonzero((np.diff(at) > 1) & (np.diff(at) <= gap)):
+        filled[at[before] : at[before + 1]] = True
+    return filled
+
+
+def stretches(values: Array) -> list[tuple[int, int]]:
+    """(first, last + 1) of each run of True in bool [w]."""
+    step = np.diff(np.concatenate([[0], values.astype(np.int8), [0]]))
+    return list(zip(np.flatnonzero(step == 1).tolist(), np.flatnonzero(step == -1).tolist(), strict=True))
