@@ -20,6 +20,7 @@ from edge_runtime.page.digitizer.sheet import PX_PER_MM, Sheet
 Array = np.ndarray[Any, Any]
 _FLAT_MM = 1.2  # a run no higher is a piece of a line that goes across
 _BRIDGED_MM = 1.6  # of paper in a curve that a straight line bridges
+_BENT = 1.0  # pixels by which a curve leaves the straight line over the pen's width
 _WING = 4  # pixels around a flat run's middle that its centre of mass is taken of
 
 
@@ -61,13 +62,10 @@ def _middle(top: Array, bottom: Array, radius: float) -> Array:
         lower = np.fmin(lower, _moved(bottom, away) - rise)
     upper, lower = (np.where(np.isfinite(top), edge, np.nan) for edge in (upper, lower))
     both = (upper + lower) / 2
-    # Where they part, a wave is narrower than the pen: it points away from where the curve is on either side.
-    parted = np.abs(upper - lower) > 2 * radius
-    parted &= np.isfinite(top)
-    around = _across(both, parted)
-    points_up = np.abs(upper - around) > np.abs(lower - around)
-    line = np.where(parted, np.where(points_up, upper, lower), both)
-    return np.where(np.isfinite(top), line, np.nan)
+    # A wave that points up is true in the upper edge, one that points down in the lower; on a flank both agree.
+    bend = _moved(both, reach + 1) + _moved(both, -reach - 1) - 2 * both
+    line = np.where(bend > _BENT, upper, np.where(bend < -_BENT, lower, both))
+    return np.where(np.isfinite(top), np.where(np.isfinite(line), line, both), np.nan)
 
 
 def _moved(values: Array, by: int) -> Array:
@@ -78,12 +76,6 @@ def _moved(values: Array, by: int) -> Array:
     else:
         moved[-by:] = values[:by]
     return moved
-
-
-def _across(values: Array, parted: Array) -> Array:
-    """values [w] with straight lines over the columns that are parted."""
-    known = np.flatnonzero(~parted & np.isfinite(values))
-    return np.interp(np.arange(len(values)), known, values[known]) if len(known) else values
 
 
 def _centre(ink: Array, columns: Array, middle: Array) -> Array:

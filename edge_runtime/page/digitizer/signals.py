@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -147,11 +147,19 @@ def _by_bars(bars: Array, left: float, right: float) -> tuple[float, float]:
     """The ends as bars between equally wide columns have them, where they nearly agree."""
     inside = bars[(bars > left + 5 * PX_PER_MM) & (bars < right - 5 * PX_PER_MM)]
     if len(inside) < 2:
-        return left, right
+        return _by_length(left, right)
     wide, first = np.polyfit(np.arange(len(inside)), inside, 1)
     ends = float(first - wide), float(first + wide * len(inside))
     agree = abs(ends[0] - left) < _BARS_MM * PX_PER_MM and abs(ends[1] - right) < _BARS_MM * PX_PER_MM
-    return ends if agree else (left, right)
+    return ends if agree else _by_length(left, right)
+
+
+def _by_length(left: float, right: float) -> tuple[float, float]:
+    """The ends of ten seconds where they are nearly so: a mark's foot is no part of them."""
+    for speed in _SPEEDS:
+        if abs((right - left) / PX_PER_MM - _USUAL_S * speed) < _NEAR_MM:
+            return right - _USUAL_S * speed * PX_PER_MM, right
+    return left, right
 
 
 def _ends(reach: list[tuple[int, int]], begin: float | None) -> tuple[float, float] | None:
@@ -179,8 +187,6 @@ def _signals(found: Arrangement, view: _View, mm_per_s: float | None, mm_per_mv:
     per_second = speed * PX_PER_MM
     first = view.left
     seconds = (view.right - first) / per_second
-    if 0 < abs(seconds - _USUAL_S) * speed < _NEAR_MM:
-        found, first, seconds = _moved(found, view.right - _USUAL_S * per_second - first), view.right - 10 * per_second, 10.0
     if found.layout.simultaneous:
         seconds /= max(len(leads) for leads in found.layout.rows)
     count = round(seconds * FS)
@@ -207,18 +213,6 @@ def _signals(found: Arrangement, view: _View, mm_per_s: float | None, mm_per_mv:
         mv, share * doubt, found.layout.name, speed, gain, speed_from, gain_from, found.remainder, view.turns % 4,
         found.placed, view.curves,
     )
-
-
-def _moved(found: Arrangement, by: float) -> Arrangement:
-    """With its columns fitted between a left end moved `by` and the same right end."""
-    right = max(lead.right for lead in found.placed)
-    left = min(lead.left for lead in found.placed)
-    wide = (right - left - by) / (right - left)
-    placed = (
-        replace(lead, left=right - (right - lead.left) * wide, right=right - (right - lead.right) * wide)
-        for lead in found.placed
-    )
-    return replace(found, placed=tuple(placed))
 
 
 def _scale(told: float | None, measured: list[float], usual: tuple[float, ...], assumed: float) -> tuple[float, str]:
