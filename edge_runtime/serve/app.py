@@ -19,10 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError
 from edge_runtime.image import MAX_PIXELS
 from edge_runtime.serve import protocol
-from edge_runtime.serve.protocol import Served
 from edge_runtime.serve.site import NO_STORE, page_routes
 from edge_runtime.serve.worker import Busy, Cancelled, Job, Worker
 
@@ -51,7 +51,7 @@ class Metrics:
         waiting.set_function(lambda: worker.waiting)
 
 
-def create_app(worker: Worker, served: Served, token: str | None = None, limits: Limits | None = None) -> Starlette:
+def create_app(worker: Worker, served: Provenance, token: str | None = None, limits: Limits | None = None) -> Starlette:
     """The ASGI application. token: what every request for an answer must bear, None for nothing."""
     limits = limits or Limits()
     server = _Server(worker, served, token, limits)
@@ -74,7 +74,7 @@ def create_app(worker: Worker, served: Served, token: str | None = None, limits:
 
 
 class _Server:
-    def __init__(self, worker: Worker, served: Served, token: str | None, limits: Limits) -> None:
+    def __init__(self, worker: Worker, served: Provenance, token: str | None, limits: Limits) -> None:
         self._worker, self._served, self._limits = worker, served, limits
         self._token = token
         self._metrics = Metrics(worker)
@@ -139,7 +139,7 @@ class _Server:
         pieces: asyncio.Queue[Any],
         ends: float,
         first: Any,
-        head: tuple[str, int, Served],
+        head: tuple[str, int, Provenance],
     ) -> AsyncIterator[str]:
         try:
             page = job.page if job.question.page else None
@@ -147,7 +147,7 @@ class _Server:
             while isinstance(first, str):
                 yield _event(protocol.chunk(*head, {"content": first}))
                 first = await self._next(request, job, pieces, ends)
-            yield _event(protocol.last_chunk(*head, first))
+            yield _event(protocol.last_chunk(*head, job.question, first))
             yield "data: [DONE]\n\n"
         except HTTPException as error:
             # The status is sent already: a stream that ends without [DONE] and with this is no whole answer.

@@ -11,10 +11,13 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from edge_runtime.answer import Answer
+from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.session import Observation
 
@@ -26,8 +29,8 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 @dataclass(frozen=True)
 class Question:
     """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
-    first turn: None for the bundle's own. page: whether the picture that the model saw is asked for. The rest: as
-    Observation.ask takes them."""
+    first turn: None for the bundle's own. page, fhir: whether the picture that the model saw, and FHIR, are asked
+    for. The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -38,6 +41,7 @@ class Question:
     top_p: float | None
     seed: int | None
     page: bool = False
+    fhir: bool = False
 
 
 class Result(NamedTuple):
@@ -79,6 +83,7 @@ def parse(data: object) -> Question:
         top_p=None if fields.is_null("top_p") else fields.number("top_p", 0, 1),
         seed=None if fields.is_null("seed") else fields.integer("seed", 0),
         page=_wants(fields, "page"),
+        fhir=_wants(fields, "fhir"),
     )
 
 
@@ -118,21 +123,11 @@ def _picture(url: str) -> bytes:
         raise UserError("the request: the picture's data URL is no base64; encode the file's bytes again") from None
 
 
-@dataclass(frozen=True)
-class Served:
-    """What every response says of the model; certificate: the SHA-256 of the bundle's, if it has one."""
-
-    name: str
-    target: str
-    notice: str
-    certificate: str | None
-
-
-def completion(identity: str, created: int, served: Served, question: Question, result: Result) -> dict[str, Any]:
+def completion(identity: str, created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
     """The response of a request that does not stream."""
     message = {"role": "assistant", "content": result.answer.text}
     choice = {"index": 0, "message": message, "finish_reason": _reason(result.answer), "logprobs": None}
-    own = extension(served, result)
+    own = extension(created, served, question, result)
     if question.page:
         own["page"] = page_url(result.page)
     return {
@@ -143,34 +138,34 @@ def completion(identity: str, created: int, served: Served, question: Question, 
     }
 
 
-def first_chunk(identity: str, created: int, served: Served, page: Observation | None) -> dict[str, Any]:
+def first_chunk(identity: str, created: int, served: Provenance, page: Observation | None) -> dict[str, Any]:
     """The piece that begins a streamed response. page: what was looked at, where that is asked for."""
     begun = chunk(identity, created, served, {"role": "assistant", "content": ""})
     return begun if page is None else {**begun, "pulse": {"page": page_url(page)}}
 
 
-def chunk(identity: str, created: int, served: Served, delta: Mapping[str, str]) -> dict[str, Any]:
+def chunk(identity: str, created: int, served: Provenance, delta: Mapping[str, str]) -> dict[str, Any]:
     """One piece of a streamed response."""
     choice = {"index": 0, "delta": dict(delta), "finish_reason": None, "logprobs": None}
     return {**_head(identity, created, served, "chat.completion.chunk"), "choices": [choice]}
 
 
-def last_chunk(identity: str, created: int, served: Served, result: Result) -> dict[str, Any]:
+def last_chunk(identity: str, created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
     """The piece that ends a streamed response."""
     choice = {"index": 0, "delta": {}, "finish_reason": _reason(result.answer), "logprobs": None}
     return {
         **_head(identity, created, served, "chat.completion.chunk"),
         "choices": [choice],
         "usage": _usage(result),
-        "pulse": extension(served, result),
+        "pulse": extension(created, served, question, result),
     }
 
 
-def extension(served: Served, result: Result) -> dict[str, Any]:
+def extension(created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
     """The field "pulse": what OpenAI's protocol has no place for. refused: the picture does not look like an ECG.
     problem: what may be wrong with it then, a key of page.quality.HINTS."""
     page, answer = result.page, result.answer
-    return {
+    own = {
         "findings": [{**asdict(found), "likely": found.likely} for found in answer.findings],
         "is_ecg": answer.is_ecg,
         "refused": answer.finish_reason == "not_ecg",
@@ -183,6 +178,9 @@ def extension(served: Served, result: Result) -> dict[str, Any]:
         "certificate": served.certificate,
         "notice": served.notice,
     }
+    if question.fhir:
+        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
+    return own
 
 
 def page_url(page: Observation) -> str:
@@ -198,7 +196,7 @@ def error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def _head(identity: str, created: int, served: Served, kind: str) -> dict[str, Any]:
+def _head(identity: str, created: int, served: Provenance, kind: str) -> dict[str, Any]:
     return {"id": identity, "object": kind, "created": created, "model": served.name}
 
 

@@ -101,6 +101,18 @@ def test_the_page_that_the_model_saw_comes_when_it_is_asked_for(server, pages):
     assert (status, "page must be true or false" in answer["error"]["message"]) == (400, True)
 
 
+def test_fhir_comes_when_it_is_asked_for(server, session, pages):
+    bundles = pytest.importorskip("fhir.resources.R4B.bundle")
+    asked = {"model": "tiny", "messages": [message(png(pages[0]), "normal?")]}
+    assert "fhir" not in server.post(asked)[1]["pulse"]
+    whole = server.post({**asked, "pulse": {"fhir": True}})[1]["pulse"]["fhir"]
+    *_, last = server.client().chat.completions.create(**asked, stream=True, extra_body={"pulse": {"fhir": True}})
+    for bundle in (whole, last.model_extra["pulse"]["fhir"]):
+        read = bundles.Bundle.model_validate_json(json.dumps(bundle))
+        assert len(read.entry) == 2 + len(session.inference.findings)
+        assert session.look(pages[0]).ask("normal?").finish().text in read.entry[0].resource.conclusion
+
+
 def test_the_model_is_listed_and_health_is_open(server):
     assert [model.id for model in server.client().models.list()] == ["tiny"]
     assert json.loads(server.get("/health")[1]) == {"status": "ok", "waiting": 0}
