@@ -9,7 +9,7 @@ import { preferred, speak, text } from "./texts.js";
 const $ = (id) => document.getElementById(id);
 const kept = sessionStorage;
 let about;
-// The picture as a data URL, what was said (each { question, answer, extension }), and what is being asked.
+// The picture as a data URL, what was said (each { question, answer, extension, element }), and what is being asked.
 let page = null;
 let asking = null;
 
@@ -51,11 +51,10 @@ function busy(stage) {
   $("stop").hidden = !stage;
 }
 
-// All that the answers say, anew: also in another language.
+// All that stands beside the words of the answers.
 function tell() {
   if (!page) return;
   caption();
-  $("conversation").replaceChildren(...page.turns.flatMap(turn));
   const first = page.turns[0]?.extension;
   $("findings").hidden = !first?.findings.length;
   if (first) findings($("finding-rows"), first.findings);
@@ -65,7 +64,12 @@ function tell() {
   $("send").disabled = Boolean(asking);
 }
 
-function turn({ question, answer, extension }) {
+// The words of one turn; those before it are left alone, so that a screen reader does not read them again.
+function write(turn) {
+  turn.element.replaceChildren(...parts(turn));
+}
+
+function parts({ question, answer, extension }) {
   const parts = question ? [make("p", "asked", question)] : [];
   if (extension?.refused) {
     const percent = Math.round(100 * extension.is_ecg);
@@ -107,10 +111,12 @@ async function open(file) {
 async function converse(question) {
   const asked = page;
   const stop = new AbortController();
-  const now = { question, answer: "", extension: null };
+  const now = { question, answer: "", extension: null, element: make("div") };
   asking?.abort();
   asking = stop;
   asked.turns.push(now);
+  $("conversation").append(now.element);
+  write(now);
   fail("");
   $("again").hidden = true;
   busy("result.waiting");
@@ -121,12 +127,15 @@ async function converse(question) {
       if (!mine()) return;
       now.answer += words;
       $("status").textContent = text("result.answering");
-      tell();
+      write(now);
     });
-    if (mine()) ended();
+    if (!mine()) return;
+    write(now);
+    ended();
   } catch (error) {
     if (!mine()) return; // another picture was chosen meanwhile
     asked.turns.pop();
+    now.element.remove();
     ended();
     asked.again = question;
     $("again").hidden = false;
@@ -186,6 +195,7 @@ function forget() {
   fail("");
   busy("");
   enlarge(false);
+  $("conversation").replaceChildren();
   $("picture").removeAttribute("src");
   $("again").hidden = true;
   $("question").value = "";
@@ -216,14 +226,23 @@ function listen() {
     event.preventDefault();
     const token = $("token").value.trim();
     $("token").value = "";
-    if (!(await accepted(token))) return fail(text("page.token.wrong"));
+    try {
+      if (!(await accepted(token))) return fail(text("page.token.wrong"));
+    } catch {
+      return fail(text("page.failed.network"));
+    }
     kept.token = token;
     fail("");
     show("choose");
   });
   $("language").addEventListener("change", async () => {
+    try {
+      await speak($("language").value);
+    } catch {
+      return fail(text("page.failed.network"));
+    }
     kept.language = $("language").value;
-    await speak(kept.language);
+    page?.turns.forEach(write);
     tell();
   });
   addEventListener("dragover", (event) => {
