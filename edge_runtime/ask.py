@@ -7,10 +7,12 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
+from edge_runtime.fhir import transaction
 from edge_runtime.session import Observation, Session
 
 _BAR = 24
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    printed.add_argument("--fhir", action="store_true", help="print a FHIR R4 transaction instead of text")
     return parser
 
 
@@ -74,6 +78,9 @@ def _run(args: argparse.Namespace) -> int:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
         print(json.dumps(_as_json(reply.finish(), page, bundle), ensure_ascii=True))
+        return 0
+    if args.fhir:
+        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
         return 0
     for piece in reply:
         print(piece, end="", flush=True)

@@ -34,6 +34,18 @@ def is_litter(name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What is said of the model that gave an answer. digest: SHA-256 of manifest.json, which covers every file.
+    certificate: that of the bundle's, None where it has none."""
+
+    name: str
+    target: str
+    notice: str
+    digest: str
+    certificate: str | None
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A checked bundle: its folder and what its manifest says."""
 
@@ -67,6 +79,13 @@ class Bundle:
             if sha256_file(bundle.folder / name) != digest:
                 raise UserError(f"{bundle.folder / name}: its SHA-256 {_DAMAGE}")
         return bundle
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where its answers come from."""
+        manifest, digest = self.manifest, sha256_file(self.folder / MANIFEST)
+        certificate, _ = manifest.files.get("certificate.json", (None, 0))
+        return Provenance(manifest.name, manifest.target, manifest.inference.notice, digest, certificate)
 
     def path(self, artifact: str) -> Path:
         """Where an artifact ("vision", "embed", "decoder", "tokenizer") lies. Raises UserError when it has none."""

@@ -36,11 +36,12 @@ class Eyes(Protocol):
 
 
 class Prefix(NamedTuple):
-    """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. preprocess_ms, vision_ms:
-    what tiles and tower took."""
+    """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. seen: what the tiles were cut
+    from, RGB. preprocess_ms, vision_ms: what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
+    seen: Image.Image
     preprocess_ms: float
     vision_ms: float
 
@@ -73,4 +74,4 @@ def page_prefix(
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    return Prefix(embeds, picture, 1e3 * (prepared - started), 1e3 * (ended - prepared))
+    return Prefix(embeds, picture, page_seen, 1e3 * (prepared - started), 1e3 * (ended - prepared))

@@ -14,6 +14,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from PIL import Image
+
 from edge_runtime.answer import Answer, Reply, Timing
 from edge_runtime.bundle import Bundle
 from edge_runtime.constrain import Choices, Constraint, choices
@@ -23,7 +25,7 @@ from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard, decided
 from edge_runtime.inference import FindingSpec, Inference
-from edge_runtime.page.quality import hint
+from edge_runtime.page.quality import hint, worst
 from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
@@ -101,9 +103,9 @@ class Session:
         if self.inference.is_ecg is not None:
             is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
         cost = Cost(before.preprocess_ms, before.vision_ms, 1e3 * (time.perf_counter() - started))
-        seen = Observation(self, prefix, turns, is_ecg, cost)
+        seen = Observation(self, prefix, before.seen, turns, is_ecg, cost)
         if not seen.looks_like_ecg:
-            seen.hint = hint(before.picture)  # the picture itself is not kept
+            seen.problem = worst(before.picture)  # the picture itself is not kept
         return seen
 
     def _lies_turned(self, prefix: Cache) -> int:
@@ -126,15 +128,19 @@ class Cost(NamedTuple):
 class Observation:
     """One page, already read, and the conversation about it.
 
-    is_ecg: probability that it is an ECG page, None if the model cannot tell. turns: quarter turns to the right that
-    the picture was given to lie upright. hint: what would help with a picture that does not look like one, else "".
+    is_ecg: probability that it is an ECG page, None if the model cannot tell. seen: the page as the model looked at it,
+    RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. problem: what
+    may be wrong with a picture that does not look like one, a key of page.quality.HINTS, None where that is unknown.
     """
 
-    def __init__(self, session: Session, prefix: Cache, turns: int, is_ecg: float | None, cost: Cost) -> None:
+    def __init__(
+        self, session: Session, prefix: Cache, seen: Image.Image, turns: int, is_ecg: float | None, cost: Cost
+    ) -> None:
         self._session = session
         self.is_ecg = is_ecg
+        self.seen = seen
         self.turns = turns
-        self.hint = ""
+        self.problem: str | None = None
         self._prefix = prefix
         self._cost = cost
         self._findings: dict[FindingSpec, Finding] = {}
@@ -164,7 +170,9 @@ class Observation:
     @property
     def not_ecg_notice(self) -> str:
         """What stands for the answer when looks_like_ecg is false: that it is so, and what would help."""
-        return f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f}). {self.hint}"
+        return (
+            f"This picture does not look like an ECG page (is_ecg probability {self.is_ecg:.2f}). {hint(self.problem)}"
+        )
 
     @property
     def whole(self) -> float | None:

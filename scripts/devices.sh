@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests of devices need: an OpenSSH server for loopback, adb's client, a GPU in software (Chromium's SwiftShader,
-# under Vulkan), and the aarch64 userland that QEMU runs.
+# What the tests of devices need: an OpenSSH server for loopback, adb's client, a browser for the server's page, a GPU in
+# software (Chromium's SwiftShader, under Vulkan), and the aarch64 userland that QEMU runs.
 # As root they are installed; as anyone else the tests that need them are skipped with the line that says what to type
 # (and fail where CI is set). $1 is the virtual environment's Python. Nothing is started here: tests start their own.
 set -euo pipefail
@@ -12,6 +12,7 @@ command -v ssh >/dev/null || missing+=(openssh-client)
 command -v adb >/dev/null || missing+=(adb)
 command -v pgrep >/dev/null || missing+=(procps)
 [ -e /usr/lib/chromium/libvk_swiftshader.so ] || missing+=(chromium-common)
+command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || missing+=(chromium-headless-shell)
 if [ ${#missing[@]} != 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         # The tests start a server of their own on loopback; the package's must not be started on the network.

@@ -56,10 +56,14 @@ class Quality:
         return found
 
 
-def hint(picture: Image.Image) -> str:
-    """What would help with an RGB picture that was not taken for an ECG page, in one sentence."""
-    problems = judge(picture).problems
-    return HINTS[problems[0]] if problems else _ELSE
+def worst(picture: Image.Image) -> str | None:
+    """The worst problem of an RGB picture, a key of HINTS; None when it has none."""
+    return next(iter(judge(picture).problems), None)
+
+
+def hint(problem: str | None) -> str:
+    """What would help with a picture that was not taken for an ECG page and has this problem, in one sentence."""
+    return _ELSE if problem is None else HINTS[problem]
 
 
 def judge(page: Image.Image) -> Quality:

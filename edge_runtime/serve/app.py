@@ -19,9 +19,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError
+from edge_runtime.image import MAX_PIXELS
 from edge_runtime.serve import protocol
-from edge_runtime.serve.protocol import Served
+from edge_runtime.serve.site import NO_STORE, page_routes
 from edge_runtime.serve.worker import Busy, Cancelled, Job, Worker
 
 _RETRY_AFTER_S = 2
@@ -49,9 +51,11 @@ class Metrics:
         waiting.set_function(lambda: worker.waiting)
 
 
-def create_app(worker: Worker, served: Served, token: str | None = None, limits: Limits | None = None) -> Starlette:
-    """The ASGI application. token: what every request but /health must bear, None for nothing."""
-    server = _Server(worker, served, token, limits or Limits())
+def create_app(worker: Worker, served: Provenance, token: str | None = None, limits: Limits | None = None) -> Starlette:
+    """The ASGI application. token: what every request for an answer must bear, None for nothing."""
+    limits = limits or Limits()
+    server = _Server(worker, served, token, limits)
+    about = {"token": token is not None, "max_bytes": limits.bytes, "max_pixels": MAX_PIXELS}
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -63,13 +67,14 @@ def create_app(worker: Worker, served: Served, token: str | None = None, limits:
         Route("/v1/models", server.models),
         Route("/health", server.health),
         Route("/metrics", server.metrics),
+        *page_routes(about),
     ]
     handlers: dict[Any, Any] = {HTTPException: server.refuse}
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
 
 class _Server:
-    def __init__(self, worker: Worker, served: Served, token: str | None, limits: Limits) -> None:
+    def __init__(self, worker: Worker, served: Provenance, token: str | None, limits: Limits) -> None:
         self._worker, self._served, self._limits = worker, served, limits
         self._token = token
         self._metrics = Metrics(worker)
@@ -117,15 +122,15 @@ class _Server:
             first = await self._next(request, job, pieces, ends)
             if question.stream:
                 stream = self._stream(request, job, pieces, ends, first, (identity, created, self._served))
-                return StreamingResponse(self._timed(stream, started), media_type="text/event-stream")
+                return StreamingResponse(self._timed(stream, started), headers=NO_STORE, media_type="text/event-stream")
             while isinstance(first, str):
                 first = await self._next(request, job, pieces, ends)
         except BaseException:
             job.cancel()
             raise
-        page, answer = first
+        whole = await asyncio.to_thread(protocol.completion, identity, created, self._served, question, first)
         self._count(200, started)
-        return JSONResponse(protocol.completion(identity, created, self._served, page, answer))
+        return JSONResponse(whole, headers=NO_STORE)
 
     async def _stream(
         self,
@@ -134,14 +139,15 @@ class _Server:
         pieces: asyncio.Queue[Any],
         ends: float,
         first: Any,
-        head: tuple[str, int, Served],
+        head: tuple[str, int, Provenance],
     ) -> AsyncIterator[str]:
         try:
-            yield _event(protocol.chunk(*head, {"role": "assistant", "content": ""}))
+            page = job.page if job.question.page else None
+            yield _event(await asyncio.to_thread(protocol.first_chunk, *head, page))
             while isinstance(first, str):
                 yield _event(protocol.chunk(*head, {"content": first}))
                 first = await self._next(request, job, pieces, ends)
-            yield _event(protocol.last_chunk(*head, *first))
+            yield _event(protocol.last_chunk(*head, job.question, first))
             yield "data: [DONE]\n\n"
         except HTTPException as error:
             # The status is sent already: a stream that ends without [DONE] and with this is no whole answer.
@@ -155,7 +161,7 @@ class _Server:
         self._count(200, started)
 
     async def _next(self, request: Request, job: Job, pieces: asyncio.Queue[Any], ends: float) -> Any:
-        """The next piece (text), or the end (Observation, Answer). Raises HTTPException for everything else."""
+        """The next piece (text), or the end (protocol.Result). Raises HTTPException for everything else."""
         while True:
             try:
                 what = await asyncio.wait_for(pieces.get(), _LOOK_S)

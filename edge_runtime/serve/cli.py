@@ -40,16 +40,12 @@ def _main(argv: Sequence[str] | None) -> int:
     import uvicorn
 
     from edge_runtime.serve.app import Limits, create_app
-    from edge_runtime.serve.protocol import Served
     from edge_runtime.serve.worker import Worker
     from edge_runtime.session import Session
 
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider)
-    certificate = bundle.manifest.files.get("certificate.json")
-    served = Served(
-        bundle.manifest.name, bundle.manifest.target, session.inference.notice, certificate[0] if certificate else None
-    )
+    served = bundle.provenance
     limits = Limits(args.max_mb << 20, answer_s=args.timeout)
     app = create_app(Worker(session, args.waiting), served, token, limits)
     config = uvicorn.Config(

@@ -7,33 +7,49 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from edge_runtime.answer import Answer
+from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.session import Observation
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"
+_SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 
 
 @dataclass(frozen=True)
 class Question:
-    """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question: None for the
-    bundle's own. The rest: as Observation.ask takes them."""
+    """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
+    first turn: None for the bundle's own. page, fhir: whether the picture that the model saw, and FHIR, are asked
+    for. The rest: as Observation.ask takes them."""
 
     picture: bytes
-    turns: tuple[tuple[str, str], ...]
+    turns: tuple[tuple[str | None, str], ...]
     question: str | None
     stream: bool
     max_new_tokens: int | None
     temperature: float | None
     top_p: float | None
     seed: int | None
+    page: bool = False
+    fhir: bool = False
+
+
+class Result(NamedTuple):
+    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG."""
+
+    page: Observation
+    answer: Answer
+    whole: float | None
 
 
 def parse(data: object) -> Question:
@@ -52,21 +68,29 @@ def parse(data: object) -> Question:
         raise UserError(f"the request holds {len(pictures)} pictures; give one, as an image_url with a data URL")
     if [role for role, _ in said] != ["user", "assistant"] * (len(said) // 2) + ["user"]:
         raise UserError("the request: messages must be user and assistant in turn, a user's first and last")
-    texts = [text for _, text in said]
-    earlier = tuple(zip(texts[:-1:2], texts[1:-1:2], strict=True))
-    if any(not text for turn in earlier for text in turn) or (earlier and not texts[-1]):
+    first, *later = [text for _, text in said]
+    if not all(later):
         raise UserError("the request: an earlier message, or the one that follows it, has no text")
+    texts: list[str | None] = [first or None, *later]
     limit = "max_completion_tokens" if not fields.is_null("max_completion_tokens") else "max_tokens"
     return Question(
         picture=pictures[0],
-        turns=earlier,
-        question=texts[-1] or None,
+        turns=tuple(zip(texts[:-1:2], later[::2], strict=True)),
+        question=texts[-1],
         stream=not fields.is_null("stream") and fields.flag("stream"),
         max_new_tokens=None if fields.is_null(limit) else fields.integer(limit, 1),
         temperature=None if fields.is_null("temperature") else fields.number("temperature", 0, 2),
         top_p=None if fields.is_null("top_p") else fields.number("top_p", 0, 1),
         seed=None if fields.is_null("seed") else fields.integer("seed", 0),
+        page=_wants(fields, "page"),
+        fhir=_wants(fields, "fhir"),
     )
+
+
+def _wants(fields: Fields, what: str) -> bool:
+    """Whether the request's field "pulse" asks for something that OpenAI's protocol has no place for."""
+    own = None if fields.is_null("pulse") else fields.child("pulse")
+    return own is not None and not own.is_null(what) and own.flag(what)
 
 
 def _text(message: Fields, pictures: list[bytes] | None) -> str:
@@ -99,51 +123,54 @@ def _picture(url: str) -> bytes:
         raise UserError("the request: the picture's data URL is no base64; encode the file's bytes again") from None
 
 
-@dataclass(frozen=True)
-class Served:
-    """What every response says of the model; certificate: the SHA-256 of the bundle's, if it has one."""
-
-    name: str
-    target: str
-    notice: str
-    certificate: str | None
-
-
-def completion(identity: str, created: int, served: Served, page: Observation, answer: Answer) -> dict[str, Any]:
+def completion(identity: str, created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
     """The response of a request that does not stream."""
-    message = {"role": "assistant", "content": answer.text}
-    choice = {"index": 0, "message": message, "finish_reason": _reason(answer), "logprobs": None}
+    message = {"role": "assistant", "content": result.answer.text}
+    choice = {"index": 0, "message": message, "finish_reason": _reason(result.answer), "logprobs": None}
+    own = extension(created, served, question, result)
+    if question.page:
+        own["page"] = page_url(result.page)
     return {
         **_head(identity, created, served, "chat.completion"),
         "choices": [choice],
-        "usage": _usage(page, answer),
-        "pulse": extension(served, page, answer),
+        "usage": _usage(result),
+        "pulse": own,
     }
 
 
-def chunk(identity: str, created: int, served: Served, delta: Mapping[str, str]) -> dict[str, Any]:
+def first_chunk(identity: str, created: int, served: Provenance, page: Observation | None) -> dict[str, Any]:
+    """The piece that begins a streamed response. page: what was looked at, where that is asked for."""
+    begun = chunk(identity, created, served, {"role": "assistant", "content": ""})
+    return begun if page is None else {**begun, "pulse": {"page": page_url(page)}}
+
+
+def chunk(identity: str, created: int, served: Provenance, delta: Mapping[str, str]) -> dict[str, Any]:
     """One piece of a streamed response."""
     choice = {"index": 0, "delta": dict(delta), "finish_reason": None, "logprobs": None}
     return {**_head(identity, created, served, "chat.completion.chunk"), "choices": [choice]}
 
 
-def last_chunk(identity: str, created: int, served: Served, page: Observation, answer: Answer) -> dict[str, Any]:
+def last_chunk(identity: str, created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
     """The piece that ends a streamed response."""
-    choice = {"index": 0, "delta": {}, "finish_reason": _reason(answer), "logprobs": None}
+    choice = {"index": 0, "delta": {}, "finish_reason": _reason(result.answer), "logprobs": None}
     return {
         **_head(identity, created, served, "chat.completion.chunk"),
         "choices": [choice],
-        "usage": _usage(page, answer),
-        "pulse": extension(served, page, answer),
+        "usage": _usage(result),
+        "pulse": extension(created, served, question, result),
     }
 
 
-def extension(served: Served, page: Observation, answer: Answer) -> dict[str, Any]:
-    """The field "pulse": what OpenAI's protocol has no place for. refused: the picture does not look like an ECG."""
-    return {
+def extension(created: int, served: Provenance, question: Question, result: Result) -> dict[str, Any]:
+    """The field "pulse": what OpenAI's protocol has no place for. refused: the picture does not look like an ECG.
+    problem: what may be wrong with it then, a key of page.quality.HINTS."""
+    page, answer = result.page, result.answer
+    own = {
         "findings": [{**asdict(found), "likely": found.likely} for found in answer.findings],
         "is_ecg": answer.is_ecg,
         "refused": answer.finish_reason == "not_ecg",
+        "problem": page.problem,
+        "whole": result.whole,
         "turns": page.turns,
         "left_out": list(answer.left_out),
         "timing": {key: round(value, 3) for key, value in asdict(answer.timing).items()},
@@ -151,6 +178,17 @@ def extension(served: Served, page: Observation, answer: Answer) -> dict[str, An
         "certificate": served.certificate,
         "notice": served.notice,
     }
+    if question.fhir:
+        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
+    return own
+
+
+def page_url(page: Observation) -> str:
+    """The page as the model saw it, as a data URL: a JPEG of at most 1,600 pixels a side."""
+    picture, file = page.seen.copy(), io.BytesIO()
+    picture.thumbnail((_SHOWN, _SHOWN))
+    picture.save(file, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
@@ -158,7 +196,7 @@ def error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def _head(identity: str, created: int, served: Served, kind: str) -> dict[str, Any]:
+def _head(identity: str, created: int, served: Provenance, kind: str) -> dict[str, Any]:
     return {"id": identity, "object": kind, "created": created, "model": served.name}
 
 
@@ -166,10 +204,6 @@ def _reason(answer: Answer) -> str:
     return "length" if answer.finish_reason == "length" else "stop"
 
 
-def _usage(page: Observation, answer: Answer) -> dict[str, int]:
-    written = len(answer.token_ids)
-    return {
-        "prompt_tokens": page.positions,
-        "completion_tokens": written,
-        "total_tokens": page.positions + written,
-    }
+def _usage(result: Result) -> dict[str, int]:
+    before, written = result.page.positions, len(result.answer.token_ids)
+    return {"prompt_tokens": before, "completion_tokens": written, "total_tokens": before + written}

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runtime.answer import Answer
-from edge_runtime.serve.protocol import Question
+from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
 
@@ -24,11 +23,13 @@ class Cancelled(Exception):
 @dataclass(eq=False)
 class Job:
     """A question, and who hears of it: on_piece of each piece of the answer, on_done of its end, both called in the
-    worker's thread. cancel() ends it before it begins or after the piece that is being written."""
+    worker's thread. page: what it is about, there from the first piece on. cancel() ends it before it begins or after
+    the piece that is being written."""
 
     question: Question
     on_piece: Callable[[str], None]
-    on_done: Callable[[tuple[Observation, Answer] | Exception], None]
+    on_done: Callable[[Result | Exception], None]
+    page: Observation | None = None
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -79,18 +80,19 @@ class Worker:
             except Exception as error:
                 job.on_done(error)
 
-    def _answer(self, job: Job) -> tuple[Observation, Answer]:
+    def _answer(self, job: Job) -> Result:
         if job.cancelled:
             raise Cancelled
         asked: dict[str, Any] = {
             name: getattr(job.question, name) for name in ("max_new_tokens", "temperature", "top_p", "seed")
         }
-        page = self._session.look(job.question.picture)
+        job.page = page = self._session.look(job.question.picture)
         for question, answer in job.question.turns:
-            page.remember(question, answer)
+            page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
         for piece in reply:
             if job.cancelled:
                 raise Cancelled
             job.on_piece(piece)
-        return page, reply.finish()
+        # Asked here, since the engine is this thread's alone.
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)

@@ -10,84 +10,18 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from PIL import Image
+from serving import TOKEN, data_url, message, png, started
 
 from edge_runtime.bundle import NANO
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("uvicorn")
-
-TOKEN = "not-so-secret"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def png(page):
-    buffer = io.BytesIO()
-    Image.fromarray(page).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def data_url(picture):
-    return "data:image/png;base64," + base64.b64encode(picture).decode()
-
-
-def message(picture, text=None):
-    parts = [{"type": "image_url", "image_url": {"url": data_url(picture)}}]
-    return {"role": "user", "content": parts + ([{"type": "text", "text": text}] if text else [])}
-
-
-@dataclass(frozen=True)
-class Server:
-    port: int
-    process: subprocess.Popen
-
-    def client(self, token=TOKEN):
-        return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=token, max_retries=0, timeout=60)
-
-    def post(self, body, headers=None, path="/v1/chat/completions"):
-        """(status, JSON) of a request in bytes or as an object."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request("POST", path, body, {"Authorization": f"Bearer {TOKEN}", **(headers or {})})
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-
-    def get(self, path, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("GET", path, headers=headers or {})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-
-
-def started(bundle, folder, *options):
-    port, token = free_port(), folder / "token"
-    token.write_text(TOKEN + "\n")
-    argv = ["pulse-serve", str(bundle), "--port", str(port), "--token-file", str(token), "--threads", "1", *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge_runtime.commands", *argv], stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    server = Server(port, process)
-    for _ in range(600):
-        try:
-            if server.get("/health")[0] == 200:
-                return server
-        except OSError:
-            assert process.poll() is None, process.stderr.read().decode()
-            time.sleep(0.1)
-    raise AssertionError("the server did not begin")
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +71,46 @@ def test_a_conversation_goes_on(server, session, pages):
     ]
     got = server.client().chat.completions.create(model="tiny", messages=turns)
     assert got.choices[0].message.content == want
+
+
+def test_a_conversation_may_begin_with_the_bundles_own_question(server, session, pages):
+    page = session.look(pages[1])
+    page.remember(session.inference.default_question, "It is normal.")
+    want = page.ask("MI?").finish().text
+    turns = [message(png(pages[1])), {"role": "assistant", "content": "It is normal."}]
+    turns.append({"role": "user", "content": "MI?"})
+    assert server.post({"messages": turns})[1]["choices"][0]["message"]["content"] == want
+
+
+def shown(url):
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/jpeg;base64,")))).convert("L")
+    )
+
+
+def test_the_page_that_the_model_saw_comes_when_it_is_asked_for(server, pages):
+    smooth = np.tile(np.linspace(0, 255, 48).astype(np.uint8), (32, 1))  # JPEG keeps it
+    asked = {"model": "tiny", "messages": [message(png(smooth), "normal?")]}
+    assert "page" not in server.post(asked)[1]["pulse"]
+    whole = server.post({**asked, "pulse": {"page": True}})[1]["pulse"]["page"]
+    first, *others = server.client().chat.completions.create(**asked, stream=True, extra_body={"pulse": {"page": True}})
+    assert first.model_extra["pulse"]["page"] == whole
+    assert not any("page" in (other.model_extra or {}).get("pulse", {}) for other in others)
+    assert np.abs(shown(whole).astype(int) - smooth).max() < 8
+    status, answer = server.post({**asked, "pulse": {"page": "yes"}})
+    assert (status, "page must be true or false" in answer["error"]["message"]) == (400, True)
+
+
+def test_fhir_comes_when_it_is_asked_for(server, session, pages):
+    bundles = pytest.importorskip("fhir.resources.R4B.bundle")
+    asked = {"model": "tiny", "messages": [message(png(pages[0]), "normal?")]}
+    assert "fhir" not in server.post(asked)[1]["pulse"]
+    whole = server.post({**asked, "pulse": {"fhir": True}})[1]["pulse"]["fhir"]
+    *_, last = server.client().chat.completions.create(**asked, stream=True, extra_body={"pulse": {"fhir": True}})
+    for bundle in (whole, last.model_extra["pulse"]["fhir"]):
+        read = bundles.Bundle.model_validate_json(json.dumps(bundle))
+        assert len(read.entry) == 2 + len(session.inference.findings)
+        assert session.look(pages[0]).ask("normal?").finish().text in read.entry[0].resource.conclusion
 
 
 def test_the_model_is_listed_and_health_is_open(server):

@@ -12,9 +12,10 @@ import threading
 import pytest
 from PIL import Image
 
+from edge_runtime.bundle import Provenance
 from edge_runtime.engines.onnx import OnnxEngine
 from edge_runtime.errors import UserError
-from edge_runtime.serve.protocol import Question, Served
+from edge_runtime.serve.protocol import Question
 from edge_runtime.serve.worker import Busy, Cancelled, Job, Worker
 from edge_runtime.session import Session
 
@@ -136,7 +137,7 @@ def test_the_application_cancels_refuses_and_says_so(tiny, picture, gate):
     from edge_runtime.serve.app import Limits, create_app
 
     worker = Worker(Session.open(tiny.folder, threads=1), waiting=1)
-    app = create_app(worker, Served("tiny", "onnx", "notice", None), None, Limits(answer_s=60))
+    app = create_app(worker, Provenance("tiny", "onnx", "notice", "0" * 64, None), None, Limits(answer_s=60))
     url = "data:image/png;base64," + base64.b64encode(picture).decode()
     content = [{"type": "image_url", "image_url": {"url": url}}]
     body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
@@ -159,7 +160,7 @@ def test_an_answer_that_takes_too_long_is_given_up(tiny, picture, gate, monkeypa
 
     monkeypatch.setattr(Request, "is_disconnected", stays)
     worker = Worker(Session.open(tiny.folder, threads=1), waiting=1)
-    app = create_app(worker, Served("tiny", "onnx", "notice", None), None, Limits(answer_s=0.3))
+    app = create_app(worker, Provenance("tiny", "onnx", "notice", "0" * 64, None), None, Limits(answer_s=0.3))
     url = "data:image/png;base64," + base64.b64encode(picture).decode()
     content = [{"type": "image_url", "image_url": {"url": url}}]
     status, said = request(app, json.dumps({"messages": [{"role": "user", "content": content}]}).encode())

@@ -1,0 +1,71 @@
+// What an answer holds beside its words, as tables. Everything that comes from elsewhere is set as text, never as HTML.
+
+import { text, textOr } from "./texts.js";
+
+const UNITS = {
+  rate_bpm: "page.unit.bpm",
+  pr_ms: "page.unit.ms",
+  qrs_ms: "page.unit.ms",
+  qt_ms: "page.unit.ms",
+  qtc_bazett_ms: "page.unit.ms",
+  qtc_fridericia_ms: "page.unit.ms",
+  p_axis_deg: "page.unit.deg",
+  qrs_axis_deg: "page.unit.deg",
+  t_axis_deg: "page.unit.deg",
+};
+
+export function make(tag, className = "", words = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.textContent = words;
+  return element;
+}
+
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
+
+// What is named first, then the rest; the most probable first in either.
+export function findings(body, found) {
+  const rows = [...found].sort((a, b) => b.likely - a.likely || b.probability - a.probability).map(finding);
+  body.replaceChildren(...rows);
+}
+
+function finding(found) {
+  const row = make("tr", found.likely ? "likely" : "");
+  const name = make("th", "", textOr(`finding.${found.label}`, found.name));
+  name.scope = "row";
+  if (found.likely) name.append(make("span", "unseen", ` (${text("page.named")})`));
+  if (found.sensitivity !== null && found.precision !== null) {
+    const [sensitivity, precision] = [found.sensitivity, found.precision].map((share) => Math.round(100 * share));
+    name.append(make("small", "", text("result.finding.worth", { sensitivity, precision })));
+  }
+  const point = found.point ?? 0.5; // as the runtime: one half where none was measured
+  const probability = make("td", "", percent(found.probability));
+  probability.append(bar(found.probability, point));
+  row.append(name, probability, make("td", "", percent(point)));
+  return row;
+}
+
+function bar(share, point) {
+  const whole = make("span", "bar");
+  whole.setAttribute("aria-hidden", "true"); // the figures beside it say the same
+  const [fill, mark] = [make("span", "fill"), make("span", "mark")];
+  fill.style.width = `${100 * share}%`;
+  mark.style.left = `${100 * point}%`;
+  whole.append(fill, mark);
+  return whole;
+}
+
+// Returns whether there is one; what could not be measured is left out.
+export function measurements(body, measured) {
+  const known = Object.keys(UNITS).filter((key) => typeof measured?.[key] === "number");
+  body.replaceChildren(
+    ...known.map((key) => {
+      const row = make("tr");
+      const name = make("th", "", text(`measurement.${key}`));
+      name.scope = "row";
+      row.append(name, make("td", "", `${Math.round(measured[key])} ${text(UNITS[key])}`));
+      return row;
+    }),
+  );
+  return known.length > 0;
+}
