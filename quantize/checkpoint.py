@@ -20,7 +20,7 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
-from pulse.checkpoint.published import ORIGINAL
+from pulse.checkpoint.published import ORIGINAL, QUANTIZER_FILES
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
@@ -67,7 +67,9 @@ def quantize_checkpoint(
     """
     precision, meter = precision or Precision(), meter or Meter()
     if kind_of(source) is not None:
-        raise UserError(f"{source.folder}: is quantized already; give the float checkpoint it was made from")
+        raise UserError(
+            f"{source.folder}: is quantized already; export it as it is, or give the float checkpoint it was made from"
+        )
     # The names of tensors in transformers' layouts stay, so that it can read the result; what was found has ours.
     stays = source.published if stays_as_published(source) else None
     stored = replace(source, published=None) if stays else source
@@ -145,7 +147,8 @@ def copy_side_files(source: Path, out: Path) -> None:
     """Tokenizer, licence and card come along; weights, their index and config.json are written anew."""
     for pattern in COPIED:
         for path in source.glob(pattern):
-            if path.is_file() and path.name != CONFIG and not path.name.endswith(".index.json"):
+            anew = path.name in (CONFIG, *QUANTIZER_FILES) or path.name.endswith(".index.json")
+            if path.is_file() and not anew:
                 shutil.copyfile(path, out / path.name)
 
 
