@@ -9,6 +9,7 @@ into the layout of bitsandbytes (quantize.nf4). Everything else is float16. conf
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,8 @@ from quantize.quantization_config import kind_of, section_of
 from quantize.scheme import Nf4, Scheme
 from quantize.shards import SHARD_BYTES, ShardWriter
 
+# transformers 5 leaves vision_model out, and reads the names of 4, which does not read its own.
+_SHORT_TOWER = re.compile(r"^(model\.)?vision_tower\.(?!vision_model\.)")
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 
@@ -92,11 +95,14 @@ def quantize_checkpoint(
         with meter.stage("quantize"):
             writer = ShardWriter(part)
             quantized, kept, before = [], [], 0
-            for name, tensor in stored.tensors():
+            for stored_name, tensor in stored.tensors():
+                name = _SHORT_TOWER.sub(r"\g<0>vision_model.", stored_name) if stays else stored_name
                 progress(name)
                 before += tensor.nbytes
                 scheme, layer = precision.of(name, tensor), name.removesuffix(".weight")
                 part_name = part_of(name)
+                if part_name == "embeddings" and stays and source.config.text.extra_embeddings:
+                    scheme = None  # image_newline, which lies apart in this layout, would be a row of it
                 if scheme is not None:
                     quantized.append(layer)
                 elif part_name is not None and precision.of_part(part_name) is not None:

@@ -41,8 +41,10 @@ _RENAMED = (
     (r"(model\.)?mm_projector\.0\.", "multi_modal_projector.linear_1."),
     (r"(model\.)?mm_projector\.2\.", "multi_modal_projector.linear_2."),
     (r"(model\.)?multi_modal_projector\.", "multi_modal_projector."),
-    (r"(model\.)?(vision_tower\.)+vision_model\.", "vision_tower.vision_model."),
+    # transformers 5 leaves vision_model out.
+    (r"(model\.)?(vision_tower\.)+(vision_model\.)?", "vision_tower.vision_model."),
     (r"vision_model\.", "vision_tower.vision_model."),
+    (r"(?=(embeddings|encoder|pre_layrnorm)\.)", "vision_tower.vision_model."),  # a tower alone, by transformers 5
     (r"(model\.|language_model\.model\.)?image_newline$", "image_newline"),
     (r"model\.language_model\.", "language_model.model."),
     (r"language_model\.", "language_model."),
