@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
@@ -20,9 +23,11 @@ from quantize.load import load_model
 from quantize.quantization_config import kind_of
 from tests import foreign
 from tests.foreign import Layer, awq, chosen, compressed, gptq, section, write
+from tests.fuzz import changed, often, read_or_refuse
 
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": True}
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+GOLDEN_A = Checkpoint.open(foreign.BASE)
 Packed = Callable[[Layer], dict[str, torch.Tensor]]
 
 
@@ -188,3 +193,10 @@ def test_a_layer_that_cannot_be_held_exactly_is_named(change: str, said: str, tm
     with pytest.raises(UserError, match=rf"layers\.0\.self_attn\.q_proj.*{said}") as error:
         load_model(one(tmp_path, pieces, config))
     assert "\n" not in str(error.value)
+
+
+@often
+@given(st.sampled_from([GPTQ, AWQ, section()]).flatmap(changed))
+def test_sections_are_read_or_refused_in_one_line(data: dict[str, Any]) -> None:
+    config = replace(GOLDEN_A.config, extra={"quantization_config": data})
+    read_or_refuse(lambda: kind_of(replace(GOLDEN_A, config=config)))
