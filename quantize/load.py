@@ -29,8 +29,8 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same
     integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
     float16 has. "float32" dequantizes. Integers, and what is float32 in the file, stay in the mapped file, which must
-    not change. Raises UserError for a checkpoint whose tensors do not match its config, or that does not have the
-    weights that were asked for.
+    not change; those of GPTQ's and AWQ's layouts are laid out anew. Raises UserError for a checkpoint whose tensors do
+    not match its config, or that does not have the weights that were asked for.
     """
     kind, folder = kind_of(checkpoint), checkpoint.folder
     check_weights(kind, weights, folder)
@@ -40,7 +40,7 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     halves = halves and kind is not None and weights in (None, kind)
     state = {
         name: tensor if halves or not tensor.is_floating_point() or name.endswith(f".{SCALE}") else tensor.float()
-        for name, tensor in own_layout(checkpoint).items()
+        for name, tensor in own_layout(checkpoint)
     }
     if kind is not None:
         state = _insert_quantized(model, state, folder)

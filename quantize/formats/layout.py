@@ -6,6 +6,7 @@ Whatever has no exact counterpart is refused, by the layer's name: see `_exact`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.formats import awq, compressed_tensors, gptq
 from quantize.formats.format import Format, Pieces, Refused, Section
 from quantize.integers import IntWeight
-from quantize.layers import ORDER, SCALE, SHAPE, stored
+from quantize.layers import ORDER, PACKED, SCALE, SHAPE, stored
 from quantize.scheme import GROUP_SIZES
 
 INSTEAD = "; or give the float checkpoint to pulse-quantize"
@@ -34,20 +35,22 @@ def stays_mapped(checkpoint: Checkpoint) -> bool:
     return section is None or section.get("quant_method") not in ("gptq", "awq")
 
 
-def own_layout(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The checkpoint's tensors by our names, each quantized layer's as quantize.layers has them.
+def own_layout(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
+    """(our name, tensor) of every tensor, each quantized layer's as quantize.layers has them, one layer at a time.
 
     The section must be one that quantize.quantization_config.kind_of reads. Raises UserError for a layer that cannot be
     held exactly, or whose tensors do not fit each other.
     """
-    section, tensors = quantization_of(checkpoint), dict(checkpoint.tensors())
+    section = quantization_of(checkpoint)
     found = None if section is None else FORMATS.get(section["quant_method"])
     if section is None or found is None:
-        return tensors
-    ours, pieces = _apart(tensors, found)
+        yield from checkpoint.tensors()
+        return
+    others, pieces = _apart(dict(checkpoint.tensors()), found)
+    yield from others.items()
     for layer, own in pieces.items():
         try:
-            ours |= {f"{layer}.{last}": tensor for last, tensor in _layer(own, found, section).items()}
+            made = _layer(own, found, section)
         except Refused as error:
             raise UserError(f"{checkpoint.folder}: {layer}: {error}{INSTEAD}") from None
         except (KeyError, IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
@@ -55,7 +58,7 @@ def own_layout(checkpoint: Checkpoint) -> dict[str, Tensor]:
             raise UserError(
                 f"{checkpoint.folder}: the tensors of {layer} do not fit each other ({reason}); copy it again"
             ) from None
-    return ours
+        yield from ((f"{layer}.{last}", tensor) for last, tensor in made.items())
 
 
 def _apart(tensors: dict[str, Tensor], found: Format) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
@@ -77,7 +80,10 @@ def _layer(pieces: Pieces, found: Format, section: Section) -> Pieces:
     weight, groups = found.read(pieces, section)
     weight, order = _exact(weight, groups)
     shape = pieces[SHAPE].tolist() if SHAPE in pieces else weight.codes.shape
-    return {**stored(weight, tuple(shape)), **({} if order is None else {ORDER: order})}
+    made = stored(weight, tuple(shape))
+    if order is not None:
+        return {**made, ORDER: order}
+    return {**made, PACKED: pieces[PACKED]} if PACKED in pieces else made  # the same words, in the mapped file
 
 
 def _exact(weight: IntWeight, groups: Tensor | None) -> tuple[IntWeight, Tensor | None]:

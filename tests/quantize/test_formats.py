@@ -106,7 +106,7 @@ def test_a_group_of_256_is_two_with_one_scale_and_tiny_scales_are_kept(dtype: to
         layer.scales[3, 1] = 2.0**-30  # of an input that is not used: below what float16 has
     pieces = compressed(layer, symmetric=True)
     folder = write(tmp_path / "model", section(group_size=256), {"model.wide": pieces})
-    found = own_layout(Checkpoint.open(folder))
+    found = dict(own_layout(Checkpoint.open(folder)))
     scales = found["language_model.model.wide.weight_scale"]
     assert (scales.dtype, scales.shape) == (torch.float16 if dtype == torch.float16 else torch.float32, (64, 4))
     assert torch.equal(scales.float(), layer.scales.float().repeat_interleave(2, dim=1))
