@@ -76,7 +76,11 @@ class Bundle:
         """As `read`, and the SHA-256 of every file: for a bundle that came from anywhere else."""
         bundle = cls.read(path, public_key)
         for name, (digest, _) in bundle.manifest.files.items():
-            if sha256_file(bundle.folder / name) != digest:
+            try:
+                found = sha256_file(bundle.folder / name)
+            except OSError as error:
+                raise UserError(f"{bundle.folder / name}: cannot be read ({error.strerror}); copy it again") from None
+            if found != digest:
                 raise UserError(f"{bundle.folder / name}: its SHA-256 {_DAMAGE}")
         return bundle
 
@@ -172,8 +176,8 @@ def _parse_json(raw: bytes, folder: Path) -> object:
 
 def _check_own_digest(raw: bytes, data: object, folder: Path) -> None:
     assert isinstance(data, dict)
-    if data["format_version"] < _FIRST_WITH_DIGEST:
-        return
+    if data["format_version"] < _FIRST_WITH_DIGEST and _DIGEST not in data:
+        return  # it had none; one that has is of a later version, whatever it says
     digest = str(data.get(_DIGEST) or None).encode()
     before, found, after = raw.rpartition(digest)
     if not found or hashlib.sha256(before + _NO_DIGEST.encode() + after).hexdigest().encode() != digest:

@@ -12,7 +12,7 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.memory import BASE, available
 from pulse.model.config import Config
 from pulse.model.llava import Llava
-from quantize.layers import SCALE
+from quantize.formats.layout import SCALES, stays_mapped
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
 
@@ -29,7 +29,7 @@ def graphs_bytes(source: Checkpoint, weights: str, memory: Memory) -> int:
     the layers that a converter holds.
     """
     whole, floats, largest = _sizes(source, weights)
-    parts = BASE + int(floats * memory.floats + _TRACING * whole) + 2 * largest
+    parts = BASE + int(floats * memory.floats + _TRACING * whole) + 2 * largest + _unmapped(source, whole - floats)
     return max(parts, BASE + int(memory.converting * min(memory.together, whole - floats)))
 
 
@@ -43,8 +43,9 @@ def certificate_bytes(source: Checkpoint, config: Config, weights: str) -> int:
 def streamed_bytes(bundle: Bundle, job: Job[Any], memory: Memory) -> int:
     """Peak of a certificate whose sides are in memory one after the other: see export.certificate.streamed."""
     text = job.config.text
+    whole, floats, _ = _sizes(job.checkpoint, job.weights)
     # One dequantized weight and the steps on the way to it, beside the vision tower or the head in float32.
-    reading = BASE + _sizes(job.checkpoint, job.weights)[1] + 32 * text.hidden_size * text.intermediate_size
+    reading = BASE + floats + 32 * text.hidden_size * text.intermediate_size + _unmapped(job.checkpoint, whole - floats)
     return max(running_bytes(bundle, job, memory), reading)
 
 
@@ -66,13 +67,18 @@ def room(limit: int | None) -> int | None:
     return limit if limit is not None else None if free is None else int(_MARGIN * free)
 
 
+def _unmapped(source: Checkpoint, integers: int) -> int:
+    """Bytes of integers that are laid out anew in memory: others', whose layout is another."""
+    return 0 if stays_mapped(source) else integers
+
+
 def _sizes(source: Checkpoint, weights: str) -> tuple[int, int, int]:
     """Bytes of the loaded model, of what is float32 in it, and of the largest tensor of that."""
     if kind_of(source) == weights:
         floats = [
             4 * tensor.numel()
             for name, tensor in source.tensors()
-            if tensor.is_floating_point() and not name.endswith(SCALE)
+            if tensor.is_floating_point() and name.rpartition(".")[2] not in SCALES
         ]
     else:
         with torch.device("meta"):

@@ -9,6 +9,7 @@ into the layout of bitsandbytes (quantize.nf4). Everything else is float16. conf
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
-from pulse.checkpoint.published import ORIGINAL
+from pulse.checkpoint.published import ORIGINAL, QUANTIZER_FILES
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
@@ -32,6 +33,8 @@ from quantize.quantization_config import kind_of, section_of
 from quantize.scheme import Nf4, Scheme
 from quantize.shards import SHARD_BYTES, ShardWriter
 
+# transformers 5 leaves vision_model out, and reads the names of 4, which does not read its own.
+_SHORT_TOWER = re.compile(r"^(model\.)?vision_tower\.(?!vision_model\.)")
 COPIED = ("*.json", "tokenizer.model", "README.md", "LICENSE*", "NOTICE*")
 
 
@@ -67,7 +70,9 @@ def quantize_checkpoint(
     """
     precision, meter = precision or Precision(), meter or Meter()
     if kind_of(source) is not None:
-        raise UserError(f"{source.folder}: is quantized already; give the float checkpoint it was made from")
+        raise UserError(
+            f"{source.folder}: is quantized already; export it as it is, or give the float checkpoint it was made from"
+        )
     # The names of tensors in transformers' layouts stay, so that it can read the result; what was found has ours.
     stays = source.published if stays_as_published(source) else None
     stored = replace(source, published=None) if stays else source
@@ -90,11 +95,14 @@ def quantize_checkpoint(
         with meter.stage("quantize"):
             writer = ShardWriter(part)
             quantized, kept, before = [], [], 0
-            for name, tensor in stored.tensors():
+            for stored_name, tensor in stored.tensors():
+                name = _SHORT_TOWER.sub(r"\g<0>vision_model.", stored_name) if stays else stored_name
                 progress(name)
                 before += tensor.nbytes
                 scheme, layer = precision.of(name, tensor), name.removesuffix(".weight")
                 part_name = part_of(name)
+                if part_name == "embeddings" and stays and source.config.text.extra_embeddings:
+                    scheme = None  # image_newline, which lies apart in this layout, would be a row of it
                 if scheme is not None:
                     quantized.append(layer)
                 elif part_name is not None and precision.of_part(part_name) is not None:
@@ -145,7 +153,8 @@ def copy_side_files(source: Path, out: Path) -> None:
     """Tokenizer, licence and card come along; weights, their index and config.json are written anew."""
     for pattern in COPIED:
         for path in source.glob(pattern):
-            if path.is_file() and path.name != CONFIG and not path.name.endswith(".index.json"):
+            anew = path.name in (CONFIG, *QUANTIZER_FILES) or path.name.endswith(".index.json")
+            if path.is_file() and not anew:
                 shutil.copyfile(path, out / path.name)
 
 

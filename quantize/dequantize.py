@@ -9,7 +9,7 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.files.folder import new_folder
 from quantize.checkpoint import config_as_stored, copy_side_files, write_config
 from quantize.load import load_model
-from quantize.quantization_config import kind_of
+from quantize.quantization_config import kind_of, without_section
 from quantize.shards import ShardWriter
 
 
@@ -28,7 +28,5 @@ def dequantize_checkpoint(source: Checkpoint, out: Path) -> int:
         for name, tensor in model.state_dict().items():
             writer.add({name: tensor.half() if tensor.is_floating_point() else tensor})
         writer.close()
-        config = config_as_stored(source)
-        del config["quantization_config"]
-        write_config(part, config)
+        write_config(part, without_section(config_as_stored(source)))
     return writer.total_bytes

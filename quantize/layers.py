@@ -16,6 +16,7 @@ from quantize.integers import IntWeight, dequantize, pack, pack_zeros, quantize,
 from quantize.scheme import Scheme
 
 PACKED, SCALE, ZERO, SHAPE = "weight_packed", "weight_scale", "weight_zero_point", "weight_shape"
+ORDER = "input_order"  # of IntLinear; never on disk
 
 
 @torch.library.custom_op("pulse::int_linear", mutates_args=())
@@ -139,16 +140,29 @@ def stored(weight: IntWeight, shape: tuple[int, ...]) -> dict[str, Tensor]:
 
 
 class IntLinear(IntLayer):
-    """nn.Linear: x [..., K] -> [..., N]."""
+    """nn.Linear: x [..., K] -> [..., N].
+
+    input_order: int64 [K], which input each column of the codes is for, where others' groups (GPTQ's desc_act) are not
+    of consecutive inputs; None where they are.
+    """
 
     bias: Tensor | None
+    input_order: Tensor | None
 
     def __init__(self, in_features: int, out_features: int, scheme: Scheme, bias: bool = False) -> None:
         super().__init__((out_features, in_features), scheme)
         self.in_features, self.out_features = in_features, out_features
         self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+        self.register_buffer(ORDER, None)
+
+    @property
+    def float_weight(self) -> Tensor:
+        weight = super().float_weight
+        return weight if self.input_order is None else torch.empty_like(weight).index_copy_(1, self.input_order, weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.input_order is not None:
+            x = x.index_select(-1, self.input_order)
         return int_linear(x, self.weight_packed, self.weight_scale, self.weight_zero_point, self.bias, self.scheme.bits)
 
     def to_float(self) -> nn.Linear:

@@ -12,7 +12,8 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.store import load_state
 from pulse.model.llava import Llava
 from quantize import nf4
-from quantize.layers import PACKED, SCALE, SHAPE, ZERO, IntLayer, int_layer, quantized
+from quantize.formats.layout import own_layout
+from quantize.layers import ORDER, PACKED, SCALE, SHAPE, ZERO, IntLayer, IntLinear, int_layer, quantized
 from quantize.nf4 import Nf4Linear
 from quantize.precision import Precision
 from quantize.quantization_config import kind_of
@@ -28,8 +29,8 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     weights: None keeps what the checkpoint has. "int4" also quantizes a float checkpoint, by Precision(), to the same
     integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
     float16 has. "float32" dequantizes. Integers, and what is float32 in the file, stay in the mapped file, which must
-    not change. Raises UserError for a checkpoint whose tensors do not match its config, or that does not have the
-    weights that were asked for.
+    not change; those of GPTQ's and AWQ's layouts are laid out anew. Raises UserError for a checkpoint whose tensors do
+    not match its config, or that does not have the weights that were asked for.
     """
     kind, folder = kind_of(checkpoint), checkpoint.folder
     check_weights(kind, weights, folder)
@@ -39,7 +40,7 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     halves = halves and kind is not None and weights in (None, kind)
     state = {
         name: tensor if halves or not tensor.is_floating_point() or name.endswith(f".{SCALE}") else tensor.float()
-        for name, tensor in checkpoint.tensors()
+        for name, tensor in own_layout(checkpoint)
     }
     if kind is not None:
         state = _insert_quantized(model, state, folder)
@@ -108,6 +109,8 @@ def _insert_quantized(model: nn.Module, tensors: dict[str, Tensor], folder: Path
         try:
             with torch.device("meta"):  # it gets its tensors from the file
                 layer = int_layer(model.get_submodule(name), _scheme_of(name, tensors))
+                if f"{name}.{ORDER}" in tensors:
+                    _reorder(layer)
         except (AttributeError, ValueError, KeyError, IndexError) as error:
             raise UserError(f"{folder}: quantized weights of {name} do not fit its config.json ({error})") from None
         model.set_submodule(name, layer)
@@ -122,12 +125,20 @@ def _insert_quantized(model: nn.Module, tensors: dict[str, Tensor], folder: Path
     return tensors
 
 
+def _reorder(layer: IntLayer) -> None:
+    if not isinstance(layer, IntLinear):
+        raise ValueError(f"a {type(layer).__name__} has no order of inputs")
+    layer.input_order = torch.arange(layer.in_features)
+
+
 def _scheme_of(name: str, tensors: dict[str, Tensor]) -> Scheme:
     """What a layer's own tensors say: parts of a checkpoint have schemes of their own."""
     inputs = int(tensors[f"{name}.{SHAPE}"][1:].prod())
     words, groups = tensors[f"{name}.{PACKED}"].shape[1], tensors[f"{name}.{SCALE}"].shape[1]
     size = inputs // groups
-    return Scheme(words * 32 // inputs, size if size in GROUP_SIZES else None, f"{name}.{ZERO}" not in tensors)
+    return Scheme(
+        words * 32 // inputs, size if groups > 1 or size in GROUP_SIZES else None, f"{name}.{ZERO}" not in tensors
+    )
 
 
 @torch.no_grad()

@@ -1,16 +1,20 @@
-"""The section `quantization_config` of config.json, as compressed-tensors and bitsandbytes write and read it."""
+"""The section `quantization_config` of config.json: ours, which compressed-tensors and bitsandbytes read, and others'
+(quantize.formats)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_runtime.errors import UserError
+from edge_runtime.errors import UserError, shorten
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
+from quantize.formats.format import Refused, off, only
+from quantize.formats.layout import FORMATS, INSTEAD, quantization_of
 from quantize.precision import PARTS, Precision, part_of
-from quantize.scheme import GROUP_SIZES, Nf4, Scheme
+from quantize.scheme import Nf4, Scheme
 
+_SECTIONS = ("quantization_config", "compression_config")  # the names that config.json knows it by
 # Where transformers and vLLM find the layers of each part. They name modules otherwise than checkpoints do (the head is
 # outermost, "language_model.model" is "model.language_model"), so only what both names share is matched.
 _TARGETS = {
@@ -68,6 +72,12 @@ def section_of(precision: Precision, kept: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def without_section(config: Mapping[str, Any]) -> dict[str, Any]:
+    """config.json's content for a checkpoint whose weights are floats again."""
+    kept = {key: value for key, value in config.items() if key not in _SECTIONS}
+    return {**kept, "text_config": without_section(kept["text_config"])} if "text_config" in kept else kept
+
+
 def _skipped(schemes: dict[str, Any]) -> list[str]:
     names = {"projector": "multi_modal_projector", "head": "lm_head"}
     return [module for part, module in names.items() if schemes[part] is None]
@@ -86,29 +96,27 @@ def _tail(name: str) -> str:
 def kind_of(checkpoint: Checkpoint) -> str | None:
     """What the decoder's weights are: "int4", "int8" or "nf4"; None for a float checkpoint.
 
-    Raises UserError for a quantization that is not ours to read.
+    Raises UserError for a quantization that this version does not read, naming what it is.
     """
-    section = checkpoint.config.extra.get("quantization_config")
+    section = quantization_of(checkpoint)
     if section is None:
         return None
     try:
-        if section["quant_method"] == "bitsandbytes":
-            plain = section["load_in_4bit"] and not section.get("bnb_4bit_use_double_quant")
-            if plain and section["bnb_4bit_quant_type"] == "nf4":
-                return "nf4"
-        elif (section["quant_method"], section["format"]) == ("compressed-tensors", "pack-quantized"):
-            groups = [group["weights"] for group in section["config_groups"].values()]
-            if groups and all(_known(weights) for weights in groups):
-                return f"int{groups[0]['num_bits']}"
-    except (KeyError, TypeError, ValueError, AttributeError):
-        pass  # refused below, in the same words as any other unknown quantization
-    raise UserError(
-        f"{checkpoint.folder / CONFIG}: "
-        "quantization_config is neither int4 or int8 of compressed-tensors (pack-quantized, by channel or in "
-        "groups of 32, 64 or 128) nor plain nf4 of bitsandbytes; quantize the float checkpoint with pulse-quantize"
-    )
+        return _kind(section)
+    except Refused as error:
+        reason = f"{error}{INSTEAD}"
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it lacks or misnames a field ({error!r}); copy it again"
+    raise UserError(f"{checkpoint.folder / CONFIG}: quantization_config: {reason}")
 
 
-def _known(weights: dict[str, Any]) -> bool:
-    size = {"channel": None, "group": weights["group_size"]}[weights["strategy"]]
-    return weights["type"] == "int" and weights["num_bits"] in (4, 8) and size in (None, *GROUP_SIZES)
+def _kind(section: Mapping[str, Any]) -> str:
+    method = section["quant_method"]
+    if method == "bitsandbytes":
+        off(section, "load_in_8bit", "bnb_4bit_use_double_quant")
+        only({"bnb_4bit_quant_type": section["bnb_4bit_quant_type"]}, "bnb_4bit_quant_type", "nf4")
+        return "nf4"
+    if method not in FORMATS:
+        known = ", ".join((*FORMATS, "bitsandbytes"))
+        raise Refused(f"quant_method {shorten(method)} is not supported; this version reads {known}")
+    return FORMATS[method].kind(section)

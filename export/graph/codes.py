@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.layers import IntConv2d, IntEmbedding
+from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 
 
 class ConvOfCodes(nn.Module):
@@ -49,3 +49,22 @@ class EmbeddingOfCodes(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return F.embedding(ids, self.codes).float() * F.embedding(ids, self.scale).float()
+
+
+class Reordered(nn.Module):
+    """A layer behind its inputs in another order: x [..., K] -> what `layer` makes of x[..., order]."""
+
+    order: Tensor
+
+    def __init__(self, order: Tensor, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.register_buffer("order", order)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.index_select(-1, self.order))
+
+
+def in_order_of(linear: IntLinear, layer: nn.Module) -> nn.Module:
+    """The layer that takes the place of an IntLinear: itself, or behind the order of inputs that its codes are in."""
+    return layer if linear.input_order is None else Reordered(linear.input_order, layer)

@@ -41,14 +41,18 @@ _RENAMED = (
     (r"(model\.)?mm_projector\.0\.", "multi_modal_projector.linear_1."),
     (r"(model\.)?mm_projector\.2\.", "multi_modal_projector.linear_2."),
     (r"(model\.)?multi_modal_projector\.", "multi_modal_projector."),
-    (r"(model\.)?(vision_tower\.)+vision_model\.", "vision_tower.vision_model."),
+    # transformers 5 leaves vision_model out.
+    (r"(model\.)?(vision_tower\.)+(vision_model\.)?", "vision_tower.vision_model."),
     (r"vision_model\.", "vision_tower.vision_model."),
+    (r"(?=(embeddings|encoder|pre_layrnorm)\.)", "vision_tower.vision_model."),  # a tower alone, by transformers 5
     (r"(model\.|language_model\.model\.)?image_newline$", "image_newline"),
     (r"model\.language_model\.", "language_model.model."),
     (r"language_model\.", "language_model."),
     (r"lm_head\.", "language_model.lm_head."),
     (r"model\.", "language_model.model."),
 )
+# Where else than in config.json quantizers describe their weights, and which one it is.
+QUANTIZER_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 NEWLINE, TABLE = "image_newline", "language_model.model.embed_tokens.weight"
 
 
@@ -104,7 +108,8 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
         raise UserError(f"{path}: its vision tower {name!r} is not here; put that folder beside the checkpoint")
     pinpoints = _pinpoints(path, data["image_grid_pinpoints"], vision.width) if aspect == "anyres" else []
     text = decoder_of(data, path, merge == "spatial_unpad")
-    config = Config(vision, text, _inference(path, vision, text, pinpoints, merge, data), folder.name)
+    inference = _inference(path, vision, text, pinpoints, merge, data)
+    config = Config(vision, text, inference, folder.name, _quantization(folder, data))
     # The original reads the tower from its own folder unless it was trained along.
     return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
@@ -138,8 +143,19 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
     decoder, merge = decoder_of(text, path, following), "spatial_unpad" if following else "flat"
     inference = _inference(path, vision, decoder, pinpoints, merge, {**text, **data})
-    kept = {key: data[key] for key in ("quantization_config",) if key in data}
-    return Published(Config(vision, decoder, inference, folder.name, kept), data)
+    return Published(Config(vision, decoder, inference, folder.name, _quantization(folder, data)), data)
+
+
+def _quantization(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """{"quantization_config": ...} of a checkpoint whose weights somebody quantized, wherever it says so."""
+    text = data.get("text_config", {})
+    for section in (data.get("quantization_config"), data.get("compression_config"), text.get("quantization_config")):
+        if section:
+            return {"quantization_config": section}
+    for name, method in QUANTIZER_FILES.items():
+        if (folder / name).is_file():
+            return {"quantization_config": {"quant_method": method, **read_json(folder / name)}}
+    return {}
 
 
 def _only(path: Path, data: Mapping[str, Any], key: str, default: Any, *known: Any) -> Any:

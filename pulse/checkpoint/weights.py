@@ -23,6 +23,7 @@ from pulse.files.side_file import check_not_lfs, read_json
 
 _INSIDE = ("state_dict", "model", "module")  # where trainers put the weights beside what else they keep
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+_AUTOGPTQ = "gptq_model*.safetensors"  # named after its bits and groups
 _FILES = ((SINGLE, INDEX), ("pytorch_model.bin", "pytorch_model.bin.index.json"))
 
 
@@ -136,6 +137,8 @@ def _shards(folder: Path) -> dict[str, list[str]]:
             return {single: []}
         if (folder / index).is_file():
             return _indexed(folder / index)
+    if len(found := sorted(folder.glob(_AUTOGPTQ))) == 1:
+        return {found[0].name: []}
     raise UserError(f"{folder}: no {SINGLE} and no {INDEX}; give a checkpoint folder with safetensors weights")
 
 

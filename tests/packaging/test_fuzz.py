@@ -7,72 +7,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge_runtime.errors import UserError
 from edge_runtime.image import load
 from edge_runtime.manifest import parse
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.ecg.read import read_record
+from tests.fuzz import changed, often, read_or_refuse
 from tests.golden import GOLDEN
 
-CASES = 400 * int(os.environ.get("FUZZ", "1"))
-often = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=True,  # the same cases in every run; FUZZ brings others
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "tests" / "data" / "ptbxl" / "records100" / "00000" / "00010_lr"
 MANIFEST = json.loads((ROOT / "edge_runtime" / "nano" / "manifest.json").read_text(encoding="utf-8"))
 CONFIG = json.loads((GOLDEN / "a" / "checkpoint" / "config.json").read_text())
-
-# What a field may turn into.
-VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(), st.text(max_size=12), st.just([]), st.just({}),
-    st.lists(st.integers(-3, 3), max_size=3), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
-)  # fmt: skip
-
-
-def read_or_refuse(read: Callable[[], Any]) -> None:
-    """Any error but UserError fails the test; so does a message of several lines."""
-    said = "nothing"
-    try:
-        read()
-    except UserError as error:
-        said = str(error)
-    assert said.strip()
-    assert "\n" not in said
-
-
-@st.composite
-def changed(draw: st.DrawFn, whole: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object with one to three of its fields, at any depth, replaced or removed."""
-    data = json.loads(json.dumps(whole))
-    for _ in range(draw(st.integers(1, 3))):
-        place = data
-        key = draw(st.sampled_from(sorted(place)))
-        while isinstance(place[key], dict) and place[key] and draw(st.booleans()):
-            place = place[key]
-            key = draw(st.sampled_from(sorted(place)))
-        if draw(st.booleans()):
-            place[key] = draw(VALUES)
-        else:
-            del place[key]
-        if not place:
-            break
-    return data
 
 
 @st.composite

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,39 +12,13 @@ from safetensors.torch import load_file, save_file
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import Checkpoint
 from quantize.load import load_model
-from tests.golden import GOLDEN
-
-peft = pytest.importorskip("peft")
-transformers = pytest.importorskip("transformers")
-
-BASE = GOLDEN / "a" / "checkpoint"  # llava_llama
-
-
-def trained(folder: Path, llava: bool, **lora: object) -> dict[str, torch.Tensor]:
-    """Train nothing, but leave in `folder` what training leaves; returns the merged decoder's tensors."""
-    data = json.loads((BASE / "config.json").read_text())
-    sizes = {k: v for k, v in data.items() if k in transformers.LlamaConfig().to_dict() and k != "model_type"}
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes)).float()
-    state = {name: t for path in sorted(BASE.glob("*.safetensors")) for name, t in load_file(path).items()}
-    model.load_state_dict({name: t.float() for name, t in state.items() if name in model.state_dict()})
-    torch.manual_seed(0)
-    config = peft.LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj", "down_proj"], **lora)
-    wrapped = peft.get_peft_model(model, config)
-    for name, parameter in wrapped.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)  # PEFT begins with zeros, which change nothing
-    wrapped.save_pretrained(folder)
-    if llava:
-        shutil.copy(BASE / "config.json", folder)
-        name = "model.mm_projector.0.bias"
-        torch.save({f"base_model.model.{name}": state[name] + 1}, folder / "non_lora_trainables.bin")
-    return dict(wrapped.merge_and_unload().state_dict())
+from tests.lora import BASE, trained
 
 
 @pytest.mark.parametrize("llava", [False, True])
 @pytest.mark.parametrize("rslora", [False, True])
 def test_it_is_merged_as_peft_merges_it(llava: bool, rslora: bool, tmp_path: Path) -> None:
-    merged = trained(tmp_path / "lora", llava, use_rslora=rslora)
+    merged = trained(tmp_path / "lora", llava, use_rslora=rslora).state_dict()
     checkpoint, base = Checkpoint.open(tmp_path / "lora", BASE), Checkpoint.open(BASE)
     model, before = load_model(checkpoint).state_dict(), load_model(base).state_dict()
     for name, tensor in merged.items():

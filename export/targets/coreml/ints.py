@@ -16,6 +16,7 @@ from coremltools.converters.mil import register_torch_op
 from coremltools.converters.mil.frontend.torch.ops import _get_inputs
 from coremltools.converters.mil.mil import types
 
+from edge_runtime.errors import UserError
 from quantize.integers import unpack, unpack_zeros
 
 _TYPES = {4: types.np_int4_dtype, 8: np.int8}
@@ -25,6 +26,11 @@ def _weight(packed: Any, scale: Any, zero: Any, bits: int, shape: list[int] | No
     """The constexpr of a weight; shape: that of the float weight where it has more than two dimensions."""
     codes = unpack(torch.from_numpy(np.ascontiguousarray(packed.val)), bits).numpy()
     scales = scale.val.astype(np.float16)
+    if not np.array_equal(scales.astype(np.float32), scale.val.astype(np.float32)):
+        raise UserError(
+            "Core ML keeps scales as float16, which does not have one of this checkpoint's; quantize the float "
+            "checkpoint with pulse-quantize, or use --weights float16"
+        )
     zeros = None if zero is None else unpack_zeros(torch.from_numpy(np.array(zero.val)), bits, len(codes)).numpy()
     if shape is not None:
         codes = codes.reshape(shape)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from edge_runtime.errors import UserError
-from export.graph.codes import EmbeddingOfCodes
+from export.graph.codes import EmbeddingOfCodes, in_order_of
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 from quantize.nf4 import Nf4Linear
 
@@ -28,7 +28,7 @@ def use_intx(model: nn.Module, quantize_activations: bool, within: tuple[str, ..
             continue
         match module:
             case IntLinear():
-                model.set_submodule(name, _intx(name, module, quantize_activations))
+                model.set_submodule(name, in_order_of(module, _intx(name, module, quantize_activations)))
             case IntConv2d():
                 model.set_submodule(name, module.to_float())
             case IntEmbedding():
@@ -45,7 +45,8 @@ def _intx(name: str, module: IntLinear, quantize_activations: bool) -> nn.Linear
     weight = module.int_weight
     if weight.zeros is not None:
         raise UserError(
-            f"ExecuTorch's delegates have no operator for asymmetric weights ({name}); quantize with --scheme int4-g32"
+            f"ExecuTorch's delegates have no operator for asymmetric weights ({name}); quantize with --scheme "
+            "int4-g32, or use --weights float16"
         )
     scale = weight.scales.float()
     tensor = IntxUnpackedToInt8Tensor(

@@ -7,6 +7,7 @@ byte j: symmetric groups of 32 fit it bit for bit. https://github.com/ggml-org/g
 from __future__ import annotations
 
 import numpy as np
+import torch
 from gguf import GGMLQuantizationType, GGUFWriter
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from quantize.layers import IntLayer, IntLinear
 from quantize.scheme import INT4
 
 BLOCK = 32
+_INSTEAD = "quantize with --scheme int4-g32, or use --weights float16"
 
 
 def add_layer(
@@ -44,7 +46,11 @@ def add_plain(writer: GGUFWriter, name: str, tensor: Tensor | nn.Module) -> None
 def q4_0(layer: IntLinear) -> np.ndarray:
     """The layer's integers as Q4_0 blocks, uint8 [N, K / 32 * 18]. Raises UserError for any scheme but int4-g32."""
     if layer.scheme != INT4:
-        raise UserError("Q4_0 holds symmetric 4-bit groups of 32 alone; quantize with --scheme int4-g32")
+        raise UserError(f"Q4_0 holds symmetric 4-bit groups of 32 alone; {_INSTEAD}")
+    if layer.input_order is not None:
+        raise UserError(f"Q4_0 holds groups of consecutive inputs alone (GPTQ's desc_act false); {_INSTEAD}")
+    if layer.weight_scale.dtype != torch.float16:
+        raise UserError(f"Q4_0 holds float16 scales alone, and one of this checkpoint's is none; {_INSTEAD}")
     weight = layer.int_weight
     codes = (weight.codes.numpy() + 8).astype(np.uint8).reshape(len(weight.codes), -1, BLOCK)  # [N, G, 32]
     packed = codes[..., : BLOCK // 2] | codes[..., BLOCK // 2 :] << 4

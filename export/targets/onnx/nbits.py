@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export.graph.codes import ConvOfCodes, EmbeddingOfCodes
+from export.graph.codes import ConvOfCodes, EmbeddingOfCodes, in_order_of
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 from quantize.nf4 import Nf4Linear
 from quantize.scheme import NF4_BLOCK as BLOCK
@@ -113,7 +113,7 @@ def use_runtime_operators(model: nn.Module, accuracy_level: int = EXACT) -> None
     for name, module in list(model.named_modules()):
         match module:
             case IntLinear():
-                model.set_submodule(name, MatMulNBits(module, accuracy_level))
+                model.set_submodule(name, in_order_of(module, MatMulNBits(module, accuracy_level)))
             case Nf4Linear():
                 model.set_submodule(name, MatMulBnb4(module))
             case IntConv2d():

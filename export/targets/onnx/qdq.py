@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_runtime.errors import UserError
-from export.graph.codes import EmbeddingOfCodes
+from export.graph.codes import EmbeddingOfCodes, in_order_of
 from quantize.layers import IntConv2d, IntEmbedding, IntLayer, IntLinear
 from quantize.nf4 import Nf4Linear
 
@@ -88,7 +88,7 @@ def use_standard_operators(model: nn.Module) -> None:
     for name, module in list(model.named_modules()):
         match module:
             case IntLinear():
-                model.set_submodule(name, QdqLinear(module))
+                model.set_submodule(name, in_order_of(module, QdqLinear(module)))
             case IntConv2d():
                 model.set_submodule(name, QdqConv(module))
             case IntEmbedding():
