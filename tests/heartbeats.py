@@ -25,7 +25,7 @@ class Heart:
     qrs: float = 0.09
     qt: float = 0.38
     t: float = 0.16  # length
-    qrs_axis: float = 60.0
+    qrs_axis: float = 50.0
     t_axis: float = 45.0
     st: float = 0.0
 

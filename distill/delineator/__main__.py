@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folds", type=int, default=5, metavar="N", help="of cross-validation, 0 for none (%(default)s)"
     )
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of 32 leads each (%(default)s)")
+    parser.add_argument("--steps", type=int, default=700, metavar="N", help="of 32 leads each (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same weights (%(default)s)")
     return parser

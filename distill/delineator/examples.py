@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_runtime.waves.delineate import runs
 from edge_runtime.waves.net import CLASSES
 from edge_runtime.waves.prepare import FS, Array, normalize, resample
 from pulse.ecg.ludb import Mark, Marked
@@ -59,8 +60,11 @@ def batch(leads: Leads, rows: Array, rng: np.random.Generator) -> tuple[Array, A
     signals, labels, present = [], [], []
     for row in rows:
         x, y = _cut(leads.signal[row].astype(np.float64), leads.labels[row], rng)
-        if rng.random() < 0.08:
+        fate = rng.random()
+        if fate < 0.08:
             x = _without_p(x, y, rng)
+        elif fate < 0.3:
+            x, y = _moved_p(x, y, int(rng.uniform(-0.18, 0.03) * FS))
         if rng.random() < 0.06:
             x, y = _no_beats(x, rng), np.zeros_like(y)
         else:
@@ -80,7 +84,7 @@ def batch(leads: Leads, rows: Array, rng: np.random.Generator) -> tuple[Array, A
 
 def _cut(signal: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """SIZE samples from anywhere, faster or slower than they were, turned over now and then."""
-    rate = rng.uniform(0.75, 1.3) if rng.random() < 0.5 else 1.0
+    rate = rng.uniform(0.7, 1.7) if rng.random() < 0.5 else 1.0
     span = rate * SIZE
     begin = rng.uniform(0, len(signal) - 1 - span)
     at = begin + rate * np.arange(SIZE)
@@ -155,6 +159,22 @@ def _no_beats(x: Array, rng: np.random.Generator) -> Array:
         wave = shapes[rng.integers(len(shapes))]
         return np.asarray(size * (wave + rng.uniform(0, 0.2) * _noise(len(x), rng)))
     return size * (_colored(len(x), rng.uniform(0, 2), rng) + rng.uniform(0, 1) * _wander(len(x), rng))
+
+
+def _moved_p(x: Array, y: Array, shift: int) -> tuple[Array, Array]:
+    """All P waves earlier or later, even onto the T before: a long PR is rare in LUDB. Those that would meet a QRS, or
+    lie at an end, stay."""
+    moved, labels, taken = x.copy(), y.copy(), y == CLASSES.index("QRS")
+    for begin, end in runs(y == CLASSES.index("P")):
+        to = slice(begin + shift, end + shift)
+        if begin < 1 or end >= len(x) or to.start < 0 or to.stop > len(x) or taken[to].any() or (y[to] < 0).any():
+            continue
+        line = np.linspace(x[begin - 1], x[end], end - begin + 2)[1:-1]
+        moved[begin:end] -= x[begin:end] - line
+        moved[to] += x[begin:end] - line
+        labels[begin:end] = np.where(labels[begin:end] == CLASSES.index("P"), 0, labels[begin:end])
+        labels[to] = CLASSES.index("P")
+    return moved, labels
 
 
 def _without_p(x: Array, y: Array, rng: np.random.Generator) -> Array:

@@ -20,10 +20,11 @@ from pulse.ecg.ludb import Marked
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 1000
+    steps: int = 700
     size: int = 32  # leads a step
     peak: float = 4e-3  # of the learning rate, which rises over the first tenth and falls to nothing
     decay: float = 0.01
+    half: bool = True  # convolutions in bfloat16: a third of the time is saved where the processor knows them
     seed: int = 0
 
 
@@ -37,7 +38,8 @@ def train(leads: Leads, settings: Settings, name: str = "train") -> Weights:
     bar = tqdm(range(settings.steps), name)
     for _ in bar:
         x, y = batch(leads, rng.integers(0, len(leads.signal), settings.size), rng)
-        scores = net(torch.from_numpy(x))
+        with torch.autocast("cpu", torch.bfloat16, settings.half):
+            scores = net(torch.from_numpy(x)).float()
         loss = F.cross_entropy(scores.flatten(0, 1), torch.from_numpy(y).flatten(), ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
