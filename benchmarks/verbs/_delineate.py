@@ -71,8 +71,11 @@ def _row(method: str, records: Sequence[Marked], unseen: bool, find: Finder) -> 
 
 
 def _cross_validated(records: Sequence[Marked], folds: int) -> Row:
+    import torch
+
     from distill.delineator.training import Settings, cross_validated
 
+    torch.set_num_threads(1)  # as the training command has it: other numbers of threads round otherwise
     figures = cross_validated(records, Settings(), folds).figures()
     method = f"{folds}-fold cross-validation"
     return {"method": method, "records": len(records), "unseen": True, "ms_a_record": None, "figures": figures}

@@ -15,6 +15,7 @@ from edge_runtime.waves.prepare import FS, LEAST_FS, MOST_FS, Array, normalize, 
 # Seconds: shorter ones are none, and what lies closer together than JOIN is one.
 _LEAST = {"P": 0.024, "QRS": 0.024, "T": 0.05}
 _JOIN = 0.024
+_LEAST_CONFIDENCE = 0.5
 _REFRACTORY = 0.2  # no two QRS begin within it
 _SHARED = 0.5  # of a lead's probabilities are those of all leads that show the same instant
 
@@ -79,9 +80,10 @@ def _of_kind(kind: str, probabilities: Array, present: Array, flat: Array) -> It
             continue
         onset = begin - _crossing(lead_by[begin], lead_by[begin - 1])
         offset = end - 1 + _crossing(lead_by[end - 1], lead_by[end])
-        if offset - onset >= _LEAST[kind] * FS:
+        confidence = float(own[begin:end].mean())
+        if offset - onset >= _LEAST[kind] * FS and confidence >= _LEAST_CONFIDENCE:
             peak = begin + _peak(flat[begin:end])
-            yield Wave(kind, onset / FS, peak / FS, offset / FS, float(own[begin:end].mean()))
+            yield Wave(kind, onset / FS, peak / FS, offset / FS, confidence)
 
 
 def runs(true: Array) -> Array:

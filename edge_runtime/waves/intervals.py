@@ -18,7 +18,8 @@ from edge_runtime.waves.prepare import Array
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 _LEAST_BEATS = 2  # that show an interval
-_P_BEATS = 0.6  # share of beats that must have a P before a PR is given
+_P_BEATS = 0.6  # share of beats that must have a P before a PR is given,
+_P_LEADS = 0.5  # and of all QRS marks of all leads, those with a P before them
 _PR_SPREAD_S = 0.03  # a PR that varies more (deviation, from the median absolute one) is none
 
 
@@ -113,6 +114,8 @@ def _pr(found: Sequence[Beat]) -> float | None:
     """None where most beats have no P before them, or not at a steady distance: fibrillation, dissociation."""
     lengths = np.array([beat.onset - p[0] for beat in found if (p := beat.ends("P"))])
     if len(lengths) < max(_LEAST_BEATS, _P_BEATS * len(found)):
+        return None
+    if sum(len(beat.p) for beat in found) < _P_LEADS * sum(len(beat.qrs) for beat in found):
         return None
     spread = 1.4826 * np.median(np.abs(lengths - np.median(lengths)))
     return None if spread > _PR_SPREAD_S else _median_ms(lengths)

@@ -56,7 +56,7 @@ def test_leads_with_nothing_have_no_waves() -> None:
 def test_other_leads_help_one_that_is_drowned() -> None:
     mv = HEART.record(BEATS)
     rng = np.random.default_rng(0)
-    mv[II] += rng.normal(0, 0.8, 5000).astype(np.float32)
+    mv[II] += rng.normal(0, 0.3, 5000).astype(np.float32)
     together = of(delineate(mv, 500.0)[II], "P")
     alone = of(delineate(mv[II : II + 1], 500.0)[0], "P")
     assert len(together) > len(alone)
