@@ -40,7 +40,7 @@ def _areas(signal: Array, fs: float, beats: Sequence[Beat], kind: str, lead: int
     """Net and absolute mV s of one lead [n], medians over its beats; None where it shows none."""
     found = []
     for beat in beats:
-        ends = beat.ends(kind)
+        ends = {"P": beat.p_ends, "QRS": (beat.onset, beat.offset), "T": beat.t_ends}[kind]
         if lead not in beat.qrs or ends is None:
             continue
         part = signal[max(int(ends[0] * fs), 0) : int(ends[1] * fs) + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def measured(mv: Array, fs: float, marks: Marks) -> Measurements:
         rr_cv=float(rr.std() / rr.mean()) if len(rr) > 2 else None,
         pr_ms=pr,
         qrs_ms=_median_ms([beat.offset - beat.onset for beat in found]),
-        qt_ms=_median_ms([t[1] - beat.onset for beat in found if (t := beat.ends("T"))]),
+        qt_ms=_median_ms([t[1] - beat.onset for beat in found if (t := beat.t_ends)]),
         p_axis_deg=None if pr is None else axis(mv, fs, found, "P"),
         qrs_axis_deg=axis(mv, fs, found, "QRS"),
         t_axis_deg=axis(mv, fs, found, "T"),
@@ -107,12 +108,12 @@ def _rr(found: Sequence[Beat], present: Array, fs: float) -> Iterator[float]:
         shared = one.qrs.keys() & other.qrs.keys()
         both = [lead for lead in shared if present[lead, int(one.onset * fs) : int(other.onset * fs)].all()]
         if both:
-            yield float(np.median([other.qrs[lead].onset - one.qrs[lead].onset for lead in both]))
+            yield median(other.qrs[lead].onset - one.qrs[lead].onset for lead in both)
 
 
 def _pr(found: Sequence[Beat]) -> float | None:
     """None where most beats have no P before them, or not at a steady distance: fibrillation, dissociation."""
-    lengths = np.array([beat.onset - p[0] for beat in found if (p := beat.ends("P"))])
+    lengths = np.array([beat.onset - p[0] for beat in found if (p := beat.p_ends)])
     if len(lengths) < max(_LEAST_BEATS, _P_BEATS * len(found)):
         return None
     if sum(len(beat.p) for beat in found) < _P_LEADS * sum(len(beat.qrs) for beat in found):
