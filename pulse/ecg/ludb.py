@@ -65,9 +65,9 @@ def read(folder: Path, number: int) -> Marked:
     try:
         record = wfdb.rdrecord(path)
         marks = tuple(_marks(wfdb.rdann(path, lead)) for lead in LEADS)
+        order = [[name.lower() for name in record.sig_name].index(lead) for lead in LEADS]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a record of LUDB ({error}); fetch ludb 1.0.1 from PhysioNet anew") from None
-    order = [[name.lower() for name in record.sig_name].index(lead) for lead in LEADS]
     rhythm = next((line.split(":", 1)[1].strip(" .") for line in record.comments if line.startswith("Rhythm")), "")
     return Marked(number, record.p_signal[:, order].T.astype(np.float32), float(record.fs), marks, rhythm)
 
