@@ -20,7 +20,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 
 _LEAST_BEATS = 2  # that show an interval
 _P_BEATS = 0.6  # share of beats that must have a P before a PR is given,
-_P_LEADS = 0.5  # and of all QRS marks of all leads, those with a P before them
+_P_LEADS = 0.55  # and of all QRS marks of all leads, those with a P before them
 _PR_SPREAD_S = 0.03  # a PR that varies more (deviation, from the median absolute one) is none
 
 

@@ -12,12 +12,12 @@ import torch
 import wfdb
 
 from distill.delineator.__main__ import main
-from distill.delineator.examples import SIZE, Leads, _moved_p, batch
+from distill.delineator.examples import SIZE, Leads, _given_p, _moved_p, batch
 from distill.delineator.net import Unet
 from distill.delineator.scoring import Score, paired
 from distill.delineator.training import Settings, cross_validated, train
 from edge_runtime.errors import UserError
-from edge_runtime.waves.delineate import Wave
+from edge_runtime.waves.delineate import Wave, runs
 from edge_runtime.waves.net import CLASSES, TRAINED_ON, load, log_probabilities
 from pulse.ecg import ludb
 from pulse.ecg.ludb import Mark
@@ -112,6 +112,19 @@ def test_a_p_that_moves_takes_its_label_along() -> None:
     stays, same = _moved_p(x, y, 95)  # onto the QRS
     assert (stays == x).all()
     assert (same == y).all()
+
+
+def test_a_lead_without_p_is_given_some_where_there_is_room() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 0.01, 900), np.zeros(900, np.int8)
+    for begin in (100, 300, 500, 700):
+        y[begin : begin + 25] = CLASSES.index("QRS")
+        x[begin : begin + 25] += np.hanning(25)
+    y[620:690] = CLASSES.index("T")  # no room before the last
+    given, labels = _given_p(x, y, rng)
+    assert len(runs(labels == P)) == 3
+    assert (labels[y > 0] == y[y > 0]).all()
+    assert np.abs(given - x)[labels == P].max() > 0.02
 
 
 def test_the_runtime_runs_the_network_that_was_trained() -> None:
