@@ -1,30 +1,15 @@
-"""Heart rate and intervals measured on a record's samples: PTB-XL lists neither.
-
-neurokit2's "prominence" delineation, the one of its methods that gives a normal ECG at 100 Hz a PR of 150 ms and a QT
-of 390 ms; its wavelet methods, made for higher rates, give QRS complexes of 180 ms there. It looks for the QRS's ends
-within 50 ms of the R peak, so a wide QRS is not measured, only a narrow one. 100 Hz allows steps of 10 ms.
-"""
+"""Heart rate and intervals measured on a record's samples: PTB-XL lists neither."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
+from edge_runtime.waves import intervals as waves
 from pulse.ecg.record import Record
 
-_LEADS = ("II", "V5", "I")
-# Milliseconds in which a measured interval is believed.
-_BELIEVED = {"pr": (90, 340), "qrs": (50, 100), "qt": (260, 600)}
-_ENDS = {
-    "pr": ("ECG_P_Onsets", "ECG_R_Onsets"),
-    "qrs": ("ECG_R_Onsets", "ECG_R_Offsets"),
-    "qt": ("ECG_R_Onsets", "ECG_T_Offsets"),
-}
 _NO_PR = {"AFIB", "AFLT", "PACE", "SVTAC", "PSVT", "2AVB", "3AVB"}
-_WIDE = {"CLBBB", "CRBBB", "IRBBB", "ILBBB", "IVCD", "WPW", "PACE"}
+_WIDE, _MAY_BE_WIDE = {"CLBBB", "CRBBB"}, {"IRBBB", "ILBBB", "IVCD", "WPW", "PACE"}
 _LONG_PR, _LONG_QT = {"1AVB", "LPR"}, {"LNGQT"}
 
 
@@ -48,7 +33,7 @@ class Intervals:
         pr, qrs, qt = self.pr, self.qrs, self.qt
         if pr is not None and (codes & _NO_PR or (pr > 200) != bool(codes & _LONG_PR)):
             pr = None
-        if codes & _WIDE:
+        if qrs is not None and not codes & _MAY_BE_WIDE and (qrs >= 120) != bool(codes & _WIDE):
             qrs = None
         if self.qtc is not None and (self.qtc > 460) != bool(codes & _LONG_QT):
             qt = None
@@ -56,56 +41,19 @@ class Intervals:
 
 
 def measure(record: Record) -> Intervals:
-    """Medians over the beats, then over leads II, V5 and I."""
-    import neurokit2 as nk
-
-    lengths: dict[str, list[float]] = {name: [] for name in _ENDS}
-    beats = list(_beats(record))
-    for clean, peaks in beats:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # neurokit2 warns of what the next lines look after
-                waves = nk.ecg_delineate(clean, peaks, sampling_rate=int(record.fs), method="prominence")[1]
-        except (ValueError, IndexError, KeyError, ZeroDivisionError):
-            continue
-        for name, (begin, end) in _ENDS.items():
-            gaps = _gaps(waves[begin], waves[end])
-            if len(gaps) >= 3:
-                lengths[name].append(1000 / record.fs * float(np.median(gaps)))
-    found: dict[str, int | None] = {}
-    for name, (low, high) in _BELIEVED.items():
-        value = float(np.median(lengths[name])) if lengths[name] else float("nan")
-        found[name] = 10 * round(value / 10) if low <= value <= high else None
-    return Intervals(_rate(record, beats), **found)
-
-
-def _gaps(begins: Sequence[float], ends: Sequence[float]) -> np.ndarray:
-    """Samples from each begin to the next end: neurokit2's lists have NaN, or nothing, where it found no wave."""
-    begin, end = (np.sort(at[np.isfinite(at)]) for at in (np.array(begins, float), np.array(ends, float)))
-    following = np.searchsorted(end, begin, side="right")
-    has_one = following < len(end)
-    return np.asarray(end[following[has_one]] - begin[has_one])
+    """As edge_runtime.waves measures, rounded to what 100 samples a second allow."""
+    found = waves.measure(record.signal, record.fs)
+    return Intervals(_rate(found), _tens(found.pr_ms), _tens(found.qrs_ms), _tens(found.qt_ms))
 
 
 def heart_rate(record: Record) -> float | None:
-    """Beats a minute: the median over leads II, V5 and I of 60 / median RR; None when fewer than three beats show."""
-    return _rate(record, list(_beats(record)))
+    """Beats a minute to a tenth; None when fewer than three beats show."""
+    return _rate(waves.measure(record.signal, record.fs))
 
 
-def _rate(record: Record, beats: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    rates = [60 * record.fs / float(np.median(np.diff(peaks))) for _, peaks in beats]
-    return round(float(np.median(rates)), 1) if rates else None
+def _rate(found: waves.Measurements) -> float | None:
+    return None if found.rate_bpm is None else round(found.rate_bpm, 1)
 
 
-def _beats(record: Record) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Cleaned samples and R peaks of the leads in which at least three beats are found."""
-    import neurokit2 as nk
-
-    for lead in _LEADS:
-        try:
-            clean = nk.ecg_clean(record.lead(lead), sampling_rate=int(record.fs))
-            peaks = nk.ecg_peaks(clean, sampling_rate=int(record.fs))[1]["ECG_R_Peaks"]
-        except (ValueError, IndexError, ZeroDivisionError):  # the detector gives up on leads without beats
-            continue
-        if len(peaks) >= 3:
-            yield clean, peaks
+def _tens(value: float | None) -> int | None:
+    return None if value is None else 10 * round(value / 10)

@@ -11,7 +11,7 @@ import pytest
 from pulse.ecg.ptbxl import PtbXl
 from pulse.instruct.converse import CHOICE, CLOSE, FILL, MOST_TURNS, OPEN, conversations
 from pulse.instruct.facts import Facts
-from pulse.instruct.intervals import Intervals, _gaps, heart_rate, measure
+from pulse.instruct.intervals import Intervals, heart_rate, measure
 from pulse.instruct.items import Known, machine_words
 from pulse.instruct.samples import known
 
@@ -34,7 +34,7 @@ def test_intervals_of_real_records() -> None:
         found = measure(record)
         assert found.rate == heart_rate(record)
         assert found.rate is not None
-        assert 35 < found.rate < 150
+        assert 30 < found.rate < 150
         for value in (found.pr, found.qrs, found.qt, found.qtc):
             assert value is None or value % 10 == 0
     normal = measure(database[10])  # its report: sinus rhythm, normal ECG
@@ -49,12 +49,6 @@ def test_intervals_of_a_flat_line_are_not_known() -> None:
     assert measure(record) == Intervals()
 
 
-def test_waves_are_paired_though_some_were_not_found() -> None:
-    nan = float("nan")
-    assert _gaps([10, nan, 210, 310], [20, 120, 221]).tolist() == [10, 11]
-    assert _gaps([], [5]).tolist() == []
-
-
 def test_bazett() -> None:
     assert Intervals(60.0, qt=400).qtc == 400
     assert Intervals(90.0, qt=400).qtc == 490
@@ -62,16 +56,19 @@ def test_bazett() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "pr", "qrs", "qt"),
+    ("codes", "measured", "pr", "qrs", "qt"),
     [
-        ((), None, 80, None),  # a PR of 220 and a QTc of 490 that no cardiologist remarked on
-        (("1AVB", "LNGQT"), 220, 80, 400),
-        (("1AVB", "AFIB"), None, 80, None),
-        (("1AVB", "CRBBB"), 220, None, None),
+        ((), 80, None, 80, None),  # a PR of 220 and a QTc of 490 that no cardiologist remarked on
+        (("1AVB", "LNGQT"), 80, 220, 80, 400),
+        (("1AVB", "AFIB"), 80, None, 80, None),
+        (("1AVB", "CRBBB"), 80, 220, None, None),
+        (("1AVB", "CRBBB"), 140, 220, 140, None),
+        (("1AVB",), 140, 220, None, None),  # a wide QRS without a word of a block
+        (("1AVB", "IRBBB"), 120, 220, 120, None),  # may be wide
     ],
 )
-def test_what_contradicts_the_cardiologist_is_not_known(codes, pr, qrs, qt) -> None:
-    agreed = Intervals(90.0, 220, 80, 400).agreeing(dict.fromkeys(codes, 100.0))
+def test_what_contradicts_the_cardiologist_is_not_known(codes, measured, pr, qrs, qt) -> None:
+    agreed = Intervals(90.0, 220, measured, 400).agreeing(dict.fromkeys(codes, 100.0))
     assert agreed == Intervals(90.0, pr, qrs, qt)
 
 
@@ -139,5 +136,5 @@ def test_a_record_of_which_nothing_is_known_still_has_a_report() -> None:
 
 def test_a_record_brings_its_labels_and_measurements() -> None:
     about = known(PtbXl(PTBXL)[281], ("left axis deviation",))
-    assert {item.subject for item in about.values()} >= {"heart rate", "PR interval", "QT interval"}
+    assert {item.subject for item in about.values()} >= {"heart rate", "PR interval", "QRS duration"}
     assert [item.kind for item in about.sets()] == ["finding", "statement of the analysis program"]

@@ -1,0 +1,1 @@
+"""Training of edge_runtime/waves' network on LUDB: `python -m distill.delineator`."""
