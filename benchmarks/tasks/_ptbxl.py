@@ -13,8 +13,8 @@ DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
-    from pulse.ecg.paper.families import FAMILIES
     from edge_runtime.page.layouts import LAYOUTS, PLAIN
+    from pulse.ecg.paper.families import FAMILIES
 
     parser.add_argument("--fold", type=int, choices=range(1, 11), default=FOLD, metavar="N", help="(%(default)s)")
     parser.add_argument("--layout", choices=LAYOUTS, help=f"of the pages ({PLAIN}, or the family's)")

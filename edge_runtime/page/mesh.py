@@ -17,8 +17,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Mesh:
-    """at: pixels (x, y) of the picture under the corners of the page's squares of 5 mm, float64 [rows + 1, columns + 1, 2].
-    sure: how surely each square has a grid, 0 to 1 [rows, columns]."""
+    """at: pixels (x, y) of the picture under the corners of the page's squares of 5 mm, float64 [rows + 1,
+    columns + 1, 2]. sure: how surely each square has a grid, 0 to 1 [rows, columns]."""
 
     at: Array
     sure: Array
@@ -52,7 +52,7 @@ class Mesh:
 
     def within(self, width: int, height: int) -> Mesh:
         """Sure of nothing beyond the picture."""
-        inside = ((self.at >= 0) & (self.at <= (width, height))).all(-1)
+        inside: Array = np.all((self.at >= 0) & (self.at <= np.array([width, height])), axis=-1)
         whole = inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:]
         return Mesh(self.at, np.where(whole, self.sure, 0))
 

@@ -46,7 +46,8 @@ def _around(values: Array) -> Array:
     """The mean of each square and its eight neighbours."""
     padded = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
     rows, columns = values.shape[:2]
-    return sum(padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)) / 9
+    around: Array = np.mean([padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)], axis=0)
+    return around
 
 
 def _moved(pieces: Array, by: Array) -> Array:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
-from pulse.ecg.paper.families import FAMILIES
 from edge_runtime.page.layouts import LAYOUTS, PLAIN
+from pulse.ecg.paper.families import FAMILIES
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
 _DRAWING = ("layout", "family", "seed", "photo", "scene", "dpi", "fs", "leads", "unit", "allow_missing")

@@ -37,8 +37,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """layout, where its leads are, those of the rhythm strips last, the remainder: 0 where every law holds, and how many
-    rows of the page are left without a lead."""
+    """layout, where its leads are, those of the rhythm strips last, the remainder: 0 where every law holds, and how
+    many rows of the page are left without a lead."""
 
     layout: Layout
     placed: tuple[Placed, ...]

@@ -14,8 +14,8 @@ import numpy as np
 
 from edge_runtime.page.digitizer.follow import Path
 from edge_runtime.page.digitizer.runs import Runs
-from edge_runtime.page.digitizer.strokes import with_tips
 from edge_runtime.page.digitizer.sheet import PX_PER_MM, Sheet
+from edge_runtime.page.digitizer.strokes import with_tips
 
 Array = np.ndarray[Any, Any]
 _FLAT_MM = 1.2  # a run no higher is a piece of a line that goes across

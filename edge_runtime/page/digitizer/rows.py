@@ -22,8 +22,8 @@ _SHARE = 0.25  # of those of the fullest row
 
 
 def rows(sheet: Sheet) -> tuple[Array, float]:
-    """Rows of pixels [r], from the top: the line that each row of curves keeps to; and how many columns the fullest of them
-    fill."""
+    """Rows of pixels [r], from the top: the line that each row of curves keeps to; and how many columns the fullest
+    of them fill."""
     flat = flat_pieces(sheet.ink >= _DARK)
     near, apart = round(_NEAR_MM * PX_PER_MM), round(_APART_MM * PX_PER_MM)
     left = _smooth(flat.sum(1).astype(float))

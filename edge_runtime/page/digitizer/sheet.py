@@ -42,8 +42,9 @@ class Sheet:
 
 
 def sheet(page: Array, sure: Array) -> Sheet:
-    """The ink of an evenly lit flat page uint8 [h, w, 3], CELL pixels a square of 5 mm; sure [rows, columns]: how surely
-    each square has a grid. Where there is none there is no paper.
+    """The ink of an evenly lit flat page uint8 [h, w, 3], CELL pixels a square of 5 mm.
+
+    sure [rows, columns]: how surely each square has a grid; where there is none there is no paper.
 
     Of the three channels the brightest counts: coloured lines are bright in one of them, and black ink in none.
     """
@@ -88,7 +89,8 @@ def _darkest_fifth(ink: Array, level: Array, otherwise: float = 0.0) -> float:
 def _mean_around(values: Array) -> Array:
     padded = np.pad(values, 1, mode="edge")
     rows, columns = values.shape
-    return sum(padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)) / 9
+    around: Array = np.mean([padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)], axis=0)
+    return around
 
 
 def _repeated(bright: Array) -> Array:

@@ -63,7 +63,7 @@ def _levels(ink: Array, line: float) -> list[Mark]:
         at = round(line) - height
         if at < _BAND:
             break
-        band = closed(ink[at - _BAND // 2 : at + _BAND // 2 + 1].any(0), 3)
+        band = closed(np.asarray(ink[at - _BAND // 2 : at + _BAND // 2 + 1].any(0)), 3)
         for begin, end in stretches(band):
             if _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM:
                 found.append(Mark(float(end), height / PX_PER_MM, (end - begin) / PX_PER_MM))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.registry import Registry
 from edge_runtime.page.layout import Layout
+from edge_runtime.registry import Registry
 
 REGISTRY: Registry[Layout] = Registry("edge_runtime.page.layouts", "LAYOUT", "layout")
 

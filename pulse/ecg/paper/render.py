@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from edge_runtime.page.layouts import LAYOUTS, PLAIN
 from pulse.ecg.paper.grid import grid
 from pulse.ecg.paper.ink import blend, pulse, text, trace
-from edge_runtime.page.layouts import LAYOUTS, PLAIN
 from pulse.ecg.paper.text import Text
 from pulse.ecg.record import Record
 

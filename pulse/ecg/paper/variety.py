@@ -10,9 +10,9 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from edge_runtime.page.layouts import PLAIN
 from pulse.ecg.paper.families import FAMILIES
 from pulse.ecg.paper.family import USUAL, Family, Range, Setting
-from edge_runtime.page.layouts import PLAIN
 from pulse.ecg.paper.render import STYLES, Page, Style, render
 from pulse.ecg.record import Record
 

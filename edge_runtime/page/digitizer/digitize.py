@@ -1,0 +1,48 @@
+"""A flat page in, its signals out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime.page import light
+from edge_runtime.page.digitizer.arrangement import Arrangement, arrange
+from edge_runtime.page.digitizer.sheet import CELL, sheet
+from edge_runtime.page.digitizer.signals import MOST_LEFT, Signals, signals
+from edge_runtime.page.digitizer.view import View, views
+from edge_runtime.page.flatten import FlatPage
+from edge_runtime.page.layouts import LAYOUTS
+
+Array = np.ndarray[Any, Any]
+
+
+def of_photo(picture: Image.Image, flat: FlatPage, **known: Any) -> Signals | None:
+    """The signals in an RGB picture whose page was found to lie as `flat`; known: as digitize takes it."""
+    return digitize(np.asarray(light.even(flat.mesh.draw(picture, CELL), CELL)), flat.mesh.sure, **known)
+
+
+def digitize(
+    page: Array,
+    sure: Array,
+    *,
+    layout: str | None = None,
+    mm_per_s: float | None = None,
+    mm_per_mv: float | None = None,
+) -> Signals | None:
+    """The signals on an evenly lit flat page uint8 [h, w, 3], PX_PER_MM pixels a mm, whichever way up it lies.
+
+    sure [rows, columns]: how surely each of its squares has a grid.
+    layout: the name of one where it is known; mm_per_s, mm_per_mv: speed and gain where they are known. None where no
+    curves are seen, or no layout explains them.
+    """
+    layouts = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
+    best: tuple[Arrangement, View] | None = None
+    for view in views(sheet(page, sure)):
+        found = arrange(view.curves, view.lines, view.left, view.right, layouts)
+        if found is not None and (best is None or found.cost < best[0].cost):
+            best = found, view
+    if best is None or (layout is None and best[0].remainder > MOST_LEFT):
+        return None
+    return signals(*best, mm_per_s, mm_per_mv)
