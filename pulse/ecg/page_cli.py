@@ -14,7 +14,8 @@ from edge_runtime.page.layouts import LAYOUTS, PLAIN
 from pulse.ecg.paper.families import FAMILIES
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pdf")
-_DRAWING = ("layout", "family", "seed", "photo", "scene", "dpi", "fs", "leads", "unit", "allow_missing")
+_SCALES = ("mm_per_s", "mm_per_mv")
+_DRAWING = ("family", "seed", "photo", "scene", "dpi", "fs", "leads", "unit", "allow_missing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,10 +42,27 @@ def _flatten(args: argparse.Namespace) -> int:
     from edge_runtime.page.reading import as_json, read
     from pulse.files.folder import new_folder
 
-    picture, out = image.load(args.source), Path(args.out)
+    if args.signals is None:
+        for name in ("layout", *_SCALES):
+            if getattr(args, name) is not None:
+                raise UserError(
+                    f"--{name.replace('_', '-')} of a picture is for its signals; give --signals DIR, or leave it out"
+                )
+    if args.signals is None and args.out is None:
+        raise UserError(f"{args.source}: give --out DIR for the flat page, --signals DIR for its signals, or both")
+    picture = image.load(args.source)
     reading = read(picture)
     grid = reading.grid
     flat = flatten(picture, grid) if reading.flat is None and grid is not None else reading.flat
+    if args.signals is not None:
+        from pulse.ecg import page_signals
+
+        known = {name: getattr(args, name) for name in ("layout", *_SCALES)}
+        read_of_it = page_signals.write(args.source, picture, flat, Path(args.signals), **known)
+        print(json.dumps(read_of_it) if args.json else page_signals.as_text(read_of_it))
+        if args.out is None:
+            return 0
+    out = Path(args.out)
     size = {"width": picture.width, "height": picture.height}
     about = {"source": Path(args.source).name, **size, **as_json(reading, flat)}
     with new_folder(out) as part:
@@ -77,6 +95,13 @@ def _draw(args: argparse.Namespace) -> int:
     from pulse.ecg.photo.scene.shoot import shoot
     from pulse.ecg.read import read_record
 
+    for name in ("signals", *_SCALES):
+        if getattr(args, name) is not None:
+            raise UserError(
+                f"{args.source}: is a record, and --{name.replace('_', '-')} belongs to a picture; leave it out"
+            )
+    if args.out is None:
+        raise UserError(f"{args.source}: a record is drawn into a file; give --out FILE.png")
     out = Path(args.out)
     if args.seed is not None and (args.family is None or args.seed < 0):
         raise UserError("--seed is of a family's look, 0 or more; give --family with it, or leave it out")
@@ -102,12 +127,20 @@ def _draw(args: argparse.Namespace) -> int:
     return 0
 
 
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 200:
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 1 to 200")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="pulse-page",
         description="Draw an ECG record as a page of ECG paper (PNG), or flatten a photograph of a page.",
         epilog="Of a photograph, --out becomes a folder: page.png (flat and evenly lit, 4 pixels a mm), seen.png (what "
-        "a model looks at), found.jpg (the page's outline in the picture) and reading.json.",
+        "a model looks at), found.jpg (the page's outline in the picture) and reading.json. --signals becomes one too: "
+        "NAME.hea, .dat and .csv (mV, 500 samples a second), signals.json and signals.png (curves over the page).",
     )
     records = (
         "WFDB (.hea, .dat, .mat or base name), a table (.csv, .tsv, .txt, .npy, .npz), HDF5, or a recorder's own file "
@@ -115,8 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     pictures = "PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC, PDF, or DICOM that holds a picture or a PDF"
     parser.add_argument("source", metavar="RECORD|PHOTO", help=f"a record: {records}; or a picture: {pictures}")
-    parser.add_argument("--out", metavar="FILE|DIR", required=True, help="for a record a .png, for a picture a folder")
-    parser.add_argument("--layout", choices=LAYOUTS, help=f"where each lead stands ({PLAIN}, or the family's)")
+    parser.add_argument("--out", metavar="FILE|DIR", help="for a record a .png, for a picture a folder")
+    parser.add_argument("--signals", metavar="DIR", help="read a picture's leads: WFDB, a table, what was measured")
+    drawn_as = f"where each lead stands (a record: {PLAIN}, or the family's; a picture's signals: found)"
+    parser.add_argument("--layout", choices=LAYOUTS, help=drawn_as)
+    parser.add_argument("--mm-per-s", type=_scale, metavar="N", help="speed of a picture's page, where no mark says it")
+    parser.add_argument("--mm-per-mv", type=_scale, metavar="N", help="gain of a picture's page, where no mark says it")
     parser.add_argument("--family", choices=FAMILIES.names(), help="draw as such pages look: paper, head, layout")
     parser.add_argument("--seed", type=int, metavar="N", help="of the family's look (0)")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the page, effects drawn from this seed")

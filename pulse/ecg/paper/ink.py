@@ -19,10 +19,12 @@ def trace(
     cv2.polylines(mask, [np.round(points * (1 << _SHIFT)).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def pulse(mask: np.ndarray, left_mm: float, base_mm: float, mm_per_mv: float, px: float, thickness: int) -> None:
-    """The calibration mark: 1 mV high, 5 mm wide."""
-    up = base_mm - mm_per_mv
-    corners = [(0, base_mm), (0.8, base_mm), (0.8, up), (5.8, up), (5.8, base_mm), (6.6, base_mm)]
+def pulse(
+    mask: np.ndarray, left_mm: float, base_mm: float, mm_per_mv: float, mm_per_s: float, px: float, thickness: int
+) -> None:
+    """The calibration mark: 1 mV high, 200 ms wide."""
+    up, end = base_mm - mm_per_mv, 0.8 + 0.2 * mm_per_s
+    corners = [(0, base_mm), (0.8, base_mm), (0.8, up), (end, up), (end, base_mm), (end + 0.8, base_mm)]
     points = np.array([((left_mm + dx) * px, y * px) for dx, y in corners])
     cv2.polylines(mask, [np.round(points * (1 << _SHIFT)).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, _SHIFT)
 

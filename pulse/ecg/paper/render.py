@@ -116,8 +116,9 @@ def render(
     mask = np.zeros((height, width), np.uint8)
     boxes: list[LeadBox] = []
     marked = style.calibration != "none"
-    left = style.margin_mm + (7.0 if style.calibration == "left" else 0.0)
-    right = style.margin_mm + (7.0 if style.calibration == "right" else 0.0)
+    mark_mm = 2.0 + 0.2 * mm_per_s
+    left = style.margin_mm + (mark_mm if style.calibration == "left" else 0.0)
+    right = style.margin_mm + (mark_mm if style.calibration == "right" else 0.0)
     top = style.margin_mm + top_mm
     shown_s = min(10.0, record.seconds - start_s, (paper_mm[0] - left - right) / mm_per_s)
     strips = [*plan.rows, *((name,) for name in plan.rhythm)]
@@ -127,7 +128,7 @@ def render(
         base_mm = top + (r + 0.55) * row_mm
         if marked:
             mark = style.margin_mm if style.calibration == "left" else left + shown_s * mm_per_s + 0.4
-            pulse(mask, mark, base_mm, mm_per_mv, px, thickness)
+            pulse(mask, mark, base_mm, mm_per_mv, mm_per_s, px, thickness)
         span = shown_s / len(names)
         for c, name in enumerate(names):
             first_s = start_s if plan.simultaneous else start_s + c * span
