@@ -82,23 +82,14 @@ def as_text(about: dict[str, Any]) -> str:
         for name, key, unit in (("a speed", "mm_per_s", "mm/s"), ("a gain", "mm_per_mv", "mm/mV"))
         if about[f"{key}_from"] == "assumed"
     ]
-    lines = [
-        f"{about['signals']}: {len(about['confidence'])} leads of a {about['layout']} page, "
-        f"{about['mm_per_s']:g} mm/s, {about['mm_per_mv']:g} mm/mV"
-        + (f" ({' and '.join(assumed)} assumed: no mark says it)" if assumed else "")
-    ]
-    units = {
-        "rate_bpm": "/min",
-        "pr_ms": "ms",
-        "qrs_ms": "ms",
-        "qt_ms": "ms",
-        "qtc_bazett_ms": "ms",
-        "qrs_axis_deg": "degrees",
-    }
-    names = {"rate_bpm": "rate", "qtc_bazett_ms": "QTc (Bazett)", "qrs_axis_deg": "QRS axis"}
+    said = f" ({' and '.join(assumed)} assumed: no mark says it)" if assumed else ""
     measured = [
-        f"{names.get(key, key.removesuffix('_ms').upper())} {about['measurements'][key]} {unit}"
-        for key, unit in units.items()
+        f"{name} {about['measurements'][key]} {unit}"
+        for key, (name, unit) in _PRINTED.items()
         if about["measurements"][key] is not None
     ]
-    return "\n".join([*lines, "measured: " + (", ".join(measured) or "nothing could be")])
+    return (
+        f"{about['signals']}: {len(about['confidence'])} leads of a {about['layout']} page, "
+        f"{about['mm_per_s']:g} mm/s, {about['mm_per_mv']:g} mm/mV{said}\n"
+        f"measured: {', '.join(measured) or 'nothing could be'}"
+    )

@@ -135,7 +135,8 @@ def test_a_seed_without_a_family_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layout", "6x2"], "is a picture, and --layout belongs to a record; leave it out"),
+        (["--family", "plain"], "is a picture, and --family belongs to a record; leave it out"),
+        (["--layout", "6x2"], "--layout of a picture is for its signals; give --signals DIR, or leave it out"),
         (["--allow-missing"], "is a picture, and --allow-missing belongs to a record; leave it out"),
         ([], "already exists; remove it or give another --out"),
     ],

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime.page.digitizer.rows import flat_pieces
 from edge_runtime.page.digitizer.sheet import PX_PER_MM
 
 Array = np.ndarray[Any, Any]
 _HEIGHT_MM = (4.0, 22.0)
 _WIDTH_MM = (1.5, 12.5)
+_BESIDE_MM, _MOST_BEFORE = 3.0, 0.3  # share of a row's columns before the end of a mark that have a curve
 _BAND = 5  # pixels in which the top of a mark lies
 _SAME_MM = 1.5
 _OVER_MM = 4.0  # over which a curve's darkness is averaged
@@ -58,6 +60,9 @@ def _alike(one: Mark, each: list[list[Mark]]) -> list[Mark]:
 def _levels(ink: Array, line: float) -> list[Mark]:
     """Level pieces of line above a row's line."""
     low, high = (round(height * PX_PER_MM) for height in _HEIGHT_MM)
+    beside = round(_BESIDE_MM * PX_PER_MM)
+    near: Array = flat_pieces(ink)[max(0, round(line) - beside) : round(line) + beside]
+    curve = np.asarray(near.any(0))
     found = []
     for height in range(low, high, 2):
         at = round(line) - height
@@ -65,7 +70,8 @@ def _levels(ink: Array, line: float) -> list[Mark]:
             break
         band = closed(np.asarray(ink[at - _BAND // 2 : at + _BAND // 2 + 1].any(0)), 3)
         for begin, end in stretches(band):
-            if _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM:
+            wide = _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM
+            if wide and curve[:end].mean() < _MOST_BEFORE:  # a name has its row's curve before it
                 found.append(Mark(float(end), height / PX_PER_MM, (end - begin) / PX_PER_MM))
     return found
 
