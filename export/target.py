@@ -123,7 +123,7 @@ class Target(Generic[Own]):
     memory: Memory
     packages: tuple[str, ...]
     arithmetic: Callable[[Job[Own]], Arithmetic] = lambda job: FLOAT32
-    insides: Callable[[Bundle], Observe] | None = None
+    insides: Callable[[Bundle], Observe | None] | None = None
     add_options: Callable[[Arguments], None] = lambda parser: None
     check: Callable[[Job[Own]], None] = lambda job: None
     notes: Callable[[Job[Own]], list[str]] = lambda job: []

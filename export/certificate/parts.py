@@ -68,20 +68,19 @@ def part_stages(
     found = [token_texts(session.tokenizer, own)]
     try:
         found.append(token_embeddings(session.engine, open_model()[0], vocab_size, most))
-        if not arithmetic.parts:
-            return found
-        if target.insides is None:
-            texts = short_texts(vocab_size)
-            got = read_texts(session.engine, texts)
-            del session
-            give_back()
-            return [*found, decoder_texts(texts, got, open_model, arithmetic)]
         before = page_prefix(pages[0], session.engine, inference, session.prompt).embeds[:_BEFORE]
         question = session.engine.embed(session.prompt.after_image(inference.default_question))
+        texts = short_texts(vocab_size) if target.insides is None and arithmetic.parts else []
+        got = read_texts(session.engine, texts)
         del session
-        give_back()
-        insides = target.insides(bundle)(before, question)
-        return [*found, decoder_steps(insides, open_model, arithmetic)]
+        give_back()  # before the bundle is opened once more
+        observed = None if target.insides is None else target.insides(bundle)
+        if observed is not None:
+            most = tolerance.thresholds.get("decoder_steps", STEPS)
+            found.append(decoder_steps(observed(before, question), open_model, arithmetic, most))
+        elif texts:
+            found.append(decoder_texts(texts, got, open_model, arithmetic))
+        return found
     except CannotRunHere:
         raise
     except UserError as error:
@@ -107,15 +106,15 @@ def token_embeddings(engine: Engine, model: Llava, vocab_size: int, threshold: f
     return _stage("token_embeddings", "relative L2 difference of the worst row", threshold, worst)
 
 
-def decoder_steps(insides: Insides, open_model: OpenModel, arithmetic: Arithmetic) -> Stage:
+def decoder_steps(insides: Insides, open_model: OpenModel, arithmetic: Arithmetic, most: float = STEPS) -> Stage:
     """Every product, attention and cache of the decoder by itself; the reason names the worst place of a failure."""
     errors = follow(open_model()[0], insides, arithmetic)
-    place = next((p for p, error in errors.items() if not error <= STEPS), "")
+    place = next((p for p, error in errors.items() if not error <= most), "")
     worst = max(errors.values(), key=lambda error: np.nan_to_num(error, nan=np.inf))
     return _stage(
         "decoder_steps",
         "worst channel of a step from the bundle's own inputs",
-        STEPS,
+        most,
         worst,
         place and f"first: {place}",
     )

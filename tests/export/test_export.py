@@ -32,6 +32,7 @@ STAGES = [
     "vision_features",
     "token_texts",
     "token_embeddings",
+    "decoder_steps",
     "first_logits",
     "greedy_tokens",
     "label_probabilities",

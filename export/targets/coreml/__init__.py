@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from export.certificate.tolerance import Tolerance
 from export.target import Job, Memory, OwnOptions, Runner, Target
 
 if TYPE_CHECKING:
+    from export.certificate.parts import Observe
     from pulse.model.llava import Llava
 
 # Bytes of weights in one decoder package. Apple keeps a package under 1 GB for the Neural Engine of phones:
@@ -23,7 +25,13 @@ PACKAGE_BYTES = 500_000_000
 # other models; a wrong scale, position or layout is off by 0.03 and more. A near tie is one that logits off by the
 # threshold can decide.
 HALF = Tolerance(
-    {"vision_features": 2e-3, "token_embeddings": 2e-3, "first_logits": 1e-2, "label_probabilities": 5e-3},
+    {
+        "vision_features": 2e-3,
+        "token_embeddings": 2e-3,
+        "decoder_steps": 5e-3,
+        "first_logits": 1e-2,
+        "label_probabilities": 5e-3,
+    },
     near_tie=1e-2,
 )
 _OLDEST_MACOS = 15  # the first that keeps states
@@ -71,6 +79,12 @@ def _arithmetic(job: Job[OwnOptions]) -> Arithmetic:
     return Arithmetic(activations, vision=True, cache="float16")
 
 
+def _insides(bundle: Bundle) -> Observe:
+    from export.targets.coreml.insides import observe
+
+    return partial(observe, bundle)
+
+
 TARGET = Target(
     title="Core ML packages",
     options=OwnOptions,
@@ -78,6 +92,7 @@ TARGET = Target(
     write=_write,
     arithmetic=_arithmetic,
     tolerance=lambda job: HALF,
+    insides=_insides,
     notes=_notes,
     runner=runner,
     memory=Memory(floats=1.0, converting=4, together=PACKAGE_BYTES, whole_context=False),

@@ -93,10 +93,10 @@ def _arithmetic(job: Job[OnnxOptions]) -> Arithmetic:
     return Arithmetic(activations, cache="int8" if job.own.int8_cache else "float32")
 
 
-def _insides(bundle: Bundle) -> Observe:
-    from export.targets.onnx.insides import Observed
+def _insides(bundle: Bundle) -> Observe | None:
+    from export.targets.onnx.insides import Observed, is_observable
 
-    return Observed(bundle).read
+    return Observed(bundle).read if is_observable(bundle) else None
 
 
 TARGET = Target(

@@ -21,6 +21,12 @@ _CHUNK = 128  # positions read at once
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
+def is_observable(bundle: Bundle) -> bool:
+    """Whether its decoder is of style "nbits": in the other no node is an attention."""
+    nodes = onnx.load(bundle.path("decoder"), load_external_data=False).graph.node
+    return any(node.op_type == _ATTENTION for node in nodes)
+
+
 class Observed:
     """A bundle's decoder of style "nbits", its values in view."""
 
