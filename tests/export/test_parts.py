@@ -73,9 +73,11 @@ def test_decoders_too_large_to_stay_in_step_are_not_run(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "IN_STEP", 100)
-    found = decoder_texts([], [], lambda: (load_model(checkpoint, "int4"), checkpoint.config), ROUNDED)
+    found = decoder_texts(
+        [[1, 2]], [np.zeros(300)], lambda: (load_model(checkpoint, "int4"), checkpoint.config), ROUNDED
+    )
     assert (found.status, found.error) == ("not_run", None)
-    assert "896 rounded numbers a token" in found.reason
+    assert "960 rounded numbers a token" in found.reason
 
 
 def test_one_channel_counts_by_itself() -> None:

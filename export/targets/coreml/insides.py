@@ -13,8 +13,10 @@ from export.mil import MilModel
 from export.mil.package import Operation
 
 # The integer products of a layer in the order in which export.targets.coreml.decoder computes them.
-_ORDER = ("self_attn.k_proj", "self_attn.v_proj", "self_attn.q_proj", "self_attn.o_proj")
-_ORDER += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+_ORDER = (
+    *("self_attn.k_proj", "self_attn.v_proj", "self_attn.q_proj", "self_attn.o_proj"),
+    *("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+)
 
 
 def observe(bundle: Bundle, before: np.ndarray, embeds: np.ndarray) -> Insides:

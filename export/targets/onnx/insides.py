@@ -90,7 +90,7 @@ def _int8_scales(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == _ATTENTION and len(node.input) > 12:
-            yield from (numpy_helper.to_array(tensors[name]) for name in node.input[12:14])
+            yield from (numpy_helper.to_array(tensors[name]).copy() for name in node.input[12:14])
 
 
 def _open(model: onnx.ModelProto, folder: Path, shown: set[str]) -> ort.InferenceSession:
