@@ -89,7 +89,7 @@ def norm(model: Llava) -> tuple[Tensor, Tensor]:
 
 
 def tokens(model: Llava) -> tuple[Tensor, Tensor]:
-    """The embeddings of two tokens that no prompt has, swapped."""
+    """The embeddings of two tokens, swapped."""
     right = model.get_submodule("language_model.model.embed_tokens").weight
     wrong = right.clone()
     wrong[[200, 201]] = right[[201, 200]]
