@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Engine, open_engine
 from edge_runtime.registry import Registry
+from export.certificate.arithmetic import FLOAT32, Arithmetic
 from export.certificate.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from export.certificate.parts import Observe
     from pulse.checkpoint.checkpoint import Checkpoint
     from pulse.model.config import Config
     from pulse.model.llava import Llava
@@ -103,13 +105,15 @@ class Arguments(Protocol):
 class Target(Generic[Own]):
     """A format that a checkpoint is exported to, and what runs it.
 
-    title: what it is, in a few words. options: the dataclass of its own options, whose command-line side add_options
-    adds. check(job): raises UserError, before any work, for what it cannot export here. write(job, model, folder):
-    writes the graphs, uses `model` up and returns the manifest's artifacts ({"vision": "vision.onnx"}, paths inside the
-    folder). tolerance(job): what its certificate allows. notes(job): what is known not to work everywhere, one line
-    each. runner(): what runs a bundle for its certificate on this machine. packages: those whose versions the manifest
-    records. report(folder): what it tells of a bundle. emulated: whether its runtime's ARM kernels can be emulated
-    (export.certificate.emulated). name: the file's, which `find` fills in.
+    title: what it is, in a few words. options: the dataclass of its own options, whose command-line side
+    add_options adds. check(job): raises UserError, before any work, for what it cannot export here. write(job,
+    model, folder): writes the graphs, uses `model` up and returns the manifest's artifacts ({"vision":
+    "vision.onnx"}, paths inside the folder). arithmetic(job): what a bundle rounds. tolerance(job): what its
+    certificate allows. notes(job): what is known not to work everywhere, one line each. runner(): what runs a
+    bundle for its certificate on this machine. packages: those whose versions the manifest records. report(folder):
+    what it tells of a bundle. emulated: whether its runtime's ARM kernels can be emulated
+    (export.certificate.emulated). insides(bundle): shows what its decoder computes on the way
+    (export.certificate.insides), None where its runtime does not. name: the file's, which `find` fills in.
     """
 
     title: str
@@ -118,6 +122,8 @@ class Target(Generic[Own]):
     tolerance: Callable[[Job[Own]], Tolerance]
     memory: Memory
     packages: tuple[str, ...]
+    arithmetic: Callable[[Job[Own]], Arithmetic] = lambda job: FLOAT32
+    insides: Callable[[Bundle], Observe | None] | None = None
     add_options: Callable[[Arguments], None] = lambda parser: None
     check: Callable[[Job[Own]], None] = lambda job: None
     notes: Callable[[Job[Own]], list[str]] = lambda job: []

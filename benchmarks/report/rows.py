@@ -155,10 +155,22 @@ class ClassChange:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """Something beside the headline that a verdict needs."""
+
+    value: float | None
+    limit: float
+    status: Literal["pass", "fail", "not_run"]
+
+
+@dataclass(frozen=True)
 class Verdict:
+    """changed: non-inferior by its figure, but a gate fails."""
+
     figure: str
     margin: float
-    found: Literal["non-inferior", "inconclusive", "inferior"]
+    found: Literal["non-inferior", "changed", "inconclusive", "inferior"]
+    gates: dict[str, Gate] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +194,7 @@ class Kept:
     probability_shift: float | None
     same_answers: int
     flips: list[Flip]
+    probability_largest: float | None = None
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,12 @@ def measure(
     """
     from benchmarks.metrics.paired import compare
     from benchmarks.subjects.answers import answers
+    from benchmarks.subjects.features import apart, features_of
 
     task = TASKS.load(args.task)
     margin = task.margin if args.margin is None else args.margin
     said: list[dict[str, Any]] = []
-    given = []
+    given, seen = [], []
     data = data_of(task, args)
     with data_folder(data) as folder:
         for subject in subjects:
@@ -66,6 +67,7 @@ def measure(
             rows = list(progress(asked, subject.folder.name, total))
             part = argparse.Namespace(**{**vars(args), "limit": total}) if slow else args
             given.append(rows)
+            seen.append(features_of(subject, task.ask(folder, args).asked))
             said.append(
                 {
                     "subject": subject.about(),
@@ -75,8 +77,8 @@ def measure(
                 }
             )
     reference, *models = said
-    for model, rows in zip(models, given[1:], strict=True):
-        model["kept"] = compare(task, given[0], rows, margin)
+    for model, rows, features in zip(models, given[1:], seen[1:], strict=True):
+        model["kept"] = compare(task, given[0], rows, margin, apart(seen[0], features))
     return {
         "task": args.task,
         "data": data,
@@ -124,8 +126,15 @@ def as_text(result: Mapping[str, Any]) -> str:
             + (", ".join(changed) or "no class changed")
         )
         decided = kept["verdict"]
+        lines += [f"  {_gate(name, each)}" for name, each in decided["gates"].items()]
         lines.append(f"  {decided['found']} at a margin of {decided['margin']:g} points of {titles[decided['figure']]}")
     return "\n".join(lines)
+
+
+def _gate(name: str, found: Mapping[str, Any]) -> str:
+    side = "at least" if name == "answers" else "at most"
+    value = "" if found["value"] is None else f"{found['value']:.4f} ({side} {found['limit']:g})"
+    return f"{name.replace('_', ', '):22} {found['status']:8} {value}".rstrip()
 
 
 VERB = Verb("what smaller models kept of a larger one's answers, paired on the same questions", add_arguments, run)

@@ -39,7 +39,8 @@ class Package(Protocol):
 class CoreMLEngine:
     """The engine for target "coreml"; see engines.Engine for the shapes. load: opens one package.
 
-    Raises UserError when the bundle lacks a package. A large decoder lies in several packages, each with its own state.
+    Raises UserError when the bundle lacks a package. A large decoder lies in several packages, each with its own state
+    (`states`).
     """
 
     def __init__(self, bundle: Bundle, load: Callable[[Path], Package]) -> None:
@@ -49,7 +50,7 @@ class CoreMLEngine:
         self._decoder = [
             load(bundle.path(name)) for name in decoder_artifacts(bundle.manifest.artifacts) or ["decoder"]
         ]
-        self._states = [package.make_state() for package in self._decoder]
+        self.states = [package.make_state() for package in self._decoder]
         self._cached = StatefulDecoder(self._step, STEP)
 
     def vision(self, pixels: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ class CoreMLEngine:
         allowed = np.arange(end)[None] <= position + np.arange(rows)[:, None]  # [S, E]
         mask = np.where(allowed, 0.0, MASKED).astype(np.float32)[None, None]
         x, last = embeds[None], len(self._decoder) - 1
-        for i, (package, state) in enumerate(zip(self._decoder, self._states, strict=True)):
+        for i, (package, state) in enumerate(zip(self._decoder, self.states, strict=True)):
             x = _floats(package.predict({"embeds": x, "mask": mask}, state), "logits" if i == last else "hidden")
         return x[0]
 

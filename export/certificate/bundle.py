@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.engines import Engine
 from edge_runtime.errors import CannotRunHere
-from export.certificate.certify import Certificate, certify, not_run
+from edge_runtime.tokenizer import Tokenizer
+from export.certificate.certify import BEFORE_DECODER, Certificate, certify, not_run
 from export.certificate.emulated import emulate
+from export.certificate.parts import part_stages
 from export.certificate.streamed import certify_streamed
+from export.certificate.tolerance import EIGHT_BIT_ACTIVATIONS
 from export.certificate.userland import Userland
 from export.options import options_of, with_options
 from export.plan import certificate_bytes, streamed_bytes
 from export.target import Job, Target, find
 from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.model.config import Config
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
@@ -46,26 +52,41 @@ def certificate_of(
     tolerance, notes, runner = target.tolerance(job), target.notes(job), target.runner()
     if together is None:
         together = certificate_bytes(checkpoint, job.config, job.weights)
+    arithmetic, own = target.arithmetic(job), _own_tokenizer(checkpoint)
+
+    def open_model() -> tuple[Llava, Config]:
+        return load_model(checkpoint, job.weights, halves=True), job.config
+
+    def open_engine() -> Engine:
+        return runner.open(bundle)
+
     try:
         if most is None or together <= most:
-            reference = reference_of(bundle, checkpoint, target)
-            certificate = certify(bundle, runner.open(bundle), reference, pages, tolerance, notes)
+            engine, reference = open_engine(), reference_of(bundle, checkpoint, target)
+            certificate = certify(bundle, engine, reference, pages, tolerance, notes, arithmetic=arithmetic, own=own)
+            parts = part_stages(bundle, lambda: engine, open_model, pages, target, arithmetic, own, tolerance)
         elif (needed := _streamed_bytes(bundle, job, target) or together) <= most:
-
-            def open_model() -> tuple[Llava, Config]:
-                return load_model(checkpoint, job.weights, halves=True), job.config
-
-            certificate = certify_streamed(bundle, lambda: runner.open(bundle), open_model, pages, tolerance, notes)
+            parts = part_stages(bundle, open_engine, open_model, pages, target, arithmetic, own, tolerance)
+            certificate = certify_streamed(bundle, open_engine, open_model, pages, tolerance, notes, arithmetic, own)
         else:
             reason = (
                 f"it takes about {needed / 1e9:.1f} GB and {most / 1e9:.1f} GB were allowed; "
                 "run pulse-verify on a larger machine"
             )
-            return not_run(pages, reason, tolerance, notes)
+            return not_run(pages, reason, tolerance, notes, arithmetic)
     except CannotRunHere as error:
-        return not_run(pages, str(error), tolerance, notes)
-    emulated = None if userland is None else emulate(bundle, userland, pages, tolerance)
-    return replace(certificate, ran_by=runner.by, emulated=emulated)
+        return not_run(pages, str(error), tolerance, notes, arithmetic)
+    # Two processors drift apart where activations are rounded, so there only gross faults show.
+    between = EIGHT_BIT_ACTIVATIONS if arithmetic.parts else tolerance
+    emulated = None if userland is None else emulate(bundle, userland, pages, between)
+    stages = (*certificate.stages[:BEFORE_DECODER], *parts, *certificate.stages[BEFORE_DECODER:])
+    return replace(certificate, stages=stages, ran_by=runner.by, emulated=emulated)
+
+
+def _own_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.write_tokenizer(Path(folder) / TOKENIZER)
+        return Tokenizer(Path(folder) / TOKENIZER)
 
 
 def job_of(bundle: Bundle, checkpoint: Checkpoint, target: Target[Any]) -> Job[Any]:

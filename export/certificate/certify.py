@@ -1,8 +1,11 @@
-"""The certificate: does the exported bundle answer like the model it came from, and if not, from which stage on?
+"""The certificate: does the exported bundle compute what it declares, and if not, from which stage on? What does that
+cost?
 
-Golden pages go through the bundle as a device would run it and through float32 torch with the same weights. The stages
-follow each other as data does, so the first one that fails is where to look. A stage that could not run says not_run,
-never pass.
+Golden pages go through the bundle as a device would run it and through torch with the same weights. The stages follow
+each other as data does, so the first one that fails is where to look; they decide the status. A stage that could not
+run says not_run, never pass. What the declared arithmetic changes against float32 is told apart (export.certificate.
+cost). A decoder that rounds activations or its cache drifts from any reference by whole rounding steps, so there the
+whole pages are cost alone, and export.certificate.parts looks at its steps.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +27,16 @@ from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
+from export.certificate.arithmetic import FLOAT32, Arithmetic
+from export.certificate.cost import Cost, cost_not_run, cost_of
 from export.certificate.near_ties import NearTie, near_ties
+from export.certificate.rounding import rounded_as
+from export.certificate.stage import Stage
 from export.certificate.tolerance import EXACT, Tolerance
 from pulse.model.engine import TorchEngine
 
 CERTIFICATE = "certificate.json"
 Computed = Callable[[Session, Path], np.ndarray]  # one stage's results for a page
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage over all pages. error: the worst page's; None when it did not run or gave no finite number.
-
-    near_ties: tokens that differ without counting as errors.
-    """
-
-    stage: str
-    measure: str
-    threshold: float
-    error: float | None
-    status: str  # pass | fail | not_run
-    reason: str = ""
-    near_ties: tuple[NearTie, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,8 @@ class Emulated:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What certify found, with (file name, SHA-256) of the pages it used.
+    """What certify found, with (file name, SHA-256) of the pages it used. stages: fidelity; arithmetic: what the bundle
+    declares.
 
     warnings: what the format is known not to do everywhere, one line each; they do not change the status.
     emulated: what another processor's kernels made of the pages, None if nobody asked. ran_by: what ran the bundle, ""
@@ -80,6 +73,8 @@ class Certificate:
     warnings: tuple[str, ...] = ()
     emulated: Emulated | None = None
     ran_by: str = ""
+    arithmetic: Arithmetic = FLOAT32
+    cost: Cost = field(default_factory=lambda: cost_not_run("nobody asked"))
 
     @property
     def status(self) -> str:
@@ -95,21 +90,24 @@ class Certificate:
         return {
             "status": self.status,
             "first_diverging_stage": self.first_diverging_stage,
-            "reference": "float32 torch with the same (dequantized) weights",
+            "reference": "torch with the same weights and the arithmetic declared here",
+            "arithmetic": asdict(self.arithmetic),
             "ran_by": self.ran_by,
             "warnings": list(self.warnings),
             "pages": [{"file": name, "sha256": digest} for name, digest in self.pages],
             "stages": [asdict(stage) for stage in self.stages],
+            "cost": self.cost.as_json(),
             **({"emulated": self.emulated.as_json()} if self.emulated else {}),
         }
 
     def as_text(self) -> str:
-        """Status, then one line a stage, near tie and warning."""
+        """Status, then one line a stage and near tie, the cost, and warnings."""
         ran_by = f" (run by {self.ran_by})" if self.ran_by else ""
-        lines = [f"certificate: {self.status}{ran_by}", *_lines(self.stages)]
-        lines += [f"note: {warning}" for warning in self.warnings]
+        lines = [f"certificate: {self.status}{ran_by}", f"fidelity to {self.arithmetic}:", *_lines(self.stages)]
         if self.first_diverging_stage:
             lines.append(f"the bundle first differs from the model at: {self.first_diverging_stage}")
+        lines += self.cost.as_text()
+        lines += [f"note: {warning}" for warning in self.warnings]
         if self.emulated:
             about = self.emulated.about
             lines.append(f"emulated {about['processor']} ({about['emulator']}), against {about['reference']}:")
@@ -131,7 +129,8 @@ def _lines(several: Sequence[Stage]) -> list[str]:
     lines = []
     for stage in several:
         error = "" if stage.error is None else f"{stage.error:.1e} (at most {stage.threshold:.0e})"
-        lines.append(f"  {stage.stage:20} {stage.status:8} {error or stage.reason}")
+        said = "; ".join(filter(None, (error, stage.reason)))
+        lines.append(f"  {stage.stage:20} {stage.status:8} {said}")
         lines += [
             f"    near tie: {tie.page}, token {tie.position} ({tie.margin:.1e} of the logits' size between its two)"
             for tie in stage.near_ties
@@ -147,33 +146,72 @@ def certify(
     tolerance: Tolerance = EXACT,
     warnings: Sequence[str] = (),
     computed: Mapping[str, Computed] = stages.STAGES,
+    arithmetic: Arithmetic = FLOAT32,
+    own: Tokenizer | None = None,
 ) -> Certificate:
     """Run every stage on `pages` (pictures of ECG pages) with both engines and compare.
 
-    computed: what computes each stage's results. A stage in which the bundle raises is a failure, with the reason.
-    Raises UserError when there are no pages, or when the reference itself cannot answer (a broken checkpoint).
+    computed: what computes each stage's results. arithmetic: what the bundle declares; where it drifts from any
+    reference, whole pages are cost alone. own: the checkpoint's tokenizer, by default the bundle's. A stage in which
+    the bundle raises is a failure, with the reason. Raises UserError when there are no pages, or when the reference
+    itself cannot answer (a broken checkpoint).
     """
     if not pages:
         raise UserError("there are no golden pages to certify with; reinstall pulse-edge")
     tokenizer = Tokenizer(bundle.path("tokenizer"))
     ours = Session(engine, bundle.manifest.inference, tokenizer)
     # A manifest that is wrong about preprocessing, prompt or questions shows so.
-    theirs = Session(reference, reference.config.inference, tokenizer)
-    found = (_run(check, computed[check.stage], ours, theirs, pages, tolerance.near_tie) for check in checks(tolerance))
-    return Certificate(tuple(found), digests(pages), tuple(warnings))
+    theirs = Session(reference, reference.config.inference, own or tokenizer)
+
+    @cache
+    def got(stage: str, page: Path) -> np.ndarray:
+        return computed[stage](ours, page)
+
+    @cache
+    def want(stage: str, page: Path) -> np.ndarray:
+        return computed[stage](theirs, page)
+
+    def expected(check: Check, page: Path) -> np.ndarray:
+        if check.expect is not None:
+            return check.expect(theirs, page)
+        if check.stage == "vision_features" and arithmetic.vision:
+            with rounded_as(reference.model, arithmetic):
+                return computed[check.stage](theirs, page)
+        return want(check.stage, page)
+
+    def tied(page: Path, answer: np.ndarray) -> list[NearTie] | None:
+        if tolerance.near_tie <= 0:
+            return None
+        starts = [(side.engine, *stages.after_prompt(side, page)) for side in (ours, theirs)]
+        return near_ties(starts[0], starts[1], page.name, _answer_tokens(answer, theirs), tolerance.near_tie)
+
+    found = [
+        compare(check, partial(got, check.stage), partial(expected, check), pages, tied)
+        for check in checks(tolerance, arithmetic)
+    ]
+    cost = cost_of(got, want, pages)
+    return Certificate(tuple(found), digests(pages), tuple(warnings), arithmetic=arithmetic, cost=cost)
 
 
 def not_run(
-    pages: Sequence[Path], reason: str, tolerance: Tolerance = EXACT, warnings: Sequence[str] = ()
+    pages: Sequence[Path],
+    reason: str,
+    tolerance: Tolerance = EXACT,
+    warnings: Sequence[str] = (),
+    arithmetic: Arithmetic = FLOAT32,
 ) -> Certificate:
     """The certificate of a bundle that this machine cannot run: no stage passes."""
-    skipped = (Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(tolerance))
-    return Certificate(tuple(skipped), digests(pages), tuple(warnings))
+    skipped = tuple(
+        Stage(c.stage, c.measure, c.threshold, None, "not_run", reason) for c in checks(tolerance, arithmetic)
+    )
+    cost = cost_not_run(reason)
+    return Certificate(skipped, digests(pages), tuple(warnings), arithmetic=arithmetic, cost=cost)
 
 
-def checks(tolerance: Tolerance) -> list[Check]:
-    """CHECKS with the thresholds of `tolerance`."""
-    return [replace(check, threshold=tolerance.thresholds.get(check.stage, check.threshold)) for check in CHECKS]
+def checks(tolerance: Tolerance, arithmetic: Arithmetic = FLOAT32) -> list[Check]:
+    """CHECKS with the thresholds of `tolerance`, as far as they are fidelity under that arithmetic."""
+    found = CHECKS[:BEFORE_DECODER] if arithmetic.parts else CHECKS
+    return [replace(check, threshold=tolerance.thresholds.get(check.stage, check.threshold)) for check in found]
 
 
 def digests(pages: Sequence[Path]) -> tuple[tuple[str, str], ...]:
@@ -233,19 +271,6 @@ def compare(
     return result(worst, "pass" if worst <= check.threshold else "fail")
 
 
-def _run(
-    check: Check, compute: Computed, ours: Session, theirs: Session, pages: Sequence[Path], near_tie: float
-) -> Stage:
-    def tied(page: Path, want: np.ndarray) -> list[NearTie] | None:
-        if near_tie <= 0:
-            return None
-        starts = [(side.engine, *stages.after_prompt(side, page)) for side in (ours, theirs)]
-        return near_ties(starts[0], starts[1], page.name, _answer_tokens(want, theirs), near_tie)
-
-    expect = check.expect or compute
-    return compare(check, lambda page: compute(ours, page), lambda page: expect(theirs, page), pages, tied)
-
-
 def _answer_tokens(want: np.ndarray, theirs: Session) -> list[int]:
     """The reference's answer as the model gave it: with its end token, if it came to an end."""
     ids = want.tolist()[:-1]
@@ -277,3 +302,4 @@ CHECKS = (
     Check("greedy_tokens", f"share of {stages.GREEDY_TOKENS} tokens after the first other one", 0.0, _mismatch),
     Check("label_probabilities", "largest absolute difference", 1e-3, _absolute),
 )
+BEFORE_DECODER = 2  # of them

@@ -16,7 +16,8 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
-from export.certificate.certify import Emulated, Stage, checks, compare
+from export.certificate.certify import Emulated, checks, compare
+from export.certificate.stage import Stage
 from export.certificate.stages import key, results
 from export.certificate.tolerance import EXACT, Tolerance
 from export.certificate.userland import Userland

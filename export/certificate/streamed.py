@@ -23,9 +23,12 @@ from edge_runtime.sampling import log_softmax
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
-from export.certificate.certify import Certificate, Stage, checks, compare, digests
+from export.certificate.arithmetic import FLOAT32, Arithmetic
+from export.certificate.certify import Certificate, checks, compare, digests
+from export.certificate.cost import cost_of
 from export.certificate.layerwise import Eyes, sweep
 from export.certificate.near_ties import NearTie
+from export.certificate.rounding import rounded_as
 from export.certificate.stages import GREEDY_TOKENS, SeesOnce, key
 from export.certificate.tolerance import Tolerance
 from export.graph.parts import widen
@@ -41,6 +44,8 @@ def certify_streamed(
     pages: Sequence[Path],
     tolerance: Tolerance,
     warnings: Sequence[str] = (),
+    arithmetic: Arithmetic = FLOAT32,
+    own: Tokenizer | None = None,
 ) -> Certificate:
     """As verify.certify, but engine and model are opened one after the other and the model is used up.
 
@@ -50,8 +55,14 @@ def certify_streamed(
     got = stages.results(bundle, pages, open_engine())
     give_back()
     model, config = open_model()
-    session = Session(SeesOnce(Eyes(model)), config.inference, Tokenizer(bundle.path("tokenizer")))
-    want, ties = _expected(session, model, pages, got)
+    session = Session(SeesOnce(Eyes(model)), config.inference, own or Tokenizer(bundle.path("tokenizer")))
+    rounded = {}
+    if arithmetic.vision:
+        with rounded_as(model, arithmetic):
+            plain = Session(Eyes(model), config.inference, session.tokenizer)
+            rounded = {key("vision_features", page): stages.features(plain, page) for page in pages}
+    float32, ties = _expected(session, model, pages, got)
+    want = float32 | rounded
 
     def of(side: dict[str, np.ndarray], stage: str) -> Callable[[Path], np.ndarray]:
         return lambda page: side[key(stage, page)]
@@ -59,8 +70,9 @@ def certify_streamed(
     def tied(page: Path, _: np.ndarray) -> list[NearTie] | None:
         return ties[page] if all(tie.margin <= tolerance.near_tie for tie in ties[page]) else None
 
-    found: list[Stage] = [compare(c, of(got, c.stage), of(want, c.stage), pages, tied) for c in checks(tolerance)]
-    return Certificate(tuple(found), digests(pages), tuple(warnings))
+    found = [compare(c, of(got, c.stage), of(want, c.stage), pages, tied) for c in checks(tolerance, arithmetic)]
+    cost = cost_of(lambda s, p: got[key(s, p)], lambda s, p: float32[key(s, p)], pages)
+    return Certificate(tuple(found), digests(pages), tuple(warnings), arithmetic=arithmetic, cost=cost)
 
 
 @dataclass

@@ -20,10 +20,11 @@ class Tolerance:
 
 
 EXACT = Tolerance()
-# Activations of 8 bits and bfloat16 scales, measured with XNNPACK on pulse-nano and 44 pages: features are off by up to
-# 2.2e-3, logits by 1.1e-2 (each relative to its norm), probabilities by 0.011; tokens that differed were within 0.002
-# of each other (0.04 on small random models). The thresholds leave a factor of about five, and a near tie is one that
-# logits off by as much can decide; a doubled scale in one layer is off by more.
+# Whole pages of a bundle with 8-bit activations, held against what does not round just so: another processor's kernels
+# (export.certificate.emulated) or, for GGUF, float32. Measured with XNNPACK on pulse-nano and 44 pages: features are
+# off by up to 2.2e-3, logits by 1.1e-2 (each relative to its norm), probabilities by 0.011; tokens that differed were
+# within 0.002 of each other (0.04 on small random models). The thresholds leave a factor of about five, and a near tie
+# is one that logits off by as much can decide; a doubled scale in one layer is off by more.
 EIGHT_BIT_ACTIVATIONS = Tolerance(
     {"vision_features": 1e-2, "first_logits": 5e-2, "label_probabilities": 5e-2}, near_tie=0.05
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ _MOVES = {*_STATES, "slice_update", "slice_by_index", "reshape", "transpose", "s
 
 
 class MilModel:
-    """A saved .mlpackage. Raises UserError for one that is damaged or has an operation that is not known here."""
+    """A saved .mlpackage. watch: is shown each operation with operands and result as it is evaluated.
+
+    Raises UserError for one that is damaged or has an operation that is not known here.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -29,6 +32,7 @@ class MilModel:
         for operation in self.program.operations:
             if operation.type not in OPERATIONS and operation.type not in _STATES:
                 raise UserError(f"{self.path}: the interpreter does not know the operation {operation.type}")
+        self.watch: Callable[[Operation, dict[str, Any], Any], None] = lambda operation, operands, result: None
         self._constants = {name: _widened(value) for name, value in self.program.constants.items()}
         self._operations = []
         for operation in self.program.operations:
@@ -74,6 +78,7 @@ class MilModel:
             except (TypeError, ValueError, IndexError, NotImplementedError) as error:
                 label = operation.outputs[0][0] if operation.outputs else ""
                 raise UserError(f"{self.path}: {operation.type} {label} cannot be evaluated ({error})") from None
+            self.watch(operation, operands, result)
         results = result if isinstance(result, tuple) else (result,)
         for (name, tensor), value in zip(operation.outputs, results, strict=False):
             checked = _checked(np.asarray(value), tensor, f"{self.path}: {name}")

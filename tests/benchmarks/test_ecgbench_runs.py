@@ -261,7 +261,8 @@ def test_retention_of_any_task(
         result = json.loads(out.read_text())
         (model,) = result["models"]
         assert (result["task"], result["records"], result["groups"]) == (task, 3, 3)
-        assert model["kept"]["verdict"] == {"figure": headline, "margin": 2, "found": "non-inferior"}
+        verdict = model["kept"]["verdict"]
+        assert (verdict["figure"], verdict["margin"], verdict["found"]) == (headline, 2, "non-inferior")
         assert model["kept"]["figures"][headline]["difference"] == 0
         assert model["kept"]["same_answers"] == 3
         assert "3 records of 3 records" in capsys.readouterr().out

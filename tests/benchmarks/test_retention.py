@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
 from benchmarks.cli import main
 from benchmarks.metrics.paired import compare, verdict
+from benchmarks.subjects.features import apart
 from benchmarks.task import Answered
 from benchmarks.tasks.ptbxl_super import TASK
 from pulse.ecg.ptbxl import SUPERCLASSES
@@ -81,6 +83,30 @@ def test_verdict() -> None:
     assert verdict([-5.0, -2.1], 2, "f1")["found"] == "inferior"
 
 
+def test_a_headline_that_holds_is_not_enough() -> None:
+    """Answers in other words, one probability moved far, all moved a little, or another tower: F1 stays."""
+    moved = {1: 0.61}
+    cases = {
+        "answers": compare(TASK, rows(right), rows(lambda k: right(k) + "." * (k < 3))),
+        "probabilities_largest": compare(TASK, rows(right), rows(right, lambda k: moved.get(k, 0.5))),
+        "probabilities_mean": compare(TASK, rows(right), rows(right, lambda k: 0.511)),
+        "features": compare(TASK, rows(right), rows(right), features=0.06),
+    }
+    for name, kept in cases.items():
+        assert kept["figures"]["f1"]["difference"] == 0
+        assert kept["verdict"]["found"] == "changed"
+        assert [gate for gate, each in kept["verdict"]["gates"].items() if each["status"] == "fail"] == [name]
+    fine = compare(TASK, rows(right), rows(right, lambda k: 0.509), features=0.04)
+    assert fine["verdict"]["found"] == "non-inferior"
+    assert {each["status"] for each in fine["verdict"]["gates"].values()} == {"pass"}
+
+
+def test_towers_of_other_shapes_are_not_compared() -> None:
+    one, other = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32)
+    assert apart([one], [other]) is None
+    assert apart([one, one], [one, 1.1 * one]) == pytest.approx(0.1)
+
+
 def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """float32 torch against the bundle, on records that come with the project, photographed."""
     out = tmp_path / "kept.json"
@@ -91,6 +117,7 @@ def test_command(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert result["reference"]["subject"]["target"] == "torch"
     assert (result["records"], model["kept"]["same_answers"]) == (4, 4)
     assert model["kept"]["probability_shift"] < 1e-4
+    assert {each["status"] for each in model["kept"]["verdict"]["gates"].values()} == {"pass"}
     assert "non-inferior at a margin of 2 points of F1, answers in words" in capsys.readouterr().out
     assert main(["retention", str(bundle), str(tmp_path)]) == 2
     assert "has no manifest.json" in capsys.readouterr().err

@@ -27,7 +27,16 @@ from quantize.cli import main as quantize
 from quantize.precision import Precision
 from tests.exporting import Instead, engine_of, export
 
-STAGES = ["pixels", "vision_features", "first_logits", "greedy_tokens", "label_probabilities"]
+STAGES = [
+    "pixels",
+    "vision_features",
+    "token_texts",
+    "token_embeddings",
+    "decoder_steps",
+    "first_logits",
+    "greedy_tokens",
+    "label_probabilities",
+]
 
 
 def test_bundle_answers_and_carries_its_certificate(bundle: Path, pages: list[Path]) -> None:

@@ -136,7 +136,7 @@ def test_the_limit_decides_which_way_it_goes(exported: Exported) -> None:
 
     onnx = replace(find("onnx"), runner=lambda: Runner("a test", alone))
     assert certificate_of(bundle, source, pages, most=6_000_000_000, target=onnx, together=large).status == "pass"
-    assert models == [before]  # the model is loaded when the bundle has answered
+    assert set(models) == {before}  # the model is loaded when the bundle has answered
     refused = certificate_of(bundle, source, pages, most=500_000_000, together=large)
     assert {s.status for s in refused.stages} == {"not_run"}
     assert "GB were allowed" in refused.stages[0].reason

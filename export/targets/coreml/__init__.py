@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Engine, open_engine
+from export.certificate.arithmetic import Activations, Arithmetic
 from export.certificate.tolerance import Tolerance
 from export.target import Job, Memory, OwnOptions, Runner, Target
 
 if TYPE_CHECKING:
+    from export.certificate.parts import Observe
     from pulse.model.llava import Llava
 
 # Bytes of weights in one decoder package. Apple keeps a package under 1 GB for the Neural Engine of phones:
@@ -21,7 +24,16 @@ PACKAGE_BYTES = 500_000_000
 # 4e-4, logits by 2e-3 (each relative to its norm), probabilities by 6e-4. The thresholds leave a factor of five for
 # other models; a wrong scale, position or layout is off by 0.03 and more. A near tie is one that logits off by the
 # threshold can decide.
-HALF = Tolerance({"vision_features": 2e-3, "first_logits": 1e-2, "label_probabilities": 5e-3}, near_tie=1e-2)
+HALF = Tolerance(
+    {
+        "vision_features": 2e-3,
+        "token_embeddings": 2e-3,
+        "decoder_steps": 5e-3,
+        "first_logits": 1e-2,
+        "label_probabilities": 5e-3,
+    },
+    near_tie=1e-2,
+)
 _OLDEST_MACOS = 15  # the first that keeps states
 
 
@@ -62,12 +74,25 @@ def _notes(job: Job[OwnOptions]) -> list[str]:
     return warnings(job.config)
 
 
+def _arithmetic(job: Job[OwnOptions]) -> Arithmetic:
+    activations = Activations.FLOAT32 if job.weights == "float32" else Activations.FLOAT16
+    return Arithmetic(activations, vision=True, cache="float16")
+
+
+def _insides(bundle: Bundle) -> Observe:
+    from export.targets.coreml.insides import observe
+
+    return partial(observe, bundle)
+
+
 TARGET = Target(
     title="Core ML packages",
     options=OwnOptions,
     check=_check,
     write=_write,
+    arithmetic=_arithmetic,
     tolerance=lambda job: HALF,
+    insides=_insides,
     notes=_notes,
     runner=runner,
     memory=Memory(floats=1.0, converting=4, together=PACKAGE_BYTES, whole_context=False),

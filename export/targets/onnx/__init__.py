@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
-from export.certificate.tolerance import EIGHT_BIT_ACTIVATIONS, EXACT, Tolerance
+from export.certificate.arithmetic import Activations, Arithmetic
+from export.certificate.tolerance import EXACT
 from export.target import Arguments, Job, Memory, OwnOptions, Target
 
 if TYPE_CHECKING:
+    from export.certificate.parts import Observe
     from pulse.model.config import Config
     from pulse.model.llava import Llava
 
@@ -20,14 +23,6 @@ ROUNDED = (
     "in float32, far slower"
 )
 _LARGE = 1024  # hidden size from which speed is bound by the weights
-# Of a decoder whose activations are rounded; the features before it are float32's.
-_ROUNDED_DECODER = Tolerance(
-    {stage: most for stage, most in EIGHT_BIT_ACTIVATIONS.thresholds.items() if stage != "vision_features"},
-    EIGHT_BIT_ACTIVATIONS.near_tie,
-)
-# Where keys and values are rounded too; the vision tower has no cache. Measured: logits are off by 1.8e-3 on pulse-nano
-# and 2.1e-2 on small random models, whose keys have no structure.
-_ROUNDED_CACHE, _CACHE_TIE = {"first_logits": 5e-2, "label_probabilities": 5e-2}, 0.1
 
 
 @dataclass(frozen=True)
@@ -93,10 +88,15 @@ def _write(job: Job[OnnxOptions], model: Llava, folder: Path) -> dict[str, str]:
     return write_graphs(model, job.config, job.weights, folder, own.onnx_style, job.kv_scales, own.exact)
 
 
-def _tolerance(job: Job[OnnxOptions]) -> Tolerance:
-    """float32 rounding, or 8-bit activations in a decoder that has them, or keys and values that are rounded too."""
-    found = _ROUNDED_DECODER if _rounded(job) else EXACT
-    return Tolerance({**found.thresholds, **_ROUNDED_CACHE}, _CACHE_TIE) if job.own.int8_cache else found
+def _arithmetic(job: Job[OnnxOptions]) -> Arithmetic:
+    activations = Activations.INT8_BLOCKS if _rounded(job) else Activations.FLOAT32
+    return Arithmetic(activations, cache="int8" if job.own.int8_cache else "float32")
+
+
+def _insides(bundle: Bundle) -> Observe | None:
+    from export.targets.onnx.insides import Observed, is_observable
+
+    return Observed(bundle).read if is_observable(bundle) else None
 
 
 TARGET = Target(
@@ -104,7 +104,9 @@ TARGET = Target(
     options=OnnxOptions,
     add_options=_add_options,
     write=_write,
-    tolerance=_tolerance,
+    arithmetic=_arithmetic,
+    tolerance=lambda job: EXACT,
+    insides=_insides,
     notes=lambda job: [ROUNDED] if _rounded(job) else [],
     memory=Memory(floats=1.0, converting=0, together=0, whole_context=False),
     packages=("onnx", "onnxscript", "onnxruntime"),
