@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
+from edge_runtime.evidence import Evidence, evidence
 from edge_runtime.fhir import transaction
 from edge_runtime.session import Observation, Session
 
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
+    parser.add_argument("--measure", action="store_true", help="measure rate, intervals and axes on the page itself")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -56,6 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     page = session.look(args.image)
+    measured = evidence(args.image) if args.measure else None
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -77,21 +80,24 @@ def _run(args: argparse.Namespace) -> int:
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle), ensure_ascii=True))
+        print(json.dumps(_as_json(reply.finish(), page, bundle, measured), ensure_ascii=True))
         return 0
     if args.fhir:
-        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
+        values = measured.measurements.as_json() if measured is not None else None
+        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC), values)))
         return 0
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    print("\n" + "".join(f"\n{line}" for line in [*_left_out(answer), *_table(answer)]) + _timing(answer))
+    lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
+    print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
     return 0
 
 
-def _as_json(answer: Answer, page: Observation, bundle: Bundle) -> dict[str, object]:
+def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Evidence | None) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
+        **({} if measured is None else measured.as_json()),
         "text": answer.text,
         "token_ids": answer.token_ids,
         "finish_reason": answer.finish_reason,
@@ -105,6 +111,14 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle) -> dict[str, obj
         "model": bundle.manifest.name,
         "target": bundle.manifest.target,
     }
+
+
+def _measured(answer: Answer, measured: Evidence | None) -> list[str]:
+    """What was measured, and where the model's words say otherwise."""
+    if measured is None:
+        return []
+    differs = measured.differs(answer.text)
+    return [measured.as_text(), *([differs] if differs else []), ""]
 
 
 def _left_out(answer: Answer) -> list[str]:

@@ -100,5 +100,6 @@ def _blurred(values: Array, width: int) -> Array:
     kernel = np.exp(-((reach / (0.7 * width)) ** 2) / 2)
     kernel /= kernel.sum()
     for axis in (0, 1):
-        values = np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), axis, values)
+        # Not "same": that is as long as the kernel where a page is smaller.
+        values = np.apply_along_axis(lambda line: np.convolve(line, kernel)[2 * width : -2 * width], axis, values)
     return values

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError, shorten
+from edge_runtime.evidence import Evidence
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.session import Observation
@@ -29,8 +30,8 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 @dataclass(frozen=True)
 class Question:
     """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
-    first turn: None for the bundle's own. page, fhir: whether the picture that the model saw, and FHIR, are asked
-    for. The rest: as Observation.ask takes them."""
+    first turn: None for the bundle's own. page, fhir, measure: whether the picture that the model saw, FHIR, and what
+    is measured on the page are asked for. The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -42,14 +43,17 @@ class Question:
     seed: int | None
     page: bool = False
     fhir: bool = False
+    measure: bool = False
 
 
 class Result(NamedTuple):
-    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG."""
+    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG.
+    measured: where it was asked for, and the picture looks like an ECG."""
 
     page: Observation
     answer: Answer
     whole: float | None
+    measured: Evidence | None = None
 
 
 def parse(data: object) -> Question:
@@ -84,6 +88,7 @@ def parse(data: object) -> Question:
         seed=None if fields.is_null("seed") else fields.integer("seed", 0),
         page=_wants(fields, "page"),
         fhir=_wants(fields, "fhir"),
+        measure=_wants(fields, "measure"),
     )
 
 
@@ -178,8 +183,11 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "certificate": served.certificate,
         "notice": served.notice,
     }
+    values = None if result.measured is None else result.measured.measurements.as_json()
+    if result.measured is not None:
+        own |= result.measured.as_json()
     if question.fhir:
-        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
+        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC), values)
     return own
 
 

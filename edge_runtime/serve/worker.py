@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runtime.evidence import evidence
 from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
@@ -95,4 +96,6 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)
+        ecg = page.looks_like_ecg
+        measured = evidence(job.question.picture) if job.question.measure and ecg else None
+        return Result(page, reply.finish(), page.whole if ecg else None, measured)

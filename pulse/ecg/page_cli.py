@@ -58,8 +58,12 @@ def _flatten(args: argparse.Namespace) -> int:
         from pulse.ecg import page_signals
 
         known = {name: getattr(args, name) for name in ("layout", *_SCALES)}
-        read_of_it = page_signals.write(args.source, picture, flat, Path(args.signals), **known)
-        print(json.dumps(read_of_it) if args.json else page_signals.as_text(read_of_it))
+        folder = Path(args.signals)
+        found_signals = page_signals.write(args.source, picture, flat, folder, **known)
+        if args.json:
+            print(json.dumps({"signals": str(folder), **page_signals.as_json(args.source, found_signals)}))
+        else:
+            print(page_signals.as_text(folder, found_signals))
         if args.out is None:
             return 0
     out = Path(args.out)

@@ -9,13 +9,14 @@ from PIL import Image
 
 from edge_runtime.page import light
 from edge_runtime.page.digitizer.arrangement import Arrangement, arrange
-from edge_runtime.page.digitizer.sheet import CELL, sheet
+from edge_runtime.page.digitizer.sheet import CELL, PX_PER_MM, sheet
 from edge_runtime.page.digitizer.signals import MOST_LEFT, Signals, signals
 from edge_runtime.page.digitizer.view import View, views
 from edge_runtime.page.flatten import FlatPage
 from edge_runtime.page.layouts import LAYOUTS
 
 Array = np.ndarray[Any, Any]
+_LEAST_MM = 25.0  # of a page's shorter side
 
 
 def of_photo(picture: Image.Image, flat: FlatPage, **known: Any) -> Signals | None:
@@ -37,6 +38,8 @@ def digitize(
     layout: the name of one where it is known; mm_per_s, mm_per_mv: speed and gain where they are known. None where no
     curves are seen, or no layout explains them.
     """
+    if min(page.shape[:2]) < _LEAST_MM * PX_PER_MM:
+        return None
     layouts = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     best: tuple[Arrangement, View] | None = None
     for view in views(sheet(page, sure)):

@@ -113,6 +113,13 @@ def test_fhir_comes_when_it_is_asked_for(server, session, pages):
         assert session.look(pages[0]).ask("normal?").finish().text in read.entry[0].resource.conclusion
 
 
+def test_measurements_come_when_they_are_asked_for(server, pages):
+    asked = {"model": "tiny", "messages": [message(png(pages[0]), "normal?")]}
+    assert "measurements" not in server.post(asked)[1]["pulse"]
+    told = server.post({**asked, "pulse": {"measure": True}})[1]["pulse"]
+    assert set(told["measurements"]) >= {"rate_bpm", "qrs_ms", "st_mv"}
+
+
 def test_the_model_is_listed_and_health_is_open(server):
     assert [model.id for model in server.client().models.list()] == ["tiny"]
     assert json.loads(server.get("/health")[1]) == {"status": "ok", "waiting": 0}
