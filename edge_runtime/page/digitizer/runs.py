@@ -12,6 +12,7 @@ from edge_runtime.page.digitizer.sheet import INK, Sheet
 
 Array = np.ndarray[Any, Any]
 _BRIDGE = 6  # pixels, more than a line of the grid is wide: a stroke that crosses it is one
+_TALL, _APART = 12, 10  # pixels of pieces of a stroke, and between them
 NOWHERE = 1e5
 MOST = 24  # runs of a column that are looked at
 
@@ -40,6 +41,7 @@ def runs(sheet: Sheet) -> Runs:
     step = np.diff(mask, axis=1)
     column, first = np.nonzero(step == 1)
     last = np.nonzero(step == -1)[1] - 1
+    column, first, last = _strokes(column, first, last)
     keep = _longest(column, last - first, ink.shape[0])
     column, first, last = column[keep], first[keep], last[keep]
     place = np.arange(len(column)) - np.searchsorted(column, column)
@@ -48,6 +50,14 @@ def runs(sheet: Sheet) -> Runs:
     top[column, place] = first - _beyond(ink, column, first, first - 1)
     bottom[column, place] = last + _beyond(ink, column, last, last + 1)
     return Runs(top, bottom)
+
+
+def _strokes(column: Array, first: Array, last: Array) -> tuple[Array, Array, Array]:
+    """Runs with those put together that are pieces of one stroke: tall, in one column, and hardly apart."""
+    tall = last - first >= _TALL
+    on = (column[1:] == column[:-1]) & tall[1:] & tall[:-1] & (first[1:] - last[:-1] <= _APART)
+    begins, ends = np.append(True, ~on), np.append(~on, True)
+    return (column[begins], first[begins], last[ends]) if len(column) else (column, first, last)
 
 
 def _longest(column: Array, length: Array, columns: int) -> Array:

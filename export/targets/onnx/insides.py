@@ -17,6 +17,7 @@ from edge_runtime.engines.onnx import session_options
 from export.certificate.insides import Insides
 
 _PRODUCT, _ATTENTION, _PACKED = "MatMulNBits", "GroupQueryAttention", ".packed"
+_LOGITS = "logits"
 _CHUNK = 128  # positions read at once
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -44,9 +45,10 @@ class Observed:
         self._scales = tuple(_int8_scales(model.graph))
         self._spec = bundle.manifest.inference.model
         self._names = cache_names(self._spec.layers)
-        self._session = _open(
-            model, path.parent, {*self._attended, *(n for pair in self._products.values() for n in pair)}
-        )
+        shown = {*self._attended, *(name for pair in self._products.values() for name in pair)}
+        # A head of integers makes the logits itself, which are an output already.
+        self._shown = sorted(shown - {_LOGITS})
+        self._session = _open(model, path.parent, self._shown)
 
     def read(self, before: np.ndarray, embeds: np.ndarray) -> Insides:
         """What it makes of embeds [S, D] after `before` [P, D], which it reads first."""
@@ -55,14 +57,13 @@ class Observed:
         cache = [np.zeros(shape, np.int8 if self._scales else np.float32) for _ in self._names]
         for start in range(0, length, _CHUNK):
             self._step(before[start : min(start + _CHUNK, length)], start, cache, [])
-        wanted = sorted({*self._attended, *(name for pair in self._products.values() for name in pair)})
-        found = self._step(embeds, length, cache, wanted)
+        found = self._step(embeds, length, cache, self._shown)
         return Insides(
             embeds=embeds,
             products={name: (found[given], found[made]) for name, (given, made) in self._products.items()},
             attended={number: found[name] for number, name in enumerate(self._attended)},
             kept=tuple(cache),
-            logits=found["logits"],
+            logits=found[_LOGITS],
             scales=self._scales,
         )
 
@@ -78,10 +79,10 @@ class Observed:
             tensor = ort.OrtValue.ortvalue_from_numpy(array)  # the same memory
             binding.bind_ortvalue_input(f"past_{name}", tensor)
             binding.bind_ortvalue_output(f"present_{name}", tensor)
-        for name in ("logits", *wanted):
+        for name in (_LOGITS, *wanted):
             binding.bind_output(name)
         self._session.run_with_iobinding(binding)
-        found = dict(zip(("logits", *wanted), binding.get_outputs()[len(self._names) :], strict=True))
+        found = dict(zip((_LOGITS, *wanted), binding.get_outputs()[len(self._names) :], strict=True))
         return {name: value.numpy().reshape(-1, value.shape()[-1]) for name, value in found.items()}
 
 
@@ -93,8 +94,8 @@ def _int8_scales(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
             yield from (numpy_helper.to_array(tensors[name]).copy() for name in node.input[12:14])
 
 
-def _open(model: onnx.ModelProto, folder: Path, shown: set[str]) -> ort.InferenceSession:
-    for name in sorted(shown):
+def _open(model: onnx.ModelProto, folder: Path, shown: list[str]) -> ort.InferenceSession:
+    for name in shown:
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     options = session_options(usable_cores())
     options.add_session_config_entry(_FOLDER, str(folder))
