@@ -11,8 +11,7 @@ from PIL import Image
 from edge_runtime.page import area, light
 from edge_runtime.page.lattice import WORK, Lattice, find, follow
 from edge_runtime.page.mesh import Mesh
-from edge_runtime.page.patches import PATCH, Patches, contrast, cut
-from edge_runtime.page.slips import slips
+from edge_runtime.page.patches import Patches, contrast, cut
 from edge_runtime.page.surface import Surface
 from edge_runtime.page.together import halves, together
 from edge_runtime.page.waves import across_first
@@ -24,7 +23,8 @@ _LEAST_COARSE = 13.5  # of a peak of coarse lines: traces reach 13 there
 _HARMONICS = (2, 3, 4, 5, 6)
 _CLEAR = 0.3  # of the height of the lines that were found
 _MOST_SQUARES = 120  # of 5 mm across a page: more are millimetres
-_MARGIN = 3.0  # squares at least that are kept beyond the outermost patches' centres
+_STEP = 2  # squares of a piece that is drawn at once
+_MARGIN = 3.0  # squares kept beyond the outermost patches' centres
 
 
 @dataclass(frozen=True)
@@ -94,19 +94,16 @@ def _scaled(picture: Image.Image, scale: float) -> Array:
 def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
     """The flat page in an RGB picture in which find_grid found a grid."""
     lattice, scale = grid.lattice, grid.scale
-    margin = max(_MARGIN, 0.75 * PATCH / lattice.period)
-    low = np.floor(np.percentile(lattice.squares, 2, axis=0) - margin)
-    high = np.ceil(np.percentile(lattice.squares, 98, axis=0) + margin)
+    low = np.floor(np.percentile(lattice.squares, 2, axis=0) - _MARGIN)
+    high = np.ceil(np.percentile(lattice.squares, 98, axis=0) + _MARGIN)
     mesh = Mesh.of(Surface.fit(lattice), scale, low, *(high - low).astype(int).tolist())
-    first = np.asarray(light.even(mesh.draw(picture, CELL), CELL))
-    mesh = mesh.carried(*slips(first.min(2), CELL))
-    page = light.even(mesh.draw(picture, CELL), CELL)
+    page = light.even(mesh.draw(picture, CELL, _STEP), CELL)
     grey = np.asarray(page.convert("L"))
     lines = light.straight_lines(grey, CELL)
     paper = area.paper(lines, CELL, lattice.squares[lattice.clear] - low)
     left, top, right, bottom = (side * CELL for side in paper)
     ink = light.without(grey[top:bottom, left:right], lines[top:bottom, left:right])
-    mesh = mesh.cut(paper).within(picture.width, picture.height)
+    mesh = mesh.cut(paper)
     outline = mesh.at[[0, 0, -1, -1], [0, -1, -1, 0]]
     fills = min(1.0, _area(outline) / (picture.width * picture.height))
     return FlatPage(page.crop((left, top, right, bottom)), ink, mesh, outline, fills)

@@ -6,15 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import UserError
 from edge_runtime.evidence import Evidence
-from edge_runtime.page import light
-from edge_runtime.page.digitizer.digitize import digitize
+from edge_runtime.page.digitizer.digitize import digitize, fine_page
 from edge_runtime.page.digitizer.drawn import draw
-from edge_runtime.page.digitizer.sheet import CELL
 from edge_runtime.page.digitizer.signals import FS
 from edge_runtime.page.flatten import FlatPage
 from edge_runtime.waves.intervals import measure
@@ -34,8 +31,8 @@ def write(source: str, picture: Image.Image, flat: FlatPage | None, out: Path, *
     """
     if flat is None:
         raise UserError(f"{source}: no grid was found, so nothing is measured; photograph the page closer and flat")
-    page = np.asarray(light.even(flat.mesh.draw(picture, CELL), CELL))
-    signals = digitize(page, flat.mesh.sure, **known)
+    page, sure = fine_page(picture, flat)
+    signals = digitize(page, sure, **known)
     if signals is None:
         raise UserError(f"{source}: {_UNKNOWN}")
     found = Evidence(signals, measure(signals.mv, FS))

@@ -14,7 +14,7 @@ from edge_runtime.page.digitizer.view import SPEEDS, View
 
 Array = np.ndarray[Any, Any]
 FS = 500.0
-MOST_LEFT = 0.2  # of an arrangement's remainder, for its leads to be believed
+MOST_LEFT = 0.12  # of an arrangement's remainder, for its leads to be believed
 _GAINS = (5.0, 10.0, 20.0)
 _MARK_S = 0.2  # that a calibration mark lasts
 _JOINT_MM = 0.7
