@@ -1,4 +1,4 @@
-"""`pulse-page`: a record of samples in, the picture of its page out; or a photograph in, the flat page out."""
+"""`pulse-page`: a record in, the picture of its page out; or a photograph in, the flat page and its signals out."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _scale(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="pulse-page",
-        description="Draw an ECG record as a page of ECG paper (PNG), or flatten a photograph of a page.",
+        description="Draw an ECG record as a page of ECG paper (PNG); flatten a photograph of a page, read its leads.",
         epilog="Of a photograph, --out becomes a folder: page.png (flat and evenly lit, 4 pixels a mm), seen.png (what "
         "a model looks at), found.jpg (the page's outline in the picture) and reading.json. --signals becomes one too: "
         "NAME.hea, .dat and .csv (mV, 500 samples a second), signals.json and signals.png (curves over the page).",

@@ -17,7 +17,7 @@ FS = 500.0
 MOST_LEFT = 0.12  # of an arrangement's remainder, for its leads to be believed
 _GAINS = (5.0, 10.0, 20.0)
 _MARK_S = 0.2  # that a calibration mark lasts
-_JOINT_MM = 0.7
+_JOINT_MM = 0.7  # beside another lead
 
 
 @dataclass(frozen=True)
@@ -51,46 +51,55 @@ class Signals:
 
 
 def signals(found: Arrangement, view: View, mm_per_s: float | None, mm_per_mv: float | None) -> Signals:
+    """The leads of a page arranged so; mm_per_s, mm_per_mv: speed and gain where they are known."""
     speed, speed_from = _scale(mm_per_s, [one.width / _MARK_S for one in view.marks], SPEEDS, 25.0)
     gain, gain_from = _scale(mm_per_mv, [one.height for one in view.marks], _GAINS, 10.0)
-    per_second = speed * PX_PER_MM
-    first = view.left
-    seconds = (view.right - first) / per_second
-    if found.layout.simultaneous:
-        seconds /= max(len(leads) for leads in found.layout.rows)
-    count = round(seconds * FS)
-    mv, promised = np.full((len(LEADS), count), np.nan, np.float32), np.zeros(len(LEADS))
-    for lead in found.placed:
-        sign, name = (-1, lead.lead[1:]) if lead.lead.startswith("-") else (1, lead.lead)
-        begin = 0 if found.layout.simultaneous else round((lead.left - first) / per_second * FS)
-        length = min(count - begin, round((lead.right - lead.left) / per_second * FS))
-        at = lead.left + np.arange(length) * per_second / FS - 0.5
-        values = _sampled(view.curves[lead.row], at)
-        inner = [side for side in (lead.left, lead.right) if first + PX_PER_MM < side < view.right - PX_PER_MM]
-        for side in inner:  # where one lead's line goes over into the next one's
-            values[np.abs(at - side) < _JOINT_MM * PX_PER_MM] = np.nan
-        if not np.isfinite(values).any():
-            continue
-        values = -sign * (values - np.nanmedian(values)) / (gain * PX_PER_MM)
-        row = LEADS.index(name)
-        own = mv[row, begin : begin + length]
-        own[np.isfinite(values)] = values[np.isfinite(values)]
-        promised[row] = max(promised[row], length)
+    mv, promised = _placed(found, view, speed * PX_PER_MM, gain * PX_PER_MM)
     share = np.isfinite(mv).sum(1) / np.maximum(promised, 1)
     doubt = 1 - 0.5 * min(1.0, found.remainder / MOST_LEFT)
     return Signals(
-        mv,
-        share * doubt,
-        found.layout.name,
-        speed,
-        gain,
-        speed_from,
-        gain_from,
-        found.remainder,
-        view.turns % 4,
-        found.placed,
-        view.curves,
+        mv=mv,
+        confidence=share * doubt,
+        layout=found.layout.name,
+        mm_per_s=speed,
+        mm_per_mv=gain,
+        speed_from=speed_from,
+        gain_from=gain_from,
+        remainder=found.remainder,
+        turns=view.turns % 4,
+        placed=found.placed,
+        curves=view.curves,
     )
+
+
+def _placed(found: Arrangement, view: View, px_per_s: float, px_per_mv: float) -> tuple[Array, Array]:
+    """mV float32 [12, n], each lead at its seconds, NaN elsewhere; and how many samples the layout promises of each."""
+    together = found.layout.simultaneous
+    seconds = (view.right - view.left) / px_per_s / (max(map(len, found.layout.rows)) if together else 1)
+    count = round(seconds * FS)
+    mv, promised = np.full((len(LEADS), count), np.nan, np.float32), np.zeros(len(LEADS))
+    for lead in found.placed:
+        row = LEADS.index(lead.lead.removeprefix("-"))
+        begin = 0 if together else round((lead.left - view.left) / px_per_s * FS)
+        length = min(count - begin, round((lead.right - lead.left) / px_per_s * FS))
+        promised[row] = max(promised[row], length)
+        values = _values(lead, view, length, px_per_s) / px_per_mv
+        own = mv[row, begin : begin + length]
+        own[np.isfinite(values)] = values[np.isfinite(values)]
+    return mv, promised
+
+
+def _values(lead: Placed, view: View, length: int, px_per_s: float) -> Array:
+    """Pixels [length] by which a lead's curve lies above its median; NaN in gaps and where it goes over into the next
+    lead's."""
+    at = lead.left + np.arange(length) * px_per_s / FS - 0.5
+    values = _sampled(view.curves[lead.row], at)
+    for side in (lead.left, lead.right):
+        if view.left + PX_PER_MM < side < view.right - PX_PER_MM:
+            values[np.abs(at - side) < _JOINT_MM * PX_PER_MM] = np.nan
+    if np.isfinite(values).any():
+        values = np.nanmedian(values) - values
+    return -values if lead.lead.startswith("-") else values
 
 
 def _scale(told: float | None, measured: list[float], usual: tuple[float, ...], assumed: float) -> tuple[float, str]:
