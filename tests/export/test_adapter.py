@@ -57,7 +57,10 @@ def test_torch(adapter: tuple[Checkpoint, np.ndarray]) -> None:
     assert relative(by_torch(checkpoint), wanted) < 1e-5
 
 
-@pytest.mark.parametrize(("target", "off"), [("onnx", 1e-5), ("executorch", 1e-5), ("coreml", 5e-3)])
+@pytest.mark.parametrize(
+    ("target", "off"),
+    [("onnx", 1e-5), pytest.param("executorch", 1e-5, marks=pytest.mark.slow), ("coreml", 5e-3)],
+)
 def test_bundle(target: str, off: float, adapter: tuple[Checkpoint, np.ndarray], tmp_path: Path) -> None:
     checkpoint, wanted = adapter
     engine = engine_of(bundle_of(checkpoint, target, tmp_path))

@@ -32,10 +32,13 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "executorch": ("executorch", {}),
     "coreml": ("coreml", {}),
 }
+QUICK = ("onnx rounded", "executorch")  # the others are minutes, in `make test-all`
 Made = tuple[str, Path, Checkpoint]
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in TARGETS]
+)
 def made(request: pytest.FixtureRequest, pages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A bundle, and the 4-bit checkpoint that it came from."""
     folder, (target, own) = tmp_path_factory.mktemp("faults"), TARGETS[request.param]
