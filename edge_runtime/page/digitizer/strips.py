@@ -37,8 +37,9 @@ def marks(ink: Array, lines: Array) -> list[Mark]:
 
     ink: bool [h, w]. A mark's sides may be hidden by lines of the grid, so that its top is what is looked for.
     """
-    wide = ink.shape[1] // 3
-    each = [_levels(ink[:, :wide], line) for line in lines]
+    ink = ink[:, : ink.shape[1] // 3]
+    flat = flat_pieces(ink)
+    each = [_levels(ink, flat, line) for line in lines]
     voted = [(_alike(one, each), one) for row in each for one in row]
     if not voted:
         return []
@@ -57,11 +58,11 @@ def _alike(one: Mark, each: list[list[Mark]]) -> list[Mark]:
     return found
 
 
-def _levels(ink: Array, line: float) -> list[Mark]:
-    """Level pieces of line above a row's line."""
+def _levels(ink: Array, flat: Array, line: float) -> list[Mark]:
+    """Level pieces of line above a row's line. flat: the flat pieces of the ink."""
     low, high = (round(height * PX_PER_MM) for height in _HEIGHT_MM)
     beside = round(_BESIDE_MM * PX_PER_MM)
-    near: Array = flat_pieces(ink)[max(0, round(line) - beside) : round(line) + beside]
+    near: Array = flat[max(0, round(line) - beside) : round(line) + beside]
     curve = np.asarray(near.any(0))
     found = []
     for height in range(low, high, 2):
