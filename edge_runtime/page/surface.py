@@ -87,7 +87,7 @@ def _plane(at: Array, squares: Array, strength: Array) -> Array:
 
 
 def _kernel(a: Array, b: Array) -> Array:
-    squared = ((a[:, None] - b[None]) ** 2).sum(2)
+    squared = (a[:, None, 0] - b[:, 0]) ** 2 + (a[:, None, 1] - b[:, 1]) ** 2
     kernel: Array = squared * np.log(squared + 1e-9) / 200
     return kernel
 
