@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from edge_runtime.page import light
 from edge_runtime.page.together import together
 
