@@ -29,7 +29,9 @@ ISHNE_CODES = dict(zip(LEADS, range(5, 17), strict=True))  # Badilini's Table 1
 def counts() -> np.ndarray:
     """Samples [12, 1000] that int16 holds: another wave in each lead, up to 2 mV at 2.5 microvolts a step."""
     seconds = np.arange(FS * SECONDS) / FS
-    return np.stack([np.round((300 + 40 * k) * np.sin(2 * np.pi * (1 + k / 7) * seconds)) for k in range(12)]).astype(int)
+    return np.stack([np.round((300 + 40 * k) * np.sin(2 * np.pi * (1 + k / 7) * seconds)) for k in range(12)]).astype(
+        int
+    )
 
 
 def edf(path: Path, counts: np.ndarray, dimension: str = "mV", per_mv: float = 1.0, fs: float = FS, **more) -> None:
