@@ -163,7 +163,7 @@ def locate(source: str | os.PathLike[str] | bytes, page: int | None = None) -> t
 
 
 def head_of(data: bytes | Path) -> tuple[bytes, str]:
-    """The first kilobyte, and which of the kinds with pages it is: "dicom", "pdf", "tiff", else "". Raises UserError."""
+    """The first kilobyte, and which kind with pages it is: "dicom", "pdf", "tiff", else "". Raises UserError."""
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
             head = file.read(1024)

@@ -31,7 +31,7 @@ def count(source: str | os.PathLike[str] | bytes) -> int:
 
 def note(source: str | os.PathLike[str]) -> str:
     """That a file has more pages than the first, which is read where the path names none; "" where that is clear."""
-    name, data, page = image.locate(source)
+    name, _, page = image.locate(source)
     pages = count(source) if page is None else 1
     return f"{name} has {pages} pages; this is the first ({Path(name).name}#2 is the next)" if pages > 1 else ""
 

@@ -10,7 +10,8 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.ui import style
-from demo_app.ui.controls import PushButton, width_of
+from demo_app.ui.controls import PushButton
+from demo_app.ui.lettering import width_of
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Text, paint
 

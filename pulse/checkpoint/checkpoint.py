@@ -129,12 +129,12 @@ def _trained(adapter: Adapter, base: Path, data: dict[str, Any]) -> dict[str, An
     if quantization := quantization_in(base, data):
         method = shorten(quantization["quantization_config"].get("quant_method", "no method named"))
         raise UserError(
-            f"{adapter.folder}: is an adapter (LoRA), and its base model {base} is quantized ({method}): nothing can be "
-            "merged into integers; give the float model that it was quantized from with --base MODEL"
+            f"{adapter.folder}: is an adapter (LoRA), and its base model {base} is quantized ({method}): nothing can "
+            "be merged into integers; give the float model that it was quantized from with --base MODEL"
         )
     own = adapter.folder / CONFIG
     trained = read_json(own) if own.is_file() else {}
-    # QLoRA (Dettmers et al. 2023) quantizes the base while it trains, and says so here; what is merged is the float base.
+    # QLoRA (Dettmers et al. 2023) quantizes the base while it trains, and says so here; the float base is merged.
     return {**data, **{key: value for key, value in trained.items() if key != "quantization_config"}}
 
 
