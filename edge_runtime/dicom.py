@@ -51,13 +51,15 @@ def _pages(data: Dataset) -> tuple[bytes | None, int]:
     return None if document is None else bytes(document), int(data.get("NumberOfFrames") or 1)
 
 
-def _read(source: Path | bytes, name: str, **how: bool) -> Dataset:
+def _read(source: Path | bytes, name: str, stop_before_pixels: bool = False) -> Dataset:
     try:
         import pydicom
     except ImportError:
         raise UserError(f"{name}: a DICOM file needs the extra ecg; pip install 'pulse-edge[ecg]'") from None
     with _named(name):
-        return pydicom.dcmread(io.BytesIO(source) if isinstance(source, bytes) else source, **how)
+        return pydicom.dcmread(
+            io.BytesIO(source) if isinstance(source, bytes) else source, stop_before_pixels=stop_before_pixels
+        )
 
 
 def _pixels(data: Dataset, page: int, name: str) -> np.ndarray:

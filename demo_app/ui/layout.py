@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLACES = (("home", "pulse"), ("history", "history"), ("models", "model"), ("settings", "settings"))
 # Which place a screen belongs to.
-_OF = {"crop": "home", "result": "home", "entry": "history", "bench": "models"}
+_OF = {"pages": "home", "crop": "home", "result": "home", "entry": "history", "bench": "models"}
 
 
 class Layout(BoxLayout):

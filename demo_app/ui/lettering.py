@@ -86,7 +86,8 @@ def _lines(label: Label) -> tuple[str, dict[str, Piece], bool]:
         text, rtl = "\n".join(lines), all(rtl for words, rtl in paragraphs if words)
     else:
         rtl = False
-    parts, pictures = [], {}
+    parts: list[str] = []
+    pictures: dict[str, Piece] = {}
     for piece in letters().pieces(text):
         words = escape_markup(piece.text)
         if piece.emoji:
