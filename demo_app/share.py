@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from functools import cache
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from demo_app import pen
 from demo_app.history import Entry
 from demo_app.settings import write_whole
 from demo_app.strings import finding_name, finding_worth, translate
@@ -71,15 +70,6 @@ def file_name(entry: Entry, suffix: str) -> str:
     return f"ecg-{time.strftime('%Y%m%d-%H%M%S', time.localtime(entry.created))}{suffix}"
 
 
-@cache
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    """The one that the app's window uses: Pillow's own has no letters beyond ASCII."""
-    kivy = find_spec("kivy")
-    assert kivy is not None  # the app runs on it
-    assert kivy.origin is not None
-    return ImageFont.truetype(Path(kivy.origin).parent / "data" / "fonts" / "Roboto-Regular.ttf", size)
-
-
 class _Sheets:
     """Draws from top to bottom and starts a new sheet when one is full."""
 
@@ -91,7 +81,7 @@ class _Sheets:
     def _start(self) -> None:
         self._sheets.append(Image.new("RGB", (_WIDTH, _HEIGHT), "white"))
         self._draw = ImageDraw.Draw(self._sheets[-1])
-        self._draw.text((_MARGIN, _HEIGHT - 60), self._footer, _MUTED, _font(17))
+        self._write(_MARGIN, _HEIGHT - 60, self._footer, _MUTED, 17)
         self._y = float(_MARGIN)
 
     def _room(self, height: float) -> None:
@@ -101,12 +91,14 @@ class _Sheets:
     def space(self, height: float) -> None:
         self._y += height
 
-    def text(self, text: str, size: float, colour: tuple[int, int, int]) -> None:
-        font = _font(size)
-        for line in _wrapped(text, font, _WIDTH - 2 * _MARGIN):
+    def text(self, text: str, size: int, colour: pen.Colour) -> None:
+        for line in _wrapped(text, size, _WIDTH - 2 * _MARGIN):
             self._room(1.4 * size)
-            self._draw.text((_MARGIN, self._y), line, colour, font)
+            self._write(_MARGIN, self._y, line, colour, size)
             self._y += 1.4 * size
+
+    def _write(self, x: float, y: float, line: str, colour: pen.Colour, size: int) -> None:
+        pen.write(self._sheets[-1], (x, y), line, colour, size)
 
     def picture(self, page: Image.Image) -> None:
         scale = min((_WIDTH - 2 * _MARGIN) / page.width, 0.5 * _HEIGHT / page.height)
@@ -117,26 +109,26 @@ class _Sheets:
 
     def bar(self, name: str, probability: float, likely: bool) -> None:
         self._room(32)
-        font, left, right = _font(20), _MARGIN + 520, _WIDTH - _MARGIN - 90
-        self._draw.text((_MARGIN, self._y), name, _INK if likely else _MUTED, font)
+        left, right = _MARGIN + 520, _WIDTH - _MARGIN - 90
+        self._write(_MARGIN, self._y, name, _INK if likely else _MUTED, 20)
         box = (left, self._y + 6, right, self._y + 20)
         self._draw.rectangle(box, _PALE)
         self._draw.rectangle((box[0], box[1], left + round((right - left) * probability), box[3]), _ACCENT)
-        self._draw.text((right + 20, self._y), f"{100 * probability:.0f} %", _INK, font)
+        self._write(right + 20, self._y, f"{100 * probability:.0f} %", _INK, 20)
         self._y += 32
 
     def done(self) -> list[Image.Image]:
         return self._sheets
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+def _wrapped(text: str, size: int, width: float) -> list[str]:
     """Lines that fit; a word longer than a line is broken, so that nothing runs off the paper."""
     lines: list[str] = []
-    space = font.getlength(" ")
+    space = pen.length(" ", size)
     for paragraph in text.splitlines() or [""]:
         line, used = "", 0.0
-        for word in (piece for whole in paragraph.split(" ") for piece in _broken(whole, font, width)):
-            needed = font.getlength(word)
+        for word in (piece for whole in paragraph.split(" ") for piece in _broken(whole, size, width)):
+            needed = pen.length(word, size)
             if line and used + space + needed > width:
                 lines.append(line)
                 line, used = word, needed
@@ -146,10 +138,10 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
     return lines
 
 
-def _broken(word: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+def _broken(word: str, size: int, width: float) -> list[str]:
     """The word in pieces of at most `width`: nearly always one."""
-    widest = max((font.getlength(c) for c in set(word)), default=0.0)
-    if widest * len(word) <= width or font.getlength(word) <= width:
+    widest = max((pen.length(c, size) for c in set(word)), default=0.0)
+    if widest * len(word) <= width or pen.length(word, size) <= width:
         return [word]
     most = max(1, int(width / widest))
     return [word[i : i + most] for i in range(0, len(word), most)]

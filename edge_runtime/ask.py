@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from edge_runtime import pages
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="pulse-nano, or a folder that pulse-export wrote")
-    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF (file.pdf#2 is page 2) or DICOM of either")
+    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF or DICOM of either (file.pdf#2 is page 2)")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")
@@ -70,6 +71,8 @@ def _run(args: argparse.Namespace) -> int:
         unconstrained=args.unconstrained,
     )
     print(session.inference.notice, file=sys.stderr)
+    if more := pages.note(args.image):
+        print(f"pulse-ask: {more}", file=sys.stderr)
     if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
     if page.turns:

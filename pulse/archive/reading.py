@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from edge_runtime import image
+from edge_runtime import image, pages
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from pulse.archive.sources import Input
 
-MOST_PAGES = 500  # of one PDF or TIFF
+MOST_PAGES = 500  # of one file
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
             if not is_dicom or one.path is None:
                 raise
         else:
-            for page in range(1, _pages(one) + 1):
+            for page in range(1, _pages(source, one.name) + 1):
                 picture = first if page == 1 else image.load(source, page)
                 yield _answered(Row(one.name, page, digest, "picture"), picture, session, question)
             return
@@ -89,23 +87,11 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
     yield _answered(row, Image.fromarray(render(record).image), session, question)
 
 
-def _pages(one: Input) -> int:
-    """Of a PDF or a TIFF; 1 for any other."""
-    suffix = Path(one.name).suffix.lower()
-    source: Any = io.BytesIO(one.data) if one.data is not None else one.path
-    if suffix == ".pdf":
-        import pypdfium2
-
-        with pypdfium2.PdfDocument(source) as document:
-            count = len(document)
-    elif suffix in (".tif", ".tiff"):
-        with Image.open(source) as picture:
-            count = int(getattr(picture, "n_frames", 1))
-    else:
-        return 1
-    if count > MOST_PAGES:
-        raise UserError(f"{one.name}: has {count} pages, more than {MOST_PAGES}; split it")
-    return count
+def _pages(source: bytes | Path, name: str) -> int:
+    found = pages.count(source)
+    if found > MOST_PAGES:
+        raise UserError(f"{name}: has {found} pages, more than {MOST_PAGES}; split it")
+    return found
 
 
 def _answered(row: Row, picture: Image.Image, session: Session, question: str | None) -> Row:

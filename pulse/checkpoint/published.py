@@ -109,7 +109,7 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     pinpoints = _pinpoints(path, data["image_grid_pinpoints"], vision.width) if aspect == "anyres" else []
     text = decoder_of(data, path, merge == "spatial_unpad")
     inference = _inference(path, vision, text, pinpoints, merge, data)
-    config = Config(vision, text, inference, folder.name, _quantization(folder, data))
+    config = Config(vision, text, inference, folder.name, quantization_in(folder, data))
     # The original reads the tower from its own folder unless it was trained along.
     return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
@@ -143,10 +143,10 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
     decoder, merge = decoder_of(text, path, following), "spatial_unpad" if following else "flat"
     inference = _inference(path, vision, decoder, pinpoints, merge, {**text, **data})
-    return Published(Config(vision, decoder, inference, folder.name, _quantization(folder, data)), data)
+    return Published(Config(vision, decoder, inference, folder.name, quantization_in(folder, data)), data)
 
 
-def _quantization(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+def quantization_in(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     """{"quantization_config": ...} of a checkpoint whose weights somebody quantized, wherever it says so."""
     text = data.get("text_config", {})
     for section in (data.get("quantization_config"), data.get("compression_config"), text.get("quantization_config")):
