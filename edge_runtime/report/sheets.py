@@ -1,4 +1,4 @@
-"""Sheets of A4 with a page, what was said of it, findings, and which bundle said so when: of the app and of pulse-ask."""
+"""Sheets of A4: a page, what was said of it, findings, and which bundle said so when. For the app and pulse-ask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Named:
-    """A finding's line: its name, probability, whether it is likely; worth: a line on what naming it is worth, or ""."""
+    """A finding: its name, its probability, whether it is likely. worth: a line on what naming it is worth, or ""."""
 
     name: str
     probability: float

@@ -1,4 +1,4 @@
-"""The runner that pulse-read, pulse-instruct and pulse-bench share: nothing is lost, and a fault stays with its item."""
+"""The runner that pulse-read, pulse-instruct and pulse-bench share: nothing is lost, a fault stays with its item."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def test_an_item_that_takes_its_process_down_costs_no_other(tmp_path):
 
 
 def test_a_process_that_dies_once_is_no_fault_of_its_item(tmp_path):
-    once = f"8 if __import__('os').path.exists({str(tmp_path / 'a')!r}) else open({str(tmp_path / 'a')!r}, 'w') and {DIES}"
+    mark = str(tmp_path / "a")
+    once = f"8 if __import__('os').path.exists({mark!r}) else open({mark!r}, 'w') and {DIES}"
     assert sorted(run(["1", once, "2"], EVAL, 2)) == [1, 2, 8]
 
 
