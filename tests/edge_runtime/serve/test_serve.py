@@ -125,12 +125,15 @@ def test_what_looks_like_no_ecg_is_answered_when_it_is_asked_for(tmp_path):
     Image.new("RGB", (300, 200), "navy").save(picture, "PNG")
     server = started(NANO, tmp_path)
     asked = {"messages": [message(picture.getvalue())], "pulse": {"allow_non_ecg": False}}
-    refused = server.post(asked)[1]["pulse"]
+    whole = server.post(asked)[1]
+    refused = whole["pulse"]
     assert (refused["refused"], refused["findings"]) == (True, [])
     answered = server.post({**asked, "pulse": {"allow_non_ecg": True}})[1]
     assert (answered["pulse"]["refused"], answered["pulse"]["is_ecg"]) == (False, refused["is_ecg"])
     assert answered["pulse"]["findings"]
-    assert "does not look like an ECG" not in answered["choices"][0]["message"]["content"]
+    contents = [answer["choices"][0]["message"]["content"] for answer in (whole, answered)]
+    assert contents[0] != contents[1]
+    assert answered["choices"][0]["finish_reason"] == "stop"
     server.process.terminate()
     assert server.process.wait(30) == 0
 
