@@ -60,7 +60,7 @@ def test_killed_during_answers_queues_and_stops_no_half_answer_passes_as_whole(t
         with ThreadPoolExecutor(6) as pool:
             clients = 1 if k % 3 == 0 else 6  # an answer; a queue; a queue and a stop
             asked = [pool.submit(stream if n % 2 == 0 else at_once, server) for n in range(clients)]
-            time.sleep(0.05 + 0.06 * (k // 3))
+            time.sleep(0.05 + 0.15 * (k // 3))
             if k % 3 == 2:
                 os.kill(server.process.pid, signal.SIGTERM)
                 time.sleep(0.02 * (k // 3))
