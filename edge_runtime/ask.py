@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edge_runtime import pages
-from edge_runtime.answer import Answer
+from edge_runtime.answer import Answer, Reply
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.evidence import Evidence, evidence
 from edge_runtime.fhir import transaction
+from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
 
 _BAR = 24
@@ -48,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
     parser.add_argument("--measure", action="store_true", help="measure rate, intervals and axes on the page itself")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the answer as a report: .pdf, .png, or .dcm (DICOM, of the input's study)",
+    )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -56,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.report is not None:
+        report.check(args.report)
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     page = session.look(args.image)
@@ -82,19 +90,30 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
+    _print(args, reply, page, bundle, measured)
+    if args.report is not None:
+        question, line = args.question or session.inference.default_question, measured.as_text() if measured else ""
+        when, served = datetime.now().astimezone(), bundle.provenance
+        drawn = report.report(reply.finish(), question, page.seen, served, when, line)
+        report.write(args.report, drawn, served, when, args.image)
+    return 0
+
+
+def _print(
+    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, measured: Evidence | None
+) -> None:
     if args.json:
         print(json.dumps(_as_json(reply.finish(), page, bundle, measured), ensure_ascii=True))
-        return 0
+        return
     if args.fhir:
         values = measured.measurements.as_json() if measured is not None else None
         print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC), values)))
-        return 0
+        return
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
     lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
     print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
-    return 0
 
 
 def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Evidence | None) -> dict[str, object]:

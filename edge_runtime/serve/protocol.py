@@ -31,7 +31,7 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 class Question:
     """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
     first turn: None for the bundle's own. page, fhir, measure: whether the picture that the model saw, FHIR, and what
-    is measured on the page are asked for. The rest: as Observation.ask takes them."""
+    is measured on the page are asked for. allow_non_ecg and the rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -44,6 +44,7 @@ class Question:
     page: bool = False
     fhir: bool = False
     measure: bool = False
+    allow_non_ecg: bool = False
 
 
 class Result(NamedTuple):
@@ -89,6 +90,7 @@ def parse(data: object) -> Question:
         page=_wants(fields, "page"),
         fhir=_wants(fields, "fhir"),
         measure=_wants(fields, "measure"),
+        allow_non_ecg=_wants(fields, "allow_non_ecg"),
     )
 
 
