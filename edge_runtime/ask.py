@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge_runtime.answer import Answer
+from edge_runtime.answer import Answer, evidence_json
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
-from edge_runtime.evidence import Evidence, evidence
+from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
 from edge_runtime.session import Observation, Session
 
@@ -46,7 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
-    parser.add_argument("--measure", action="store_true", help="measure rate, intervals and axes on the page itself")
+    parser.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        help="measure rate, intervals and axes on the page itself, and answer with them (default: in a report)",
+    )
+    parser.add_argument("--signals", action="store_true", help="with --json: the leads' samples as well")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -55,10 +60,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.signals and (args.measure is False or not args.json):
+        raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
-    page = session.look(args.image)
-    measured = evidence(args.image) if args.measure else None
+    report = args.question in (None, session.inference.default_question)
+    measure = args.measure if args.measure is not None else report or args.signals
+    page = session.look(args.image, measure=measure)
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -80,24 +88,24 @@ def _run(args: argparse.Namespace) -> int:
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle, measured), ensure_ascii=True))
+        print(json.dumps(_as_json(reply.finish(), page, bundle, args.signals), ensure_ascii=True))
         return 0
     if args.fhir:
-        values = measured.measurements.as_json() if measured is not None else None
-        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC), values)))
+        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
         return 0
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
+    measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not report else []
+    lines = [*measured, *_left_out(answer), *_table(answer)]
     print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
     return 0
 
 
-def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Evidence | None) -> dict[str, object]:
+def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
-        **({} if measured is None else measured.as_json()),
+        **evidence_json(answer, samples),
         "text": answer.text,
         "token_ids": answer.token_ids,
         "finish_reason": answer.finish_reason,
@@ -111,14 +119,6 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Eviden
         "model": bundle.manifest.name,
         "target": bundle.manifest.target,
     }
-
-
-def _measured(answer: Answer, measured: Evidence | None) -> list[str]:
-    """What was measured, and where the model's words say otherwise."""
-    if measured is None:
-        return []
-    differs = measured.differs(answer.text)
-    return [measured.as_text(), *([differs] if differs else []), ""]
 
 
 def _left_out(answer: Answer) -> list[str]:
@@ -149,9 +149,10 @@ def _share(value: float | None) -> str:
 
 def _timing(answer: Answer) -> str:
     t = answer.timing
+    measured = f", measuring {t.measure_ms:.0f}" if answer.evidence is not None else ""
     return (
         f"\n{t.tokens} tokens; first after {t.first_token_ms:.0f} ms (picture {t.preprocess_ms:.0f}, vision "
-        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}), then {t.decode_tokens_per_s:.1f} tokens/s"
+        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}{measured}), then {t.decode_tokens_per_s:.1f} tokens/s"
         + (f"; findings {t.findings_ms:.0f} ms" if answer.findings else "")
     )
 

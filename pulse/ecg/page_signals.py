@@ -9,12 +9,11 @@ from typing import Any
 from PIL import Image
 
 from edge_runtime.errors import UserError
-from edge_runtime.evidence import Evidence
+from edge_runtime.evidence import Evidence, of_signals
 from edge_runtime.page.digitizer.digitize import digitize, fine_page
 from edge_runtime.page.digitizer.drawn import draw
 from edge_runtime.page.digitizer.signals import FS
 from edge_runtime.page.flatten import FlatPage
-from edge_runtime.waves.intervals import measure
 from pulse.ecg.write import write_signals
 from pulse.files.folder import new_folder
 
@@ -35,7 +34,7 @@ def write(source: str, picture: Image.Image, flat: FlatPage | None, out: Path, *
     signals = digitize(page, sure, **known)
     if signals is None:
         raise UserError(f"{source}: {_UNKNOWN}")
-    found = Evidence(signals, measure(signals.mv, FS))
+    found = of_signals(signals)
     with new_folder(out) as part:
         write_signals(part, Path(source).stem, signals.mv, FS)
         draw(page, signals).save(part / "signals.png")

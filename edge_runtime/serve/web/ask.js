@@ -18,7 +18,7 @@ export async function ask(messages, token, signal, onPage, onText) {
   const answer = await fetch("/v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...bearing(token) },
-    body: JSON.stringify({ messages, stream: true, pulse: { page: messages.length === 1, measure: messages.length === 1 } }),
+    body: JSON.stringify({ messages, stream: true, pulse: { page: messages.length === 1, measure: true } }),
     cache: "no-store",
     credentials: "omit",
     signal,
