@@ -97,7 +97,8 @@ class _Way:
 
 def _fine(flat: FlatPage) -> Mesh:
     """With the creases, as the digitizer read the page (digitize.fine_page)."""
-    return flat.mesh.carried(slips(np.asarray(flat.page).min(2), flatten.CELL)[0])
+    carried, sure = slips(np.asarray(flat.page).min(2), flatten.CELL)
+    return flat.mesh.carried(carried).straightened(sure)
 
 
 def _at(mesh: Mesh, across: Array, down: Array) -> Array:
