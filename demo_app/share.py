@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from demo_app.evidence import Measured, PageEvidence
+from demo_app.evidence_sheet import sheet as evidence_sheet
 from demo_app.history import Entry
 from demo_app.settings import write_whole
 from demo_app.strings import finding_name, finding_worth, translate
@@ -20,8 +22,9 @@ _INK, _MUTED, _PALE, _ACCENT = (21, 32, 43), (86, 100, 115), (226, 231, 238), (1
 FORMATS = (".pdf", ".png")
 
 
-def sheets(entry: Entry, page: Image.Image, language: str) -> list[Image.Image]:
-    """A4 sheets, RGB, 1240 x 1754 pixels: the first with the page, as many more as the words need."""
+def sheets(entry: Entry, page: Image.Image, language: str, evidence: PageEvidence | None = None) -> list[Image.Image]:
+    """A4 sheets, RGB, 1240 x 1754 pixels: the first with the page, as many more as the words need, and one with what
+    was measured. evidence: of the page, where it is still known; its curves are drawn there."""
     sheet = _Sheets(translate(language, "notice.short"))
     sheet.text(entry.title, 34, _INK)
     sheet.text(translate(language, "notice.long"), 20, _MUTED)
@@ -47,12 +50,18 @@ def sheets(entry: Entry, page: Image.Image, language: str) -> list[Image.Image]:
         f"{translate(language, 'share.digest')}: {entry.digest}",
     ):
         sheet.text(line, 18, _MUTED)
-    return sheet.done()
+    last = []
+    if entry.measured is not None:
+        shown = evidence.traces if evidence is not None else ()
+        measured = Measured.from_json(entry.measured)
+        last = [evidence_sheet(measured, shown, page, language, _font, (_WIDTH, _HEIGHT))]
+    return [*sheet.done(), *last]
 
 
-def save(entry: Entry, page: Image.Image, target: Path, language: str) -> None:
-    """Write `target`, a .pdf (all sheets) or .png (the sheets one below the other). Raises UserError."""
-    drawn, file = sheets(entry, page, language), BytesIO()
+def save(entry: Entry, page: Image.Image, target: Path, language: str, evidence: PageEvidence | None = None) -> None:
+    """Write `target`, a .pdf (all sheets) or .png (the sheets one below the other), and beside it the signals of the
+    evidence (WFDB, CSV), if any. Raises UserError."""
+    drawn, file = sheets(entry, page, language, evidence), BytesIO()
     if target.suffix == ".pdf":
         about = {"title": entry.title, "producer": "pulse-edge", "subject": translate(language, "notice.long")}
         drawn[0].save(file, "PDF", resolution=150, save_all=True, append_images=drawn[1:], quality=90, **about)
@@ -63,6 +72,8 @@ def save(entry: Entry, page: Image.Image, target: Path, language: str) -> None:
         whole.save(file, "PNG", optimize=True)
     else:
         raise ValueError(f"{target.suffix}: not one of {FORMATS}")
+    for name, data in (evidence.files(target.stem) if evidence is not None else {}).items():
+        write_whole(target.with_name(name), data)
     write_whole(target, file.getvalue())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from demo_app.bundles import Installed
+from demo_app.evidence import PageEvidence
 from demo_app.history import Entry, Turn
 from demo_app.outline import WHOLE, Corners
 from demo_app.reader import Loaded
@@ -26,6 +27,7 @@ class Case:
     page: straightened, None before. asked: the question being answered, and partial: what there is of the answer.
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
     not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
+    evidence: what was measured on the page, None before.
     """
 
     picture: Image.Image
@@ -47,6 +49,7 @@ class Case:
     anyway: bool = False
     error: str = ""
     draft: str = ""
+    evidence: PageEvidence | None = None
     entry: Entry | None = None
     created: float = field(default_factory=time.time)
 
