@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from demo_app.encryption import Encryption
 from edge_runtime.errors import UserError
@@ -42,7 +43,7 @@ class Entry:
     """One page and the conversation about it. created: seconds since 1970. findings: in the
     bundle's order.
 
-    model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
+    measured: evidence.Measured as JSON, None where nothing was. model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
     """
 
     turns: tuple[Turn, ...]
@@ -54,6 +55,7 @@ class Entry:
     timing: dict[str, float]
     title: str
     created: float = field(default_factory=time.time)
+    measured: dict[str, Any] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def matches(self, words: str) -> bool:

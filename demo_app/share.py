@@ -8,16 +8,18 @@ from pathlib import Path
 from PIL import Image
 
 from demo_app import pen
+from demo_app.evidence import Measured, PageEvidence
+from demo_app.evidence_sheet import sheet as evidence_sheet
 from demo_app.history import Entry, Turn
 from demo_app.settings import write_whole
 from demo_app.strings import finding_name, finding_worth, translate
-from edge_runtime.report.sheets import Named, Report, Said, as_pdf, as_png
+from edge_runtime.report.sheets import HEIGHT, WIDTH, Named, Report, Said, as_pdf, as_png
 
 _WRITE = {".pdf": as_pdf, ".png": as_png}
 
 
-def report(entry: Entry, page: Image.Image, language: str) -> Report:
-    """What stands on its sheets."""
+def report(entry: Entry, page: Image.Image, language: str, evidence: PageEvidence | None = None) -> Report:
+    """What stands on its sheets. evidence: of the page, where it is still known; its curves are drawn on the last."""
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(entry.created))
     findings = (
         Named(finding_name(language, f.label, f.name), f.probability, f.likely, finding_worth(language, f))
@@ -35,12 +37,24 @@ def report(entry: Entry, page: Image.Image, language: str) -> Report:
             f"{translate(language, 'share.model')}: {entry.model} ({entry.target})",
             f"{translate(language, 'share.digest')}: {entry.digest}",
         ),
+        _measured(entry, page, language, evidence),
     )
 
 
-def save(entry: Entry, page: Image.Image, target: Path, language: str) -> None:
-    """Write `target`, a .pdf (all sheets) or .png (the sheets one below the other). Raises UserError."""
-    write_whole(target, _WRITE[target.suffix](report(entry, page, language), pen))
+def _measured(entry: Entry, page: Image.Image, language: str, evidence: PageEvidence | None) -> tuple[Image.Image, ...]:
+    if entry.measured is None:
+        return ()
+    shown = evidence.traces if evidence is not None else ()
+    return (evidence_sheet(Measured.from_json(entry.measured), shown, page, language, (WIDTH, HEIGHT)),)
+
+
+def save(entry: Entry, page: Image.Image, target: Path, language: str, evidence: PageEvidence | None = None) -> None:
+    """Write `target`, a .pdf (all sheets) or .png (the sheets one below the other), and beside it the signals of the
+    evidence (WFDB, CSV), if any. Raises UserError."""
+    drawn = _WRITE[target.suffix](report(entry, page, language, evidence), pen)
+    for name, data in (evidence.files(target.stem) if evidence is not None else {}).items():
+        write_whole(target.with_name(name), data)
+    write_whole(target, drawn)
 
 
 def file_name(entry: Entry, suffix: str) -> str:

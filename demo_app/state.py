@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from demo_app.bundles import Installed
+from demo_app.evidence import PageEvidence
 from demo_app.history import Entry, Turn
 from demo_app.outline import WHOLE, Corners
 from demo_app.reader import Loaded
@@ -27,6 +28,7 @@ class Case:
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
     lies: quarter turns to the right that would put the page upright, 0 where that is not known.
     not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
+    evidence: what was measured on the page, None before.
     """
 
     picture: Image.Image
@@ -49,6 +51,7 @@ class Case:
     anyway: bool = False
     error: str = ""
     draft: str = ""
+    evidence: PageEvidence | None = None
     entry: Entry | None = None
     created: float = field(default_factory=time.time)
 

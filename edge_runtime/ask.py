@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edge_runtime import pages
-from edge_runtime.answer import Answer, Reply
+from edge_runtime.answer import Answer, Reply, evidence_json
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
-from edge_runtime.evidence import Evidence, evidence
+from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
 from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
@@ -48,7 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
-    parser.add_argument("--measure", action="store_true", help="measure rate, intervals and axes on the page itself")
+    parser.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        help="measure rate, intervals and axes on the page itself, and answer with them (default: in a report)",
+    )
+    parser.add_argument("--signals", action="store_true", help="with --json: the leads' samples as well")
     parser.add_argument(
         "--report",
         metavar="FILE",
@@ -64,10 +69,13 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     if args.report is not None:
         report.check(args.report)
+    if args.signals and (args.measure is False or not args.json):
+        raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
-    page = session.look(args.image)
-    measured = evidence(args.image) if args.measure else None
+    whole = args.question in (None, session.inference.default_question)
+    measure = args.measure if args.measure is not None else whole or args.signals
+    page = session.look(args.image, measure=measure)
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -90,36 +98,36 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
-    _print(args, reply, page, bundle, measured)
+    _print(args, reply, page, bundle, whole)
     if args.report is not None:
-        question, line = args.question or session.inference.default_question, measured.as_text() if measured else ""
+        question, answer = args.question or session.inference.default_question, reply.finish()
         when, served = datetime.now().astimezone(), bundle.provenance
-        drawn = report.report(reply.finish(), question, page.seen, served, when, line)
+        line = answer.evidence.as_text() if answer.evidence is not None else ""
+        drawn = report.report(answer, question, page.seen, served, when, line)
         report.write(args.report, drawn, served, when, args.image)
     return 0
 
 
-def _print(
-    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, measured: Evidence | None
-) -> None:
+def _print(args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool) -> None:
+    """whole: the answer is a report, whose words carry what was measured."""
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle, measured), ensure_ascii=True))
+        print(json.dumps(_as_json(reply.finish(), page, bundle, args.signals), ensure_ascii=True))
         return
     if args.fhir:
-        values = measured.measurements.as_json() if measured is not None else None
-        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC), values)))
+        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
         return
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
+    measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
+    lines = [*measured, *_left_out(answer), *_table(answer)]
     print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
 
 
-def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Evidence | None) -> dict[str, object]:
+def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
-        **({} if measured is None else measured.as_json()),
+        **evidence_json(answer, samples),
         "text": answer.text,
         "token_ids": answer.token_ids,
         "finish_reason": answer.finish_reason,
@@ -133,14 +141,6 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Eviden
         "model": bundle.manifest.name,
         "target": bundle.manifest.target,
     }
-
-
-def _measured(answer: Answer, measured: Evidence | None) -> list[str]:
-    """What was measured, and where the model's words say otherwise."""
-    if measured is None:
-        return []
-    differs = measured.differs(answer.text)
-    return [measured.as_text(), *([differs] if differs else []), ""]
 
 
 def _left_out(answer: Answer) -> list[str]:
@@ -171,9 +171,10 @@ def _share(value: float | None) -> str:
 
 def _timing(answer: Answer) -> str:
     t = answer.timing
+    measured = f", measuring {t.measure_ms:.0f}" if answer.evidence is not None else ""
     return (
         f"\n{t.tokens} tokens; first after {t.first_token_ms:.0f} ms (picture {t.preprocess_ms:.0f}, vision "
-        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}), then {t.decode_tokens_per_s:.1f} tokens/s"
+        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}{measured}), then {t.decode_tokens_per_s:.1f} tokens/s"
         + (f"; findings {t.findings_ms:.0f} ms" if answer.findings else "")
     )
 

@@ -20,7 +20,7 @@ export async function ask(messages, token, anyway, signal, onPage, onText) {
   const answer = await fetch("/v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...bearing(token) },
-    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: first, allow_non_ecg: anyway } }),
+    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: true, allow_non_ecg: anyway } }),
     cache: "no-store",
     credentials: "omit",
     signal,

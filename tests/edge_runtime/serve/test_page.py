@@ -39,7 +39,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def want():
     """The session's own answers: the page as seen, the report, an answer to a further question."""
-    page = Session.open(NANO, threads=1).look(PHOTO)
+    page = Session.open(NANO, threads=1).look(PHOTO, measure=True)
     return page.seen, page.ask().finish(), page.ask("What is the rhythm?").finish().text
 
 

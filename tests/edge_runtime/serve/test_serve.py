@@ -118,6 +118,9 @@ def test_measurements_come_when_they_are_asked_for(server, pages):
     assert "measurements" not in server.post(asked)[1]["pulse"]
     told = server.post({**asked, "pulse": {"measure": True}})[1]["pulse"]
     assert set(told["measurements"]) >= {"rate_bpm", "qrs_ms", "st_mv"}
+    assert (told["signals"], told["why"]) == (None, "nothing, the leads could not be told")
+    report = server.post({"model": "tiny", "messages": [message(png(pages[0]))], "pulse": {"signals": True}})[1]
+    assert report["choices"][0]["message"]["content"].endswith("Measured: nothing, the leads could not be told.")
 
 
 def test_what_looks_like_no_ecg_is_answered_when_it_is_asked_for(tmp_path):
