@@ -110,6 +110,8 @@ def _line(key: str, value: float | None, language: str) -> Line:
     if value is None:
         return Line(key, name, translate(language, "measured.absent"), "", "")
     judged = "normal" if normal is None else normal.judge(value)
+    if key.endswith("_axis_deg"):
+        judged = {"low": "left", "high": "right"}.get(judged, judged)
     outside = "" if judged == "normal" else translate(language, f"measured.is.{judged}")
     return Line(key, name, _with(round(value), unit), "" if normal is None else _range(normal, unit, language), outside)
 

@@ -43,7 +43,8 @@ class Entry:
     """One page and the conversation about it. created: seconds since 1970. findings: in the
     bundle's order.
 
-    measured: evidence.Measured as JSON, None where nothing was. model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
+    model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
+    measured: evidence.Measured as JSON, None for entries of before there was such.
     """
 
     turns: tuple[Turn, ...]

@@ -17,6 +17,7 @@ from demo_app.ui.controls import PushButton
 from demo_app.ui.style import gap, t
 from demo_app.ui.traces import TraceView
 from demo_app.ui.widgets import Card, Column, Row, Space, Text
+from edge_runtime.leads import LEADS
 
 
 class MeasuredCard(Card):
@@ -51,7 +52,8 @@ def _leads(view: TraceView) -> list[Widget]:
     grid.bind(minimum_height=grid.setter("height"))
     strips: list[Widget] = []
     seen: set[str] = set()
-    for index, trace in enumerate(view.traces):
+    order = [*LEADS, *(f"-{lead}" for lead in LEADS)]
+    for index, trace in sorted(enumerate(view.traces), key=lambda item: order.index(item[1].lead)):
         again = trace.lead in seen
         words = t("measured.strip", lead=trace.lead) if again else trace.lead
         name = f"lead.{trace.lead}{'.strip' if again else ''}"

@@ -100,9 +100,9 @@ class TraceView(ZoomView):
         if not self.shown:
             return
         for trace in self.traces:
-            self._add(CURVE, 0.8, trace.lines)
+            self._add(CURVE, 0.5, trace.lines)
         for kind, colour in WAVES.items():
-            self._add(colour, 1.2, [mark.line for trace in self.traces for mark in trace.marks if mark.kind == kind])
+            self._add(colour, 0.75, [mark.line for trace in self.traces for mark in trace.marks if mark.kind == kind])
         self._widths()
 
     def _add(self, colour: str, width: float, lines: Sequence[np.ndarray]) -> None:

@@ -93,6 +93,31 @@ def test_wheel_and_keys_zoom_the_page(open_phone):
     phone.wait(lambda: phone.state()["zoom"] > 1.2)
 
 
+def test_a_tap_on_a_lead_goes_there_and_its_buttons_too(open_phone):
+    phone = open_phone("1280x800")
+    read_example(phone)
+    state = phone.state()
+    assert len(state["traces"]) == 13
+    left, top, width, height = phone.find("page")["box"]
+    shown = min(width / 964, height / 680)  # the example's picture, as large as it goes
+
+    def middle(box):
+        across, down = (box[0] + box[2]) / 2 - 0.5, (box[1] + box[3]) / 2 - 0.5
+        return left + width / 2 + across * 964 * shown, top + height / 2 + down * 680 * shown
+
+    aim = next(index for index, (lead, _) in enumerate(state["traces"]) if lead == "V2")
+    phone.click(*middle(state["traces"][aim][1]))
+    phone.wait(lambda: phone.state()["lead"] == aim)
+    assert phone.state()["zoom"] > 2
+    phone.tap("lead.aVF")
+    phone.wait(lambda: phone.state()["traces"][phone.state()["lead"]][0] == "aVF")
+    phone.tap("lead.whole")
+    phone.wait(lambda: phone.state()["zoom"] == 1)
+    assert phone.state()["lead"] is None
+    phone.tap("traces")
+    phone.wait(lambda: "Show traces" in phone.texts())
+
+
 def test_no_tap_is_lost_while_the_screen_is_built_anew(open_phone):
     """As when the model becomes ready just then; here the screen is built anew with every frame."""
     phone = open_phone(environ={"WATCHED_RESTLESS": "1"})
@@ -212,6 +237,7 @@ def test_answer_is_saved_as_pdf_and_png(open_phone):
         phone.wait(lambda: phone.find("close"))
         phone.tap("close")
         (saved,) = (phone.data / "shared").glob(f"*.{ending}")
+        assert (phone.data / "shared" / f"{saved.stem}.hea").is_file()
         assert saved.read_bytes().startswith(magic)
 
 
