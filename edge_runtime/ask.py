@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from edge_runtime.answer import Answer
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
+from edge_runtime.engines import simulator_of
 from edge_runtime.evidence import Evidence, evidence
 from edge_runtime.fhir import transaction
 from edge_runtime.session import Observation, Session
@@ -59,6 +60,7 @@ def _run(args: argparse.Namespace) -> int:
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     page = session.look(args.image)
     measured = evidence(args.image) if args.measure else None
+    simulator = simulator_of(session.engine)
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -80,7 +82,10 @@ def _run(args: argparse.Namespace) -> int:
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle, measured), ensure_ascii=True))
+        told = _as_json(reply.finish(), page, bundle, measured)
+        if simulator:
+            told |= {"timing": None, "simulated": simulator}
+        print(json.dumps(told, ensure_ascii=True))
         return 0
     if args.fhir:
         values = measured.measurements.as_json() if measured is not None else None
@@ -90,7 +95,7 @@ def _run(args: argparse.Namespace) -> int:
         print(piece, end="", flush=True)
     answer = reply.finish()
     lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
-    print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
+    print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
     return 0
 
 
@@ -145,6 +150,10 @@ def _table(answer: Answer) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "   -" if value is None else f"{value:.2f}"
+
+
+def _simulated(simulator: str) -> str:
+    return f"\nsimulated: {simulator}; its times say nothing of a device"
 
 
 def _timing(answer: Answer) -> str:
