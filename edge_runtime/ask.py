@@ -13,6 +13,7 @@ from edge_runtime import pages
 from edge_runtime.answer import Answer, Reply, evidence_json
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
+from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
 from edge_runtime.report import answered as report
@@ -98,7 +99,7 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
-    _print(args, reply, page, bundle, whole)
+    _print(args, reply, page, bundle, whole, simulator_of(session.engine))
     if args.report is not None:
         question, answer = args.question or session.inference.default_question, reply.finish()
         when, served = datetime.now().astimezone(), bundle.provenance
@@ -108,10 +109,15 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool) -> None:
-    """whole: the answer is a report, whose words carry what was measured."""
+def _print(
+    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool, simulator: str
+) -> None:
+    """whole: the answer is a report, whose words carry what was measured. simulator: of the engine, or ""."""
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle, args.signals), ensure_ascii=True))
+        told = _as_json(reply.finish(), page, bundle, args.signals)
+        if simulator:
+            told |= {"timing": None, "simulated": simulator}
+        print(json.dumps(told, ensure_ascii=True))
         return
     if args.fhir:
         print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
@@ -121,7 +127,7 @@ def _print(args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bu
     answer = reply.finish()
     measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
     lines = [*measured, *_left_out(answer), *_table(answer)]
-    print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
+    print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
 
 
 def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -> dict[str, object]:
@@ -167,6 +173,10 @@ def _table(answer: Answer) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "   -" if value is None else f"{value:.2f}"
+
+
+def _simulated(simulator: str) -> str:
+    return f"\nsimulated: {simulator}; its times say nothing of a device"
 
 
 def _timing(answer: Answer) -> str:
