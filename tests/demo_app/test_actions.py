@@ -179,8 +179,8 @@ def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
 def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkeypatch):
     real = Session.look
 
-    def look(self, picture, page=None):
-        seen = real(self, picture, page)
+    def look(self, picture, page=None, measure=False):
+        seen = real(self, picture, page, measure)
         seen.turns = 1
         return seen
 
