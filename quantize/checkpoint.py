@@ -21,7 +21,7 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
-from pulse.checkpoint.published import ORIGINAL, QUANTIZER_FILES
+from pulse.checkpoint.published import QUANTIZER_FILES, is_original
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
@@ -136,7 +136,7 @@ def plan(source: Checkpoint) -> int:
 def stays_as_published(checkpoint: Checkpoint) -> bool:
     """Whether what is made of the checkpoint keeps its layout: transformers' do, the original LLaVA code's does not."""
     published = checkpoint.published
-    return published is not None and published.data["model_type"] != ORIGINAL
+    return published is not None and not is_original(published.data)
 
 
 def config_as_stored(source: Checkpoint) -> dict[str, Any]:

@@ -78,13 +78,16 @@ class Published:
         return None if layer and int(layer[1]) >= self.config.vision.depth else name
 
 
+def is_original(data: Mapping[str, Any]) -> bool:
+    """Whether config.json is of the original LLaVA code, whose first version called its own layout "llava"."""
+    return data["model_type"] == ORIGINAL or ("text_config" not in data and "mm_projector_type" in data)
+
+
 def read_published(folder: Path, data: Mapping[str, Any]) -> Published:
     """config.json's `data`, of one of KINDS, in our terms. Raises UserError naming what this version cannot do."""
     path = folder / "config.json"
     try:
-        # LLaVA's first code called its own layout "llava".
-        ours = data["model_type"] == ORIGINAL or ("text_config" not in data and "mm_projector_type" in data)
-        return _original(folder, data) if ours else _transformers(folder, data)
+        return _original(folder, data) if is_original(data) else _transformers(folder, data)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} lacks or misnames a field ({error!r}); download the checkpoint again") from None
 
