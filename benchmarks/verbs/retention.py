@@ -55,8 +55,9 @@ def measure(
     first `interpret`.
 
     args: as add_task makes them, and margin. keep: a file that answers are kept in (benchmarks.subjects.kept). Returns
-    {"task", "data", "margin", "records", "groups", "reference", "models": [...]}, each subject with its own figures, its answers and, but for the reference, what it kept. Raises
-    UserError when a subject cannot be run, or nothing can be asked.
+    {"task", "data", "margin", "records", "groups", "reference", "models": [...]}, each subject with its own figures,
+    its answers and, but for the reference, what it kept. Raises UserError when a subject cannot be run, or nothing can
+    be asked.
     """
     from benchmarks.metrics.paired import compare
     from benchmarks.subjects.answers import answers
