@@ -20,6 +20,13 @@ CALIBRATION = "calibration.json"
 CHUNK = 32
 # Qualcomm's numbers of a chip and of its Hexagon: Snapdragon 8 Gen 2, 8 Gen 3, 8 Elite, 8 Elite Gen 5.
 CHIPS = {"sm8550": ("43", "73"), "sm8650": ("57", "75"), "sm8750": ("69", "79"), "sm8850": ("87", "81")}
+# Integers of 16 bits and float16 at work, measured on the simulator with pulse-nano and a small random model: features
+# are off by up to 1.0e-3, logits by 1.5e-3 (each relative to its norm), probabilities by 2.0e-3. The thresholds leave a
+# factor of five or more; a past that is not read, a scale or a position that is wrong are off by 0.1 and more.
+SIXTEEN_BITS = Tolerance(
+    {"vision_features": 5e-3, "first_logits": 1e-2, "label_probabilities": 1e-2},
+    near_tie=1e-2,
+)
 _INTEGERS = ("int4", "int8")
 
 
@@ -137,10 +144,7 @@ TARGET = Target(
     check=_check,
     write=_write,
     arithmetic=_arithmetic,
-    tolerance=lambda job: Tolerance(
-        {"vision_features": 1e-2, "token_embeddings": 2e-3, "first_logits": 5e-2, "label_probabilities": 2e-2},
-        near_tie=2e-2,
-    ),
+    tolerance=lambda job: SIXTEEN_BITS,
     runner=runner,
     memory=Memory(floats=2.0, converting=0, together=0, whole_context=True),
     report=_report,
