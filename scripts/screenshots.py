@@ -74,6 +74,13 @@ def _walk(app) -> Iterator[str | Step]:  # type: ignore[no-untyped-def]
         yield lambda: app.state.case.entry is not None and not app.state.case.busy
     yield still()
     yield "answer"
+    app.body.page.jump(7)
+    yield still()
+    yield "lead"
+    app.body.show_measured()
+    yield still()
+    yield "measured"
+    app.body.page.fit()
     app.follow_up("What is the rhythm?")
     yield lambda: len(app.state.case.turns) == 2 and not app.state.case.busy
     yield still()
@@ -116,7 +123,7 @@ def _walk(app) -> Iterator[str | Step]:  # type: ignore[no-untyped-def]
 def _keep(source: Path, target: Path) -> None:
     """Four phones in a row, and one wide window: few colours, so that they stay small."""
     target.mkdir(parents=True, exist_ok=True)
-    names = ("home-360x640-light", "crop-360x640-light", "answer-360x640-light", "follow-up-360x640-dark")
+    names = ("crop-360x640-light", "answer-360x640-light", "lead-360x640-light", "measured-360x640-dark")
     phones = [Image.open(source / f"{name}.png").convert("RGB") for name in names]
     gap = 20
     row = Image.new("RGB", (len(phones) * (360 + gap) - gap, 640), "white")
