@@ -104,6 +104,6 @@ def _round_bias(graph: ir.Graph, conv: ir.Node, found: Range) -> None:
 
 def _constant(graph: ir.Graph, name: str, array: np.ndarray | np.generic) -> ir.Value:
     tensor = ir.tensor(np.asarray(array), name=name)
-    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype))
+    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(np.shape(array)), type=ir.TensorType(tensor.dtype))
     graph.initializers[name] = value
     return value
