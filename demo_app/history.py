@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from demo_app.encryption import Encryption
 from edge_runtime.errors import UserError
@@ -43,6 +44,7 @@ class Entry:
     bundle's order.
 
     model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
+    measured: evidence.Measured as JSON, None for entries of before there was such.
     """
 
     turns: tuple[Turn, ...]
@@ -54,6 +56,7 @@ class Entry:
     timing: dict[str, float]
     title: str
     created: float = field(default_factory=time.time)
+    measured: dict[str, Any] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def matches(self, words: str) -> bool:

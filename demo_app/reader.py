@@ -100,10 +100,10 @@ class Reader:
         return self.loaded
 
     def look(self, page: Image.Image, job: Job, turns: int = 0) -> Observation:
-        """Read a page; the conversation starts anew, `turns` answers that were given before are not part of it."""
+        """Read and measure a page; the conversation starts anew, without the `turns` answers that were given before."""
         session = self._ready(job)
         self._page, self._after = None, {}
-        self._page = session.look(page)
+        self._page = session.look(page, measure=True)
         self._after = {turns: self._page.conversation}
         return self._page
 

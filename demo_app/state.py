@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from demo_app.bundles import Installed
+from demo_app.evidence import PageEvidence
 from demo_app.history import Entry, Turn
 from demo_app.outline import WHOLE, Corners
 from demo_app.reader import Loaded
@@ -25,7 +26,9 @@ class Case:
 
     page: straightened, None before. asked: the question being answered, and partial: what there is of the answer.
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
+    lies: quarter turns to the right that would put the page upright, 0 where that is not known.
     not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
+    evidence: what was measured on the page, None before.
     """
 
     picture: Image.Image
@@ -33,6 +36,7 @@ class Case:
     corners: Corners = WHOLE
     proposed: Corners = WHOLE
     quality: Quality | None = None
+    lies: int = 0
     page: Image.Image | None = None
     turns: list[Turn] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -47,12 +51,25 @@ class Case:
     anyway: bool = False
     error: str = ""
     draft: str = ""
+    evidence: PageEvidence | None = None
     entry: Entry | None = None
     created: float = field(default_factory=time.time)
 
     @property
     def busy(self) -> bool:
         return self.stage != "idle"
+
+
+@dataclass
+class Pages:
+    """A file of several pages. small: those drawn so far, from the first, None for one that cannot be. drawing: more
+    are on their way."""
+
+    source: Path
+    title: str
+    count: int
+    small: list[Image.Image | None] = field(default_factory=list)
+    drawing: bool = True
 
 
 @dataclass
@@ -88,6 +105,7 @@ class State:
     screen: str = "home"
     back: list[str] = field(default_factory=list)
     case: Case | None = None
+    pages: Pages | None = None
     opening: str = ""
     error: str = ""
     model: Model = field(default_factory=Model)

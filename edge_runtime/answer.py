@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from edge_runtime.evidence import Evidence
 from edge_runtime.findings import Finding
+from edge_runtime.replaced import Replaced, Rewriting
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Timing:
     from the start of look() to the first token, the caller's pause between look() and ask() left out; from the start
     of ask() in later turns, where the three before are 0 or the turn's own. decode_tokens_per_s: over the steps after
     the first token, 0 if there were none. tokens: length of the answer. findings_ms: spent on findings in this answer.
+    measure_ms: on measuring the page; part of first_token_ms.
     """
 
     preprocess_ms: float
@@ -26,6 +30,7 @@ class Timing:
     decode_tokens_per_s: float
     tokens: int
     findings_ms: float
+    measure_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Answer:
     likelihood: of this answer among the options that the question lists, 0 to 1; None for a free answer, and for one
     that operating points decided.
     left_out: clauses that were written but not passed on (guard.Guard); text and token_ids are without them.
+    evidence: what was measured on the page, where that was asked for. text then has the measured numbers, and replaced
+    tells each place; token_ids are the model's own words.
     """
 
     text: str
@@ -48,6 +55,8 @@ class Answer:
     timing: Timing
     likelihood: float | None = None
     left_out: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    replaced: tuple[Replaced, ...] = ()
 
 
 class Reply:
@@ -69,3 +78,35 @@ class Reply:
         if self._answer is None:
             raise RuntimeError("this answer was cut off before its end; ask again")
         return self._answer
+
+
+def with_evidence(
+    steps: Generator[str, None, Answer], evidence: Evidence, in_words: bool, report: bool
+) -> Generator[str, None, Answer]:
+    """The steps of an answer with the measured numbers in the place of the model's, as replaced.Rewriting puts them.
+
+    in_words: false for an answer among listed options, which stays as it is. report: whether it is the report.
+    """
+    if not in_words:
+        return replace((yield from steps), evidence=evidence)
+    numbers, text = Rewriting(evidence, report), ""
+    while True:
+        try:
+            piece = numbers.push(next(steps))
+        except StopIteration as stop:
+            answer: Answer = stop.value
+            break
+        if piece:
+            text += piece
+            yield piece
+    if piece := numbers.close():
+        text += piece
+        yield piece
+    return replace(answer, text=text, evidence=evidence, replaced=tuple(numbers.replaced))
+
+
+def evidence_json(answer: Answer, samples: bool = False) -> dict[str, Any]:
+    """What was measured and what of the answer's words it replaced, for JSON; empty where that was not asked for."""
+    if answer.evidence is None:
+        return {}
+    return {**answer.evidence.as_json(samples), "replaced": [asdict(one) for one in answer.replaced]}

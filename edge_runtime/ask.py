@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge_runtime.answer import Answer
+from edge_runtime import pages
+from edge_runtime.answer import Answer, Reply, evidence_json
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.engines import simulator_of
-from edge_runtime.evidence import Evidence, evidence
+from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
+from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
 
 _BAR = 24
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="pulse-nano, or a folder that pulse-export wrote")
-    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF (file.pdf#2 is page 2) or DICOM of either")
+    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF or DICOM of either (file.pdf#2 is page 2)")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")
@@ -47,7 +49,17 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="flatten a photograph of a page before the model looks at it (default: the bundle's)",
     )
-    parser.add_argument("--measure", action="store_true", help="measure rate, intervals and axes on the page itself")
+    parser.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        help="measure rate, intervals and axes on the page itself, and answer with them (default: in a report)",
+    )
+    parser.add_argument("--signals", action="store_true", help="with --json: the leads' samples as well")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the answer as a report: .pdf, .png, or .dcm (DICOM, of the input's study)",
+    )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -56,11 +68,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.report is not None:
+        report.check(args.report)
+    if args.signals and (args.measure is False or not args.json):
+        raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
-    page = session.look(args.image)
-    measured = evidence(args.image) if args.measure else None
-    simulator = simulator_of(session.engine)
+    whole = args.question in (None, session.inference.default_question)
+    measure = args.measure if args.measure is not None else whole or args.signals
+    page = session.look(args.image, measure=measure)
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -72,6 +88,8 @@ def _run(args: argparse.Namespace) -> int:
         unconstrained=args.unconstrained,
     )
     print(session.inference.notice, file=sys.stderr)
+    if more := pages.note(args.image):
+        print(f"pulse-ask: {more}", file=sys.stderr)
     if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
     if page.turns:
@@ -81,28 +99,41 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
-    if args.json:
-        told = _as_json(reply.finish(), page, bundle, measured)
-        if simulator:
-            told |= {"timing": None, "simulated": simulator}
-        print(json.dumps(told, ensure_ascii=True))
-        return 0
-    if args.fhir:
-        values = measured.measurements.as_json() if measured is not None else None
-        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC), values)))
-        return 0
-    for piece in reply:
-        print(piece, end="", flush=True)
-    answer = reply.finish()
-    lines = [*_measured(answer, measured), *_left_out(answer), *_table(answer)]
-    print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
+    _print(args, reply, page, bundle, whole, simulator_of(session.engine))
+    if args.report is not None:
+        question, answer = args.question or session.inference.default_question, reply.finish()
+        when, served = datetime.now().astimezone(), bundle.provenance
+        line = answer.evidence.as_text() if answer.evidence is not None else ""
+        drawn = report.report(answer, question, page.seen, served, when, line)
+        report.write(args.report, drawn, served, when, args.image)
     return 0
 
 
-def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Evidence | None) -> dict[str, object]:
+def _print(
+    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool, simulator: str
+) -> None:
+    """whole: the answer is a report, whose words carry what was measured. simulator: of the engine, or ""."""
+    if args.json:
+        told = _as_json(reply.finish(), page, bundle, args.signals)
+        if simulator:
+            told |= {"timing": None, "simulated": simulator}
+        print(json.dumps(told, ensure_ascii=True))
+        return
+    if args.fhir:
+        print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
+        return
+    for piece in reply:
+        print(piece, end="", flush=True)
+    answer = reply.finish()
+    measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
+    lines = [*measured, *_left_out(answer), *_table(answer)]
+    print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
+
+
+def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -> dict[str, object]:
     timing = dataclasses.asdict(answer.timing)
     return {
-        **({} if measured is None else measured.as_json()),
+        **evidence_json(answer, samples),
         "text": answer.text,
         "token_ids": answer.token_ids,
         "finish_reason": answer.finish_reason,
@@ -116,14 +147,6 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle, measured: Eviden
         "model": bundle.manifest.name,
         "target": bundle.manifest.target,
     }
-
-
-def _measured(answer: Answer, measured: Evidence | None) -> list[str]:
-    """What was measured, and where the model's words say otherwise."""
-    if measured is None:
-        return []
-    differs = measured.differs(answer.text)
-    return [measured.as_text(), *([differs] if differs else []), ""]
 
 
 def _left_out(answer: Answer) -> list[str]:
@@ -158,9 +181,10 @@ def _simulated(simulator: str) -> str:
 
 def _timing(answer: Answer) -> str:
     t = answer.timing
+    measured = f", measuring {t.measure_ms:.0f}" if answer.evidence is not None else ""
     return (
         f"\n{t.tokens} tokens; first after {t.first_token_ms:.0f} ms (picture {t.preprocess_ms:.0f}, vision "
-        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}), then {t.decode_tokens_per_s:.1f} tokens/s"
+        f"{t.vision_ms:.0f}, prefill {t.prefill_ms:.0f}{measured}), then {t.decode_tokens_per_s:.1f} tokens/s"
         + (f"; findings {t.findings_ms:.0f} ms" if answer.findings else "")
     )
 

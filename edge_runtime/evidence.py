@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from edge_runtime import image
 from edge_runtime.leads import LEADS
 from edge_runtime.page.digitizer.digitize import of_photo
 from edge_runtime.page.digitizer.signals import FS, Signals
-from edge_runtime.page.flatten import find_grid, flatten
+from edge_runtime.page.flatten import FlatPage, find_grid, flatten
+from edge_runtime.page.lattice import WORK
+from edge_runtime.page.mesh import Mesh
+from edge_runtime.page.reading import Reading
 from edge_runtime.prefix import Picture
-from edge_runtime.waves.intervals import Measurements, measure
+from edge_runtime.waves.delineate import Marks, delineate
+from edge_runtime.waves.intervals import Measurements, measured
 
-_RATE = re.compile(r"\b(\d{2,3}) (?:beats per minute|bpm)", re.IGNORECASE)
-_APART = 5.0  # beats a minute by which a model may differ from what was measured: it rounds to five
 _PRINTED = {
     "rate_bpm": ("rate", "/min"),
     "pr_ms": ("PR", "ms"),
@@ -27,50 +30,61 @@ _PRINTED = {
     "qtc_bazett_ms": ("QTc (Bazett)", "ms"),
     "qrs_axis_deg": ("QRS axis", "degrees"),
 }
+_VALUES = (*_PRINTED, "qtc_fridericia_ms")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """signals: what was read of the page, None where nothing was; why: then, in a few words. measurements: of them."""
+    """signals: what was read of the page, None where nothing was; why: then, in a few words. measurements, and marks of
+    each lead: of them. flat: how the page lies in the picture, size: that picture's."""
 
     signals: Signals | None
     measurements: Measurements
     why: str = ""
+    marks: Marks = ()
+    flat: FlatPage | None = field(default=None, repr=False)
+    size: tuple[int, int] = (0, 0)
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def values(self) -> dict[str, float | None]:
+        """What a text may speak of, None where it cannot be had; unrounded."""
+        return {key: getattr(self.measurements, key) for key in _VALUES}
+
+    def as_json(self, samples: bool = False) -> dict[str, Any]:
         """The measurements, null where they cannot be had, and under "signals" how they were read; null, and "why",
-        where none were. A lead of which nothing was read is not there."""
-        return {"measurements": self.measurements.as_json(), "signals": about(self.signals), "why": self.why}
+        where none were. samples: with "mv", each lead's in millivolts, null in its gaps. A lead of which nothing was
+        read is not there."""
+        read = None
+        if self.signals is not None:
+            read = about_signals(self.signals) | ({"mv": _samples(self.signals)} if samples else {})
+        return {"measurements": self.measurements.as_json(), "signals": read, "why": self.why}
 
     def as_text(self) -> str:
         """One line."""
-        found = self.measurements.as_json()
-        parts = [f"{name} {found[key]} {unit}" for key, (name, unit) in _PRINTED.items() if found[key] is not None]
-        said = [f"{name} assumed" for name, source in self._scales() if source == "assumed"]
-        return (
-            "measured: "
-            + (", ".join(parts) or self.why or "nothing could be")
-            + (f" ({', '.join(said)})" if said else "")
-        )
+        return self.sentence().removesuffix(".").replace("Measured", "measured", 1)
 
-    def _scales(self) -> list[tuple[str, str]]:
+    def sentence(self, without: Collection[str] = ()) -> str:
+        """What was measured, without the keys that were told already; then what could not be, and what was assumed."""
+        found = self.measurements.as_json()
+        known = {key: f"{name} {found[key]} {unit}" for key, (name, unit) in _PRINTED.items() if found[key] is not None}
+        if not known:
+            return f"Measured: {self.why or 'nothing, no beats were found'}."
+        told = ", ".join(words for key, words in known.items() if key not in without)
+        absent = ", ".join(name for key, (name, _) in _PRINTED.items() if key not in known)
+        parts = [told, f"not found: {absent}" if absent else "", self._assumed()]
+        return f"Measured: {'; '.join(part for part in parts if part)}." if any(parts) else ""
+
+    def _assumed(self) -> str:
         s = self.signals
         if s is None:
-            return []
-        return [(f"{s.mm_per_s:g} mm/s", s.speed_from), (f"{s.mm_per_mv:g} mm/mV", s.gain_from)]
-
-    def differs(self, text: str) -> str:
-        """One line where a model's words name another rate than was measured, else ""."""
-        said, rate = _RATE.search(text), self.measurements.rate_bpm
-        if said is None or rate is None or abs(int(said[1]) - rate) <= _APART:
             return ""
-        return f"the model said {said[1]} beats per minute; measured {rate:.0f}"
+        scales = ((f"{s.mm_per_s:g} mm/s", s.speed_from), (f"{s.mm_per_mv:g} mm/mV", s.gain_from))
+        said = [f"{scale} assumed" for scale, source in scales if source == "assumed"]
+        return ", ".join(said)
 
 
-def about(signals: Signals | None) -> dict[str, Any] | None:
+def about_signals(signals: Signals) -> dict[str, Any]:
     """How the signals of a page were read, for JSON."""
-    if signals is None:
-        return None
     return {
         "layout": signals.layout,
         "remainder": round(signals.remainder, 4),
@@ -85,19 +99,46 @@ def about(signals: Signals | None) -> dict[str, Any] | None:
     }
 
 
-def evidence(picture: Picture, page: int | None = None) -> Evidence:
+def _samples(signals: Signals) -> dict[str, list[float | None]]:
+    rows = ((lead, signals.mv[LEADS.index(lead)]) for lead in signals.read)
+    return {lead: [None if np.isnan(v) else round(v, 3) for v in row.tolist()] for lead, row in rows}
+
+
+def evidence(picture: Picture, page: int | None = None, reading: Reading | None = None) -> Evidence:
     """What a picture of a page shows: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 
-    page: of a PDF or multi-page TIFF, from 1. Raises UserError as image.load does.
+    page: of a PDF or multi-page TIFF, from 1. reading: what page.reading.read found in the same picture, at this size
+    or a smaller one; without it its grid is looked for. Raises UserError as image.load does.
     """
     if isinstance(picture, str | os.PathLike | bytes):
         picture = image.load(picture, page)
     shown = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     shown = shown.convert("RGB")
-    grid = find_grid(shown)
-    if grid is None:
-        return Evidence(None, Measurements(), "nothing, no grid was found")
-    signals = of_photo(shown, flatten(shown, grid))
+    flat = _flat(shown, reading)
+    if flat is None:
+        return Evidence(None, Measurements(), "nothing, no grid was found", size=shown.size)
+    signals = of_photo(shown, flat)
     if signals is None:
-        return Evidence(None, Measurements(), "nothing, the leads could not be told")
-    return Evidence(signals, measure(signals.mv, FS))
+        return Evidence(None, Measurements(), "nothing, the leads could not be told", flat=flat, size=shown.size)
+    return of_signals(signals, flat, shown.size)
+
+
+def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, int] = (0, 0)) -> Evidence:
+    """What is measured of signals that were read of a page that lies so in a picture of that size."""
+    marks = delineate(signals.mv, FS)
+    return Evidence(signals, measured(signals.mv, FS, marks), marks=marks, flat=flat, size=size)
+
+
+def _flat(picture: Image.Image, reading: Reading | None) -> FlatPage | None:
+    """How the page lies in the picture, by what was found in a picture of it that may be smaller."""
+    grid = find_grid(picture) if reading is None else reading.grid
+    if grid is None:
+        return None
+    scale = WORK / max(picture.size)
+    by = grid.scale / scale
+    if by > 1 and grid.scale > 1:  # what was searched was smaller than what is: a larger picture shows more
+        return _flat(picture, None)
+    if reading is None or reading.flat is None:
+        return flatten(picture, replace(grid, scale=scale))
+    found = reading.flat
+    return replace(found, mesh=Mesh(found.mesh.at * by), outline=found.outline * by)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,17 +49,16 @@ _HL7 = "http://terminology.hl7.org/CodeSystem"
 Resource = dict[str, Any]
 
 
-def transaction(
-    answer: Answer, model: Provenance, issued: datetime, measurements: Mapping[str, float | None] | None = None
-) -> Resource:
+def transaction(answer: Answer, model: Provenance, issued: datetime) -> Resource:
     """A Bundle of an answer; one to a picture that is no ECG is a cancelled report without results.
 
-    issued: with its time zone. measurements: of LOINC's keys; what is absent or None is left out.
+    issued: with its time zone. What was measured is an Observation each; what could not be is left out.
     """
     device = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'sha256:{model.digest}')}"  # the same for each of its answers
     common = {"status": "preliminary", "issued": issued.isoformat(timespec="milliseconds")}
     about = {**common, "category": [_coded(f"{_HL7}/observation-category", "procedure")], "device": _reference(device)}
-    measured = {key: value for key in LOINC if (value := (measurements or {}).get(key)) is not None}
+    values = {} if answer.evidence is None else answer.evidence.measurements.as_json()
+    measured = {key: value for key in LOINC if (value := values.get(key)) is not None}
     results = [
         *({**_observed_finding(found), **about} for found in answer.findings),
         *({**_observed_interval(key, value), **about} for key, value in measured.items()),

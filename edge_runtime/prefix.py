@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_runtime import image as pictures
 from edge_runtime.inference import Inference
-from edge_runtime.page.reading import DRAFT, read
+from edge_runtime.page.reading import DRAFT, Reading, read
 from edge_runtime.preprocess import as_picture, draft_size, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
 
@@ -37,11 +37,13 @@ class Eyes(Protocol):
 
 class Prefix(NamedTuple):
     """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. seen: what the tiles were cut
-    from, RGB. preprocess_ms, vision_ms: what tiles and tower took."""
+    from, RGB. reading: what was found in the picture, None where it was not looked at for that. preprocess_ms,
+    vision_ms: what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
     seen: Image.Image
+    reading: Reading | None
     preprocess_ms: float
     vision_ms: float
 
@@ -61,7 +63,8 @@ def page_prefix(
         picture = pictures.load(picture, page, DRAFT if inference.flatten else draft_size(spec))
     else:
         picture = pictures.to_rgb(as_picture(picture))
-    page_seen = read(picture).picture if inference.flatten else picture
+    reading = read(picture) if inference.flatten else None
+    page_seen = picture if reading is None else reading.picture
     if turns:
         page_seen = page_seen.transpose(_TO_THE_RIGHT[turns])
     tiles = pixels(page_seen, spec)
@@ -74,4 +77,4 @@ def page_prefix(
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    return Prefix(embeds, picture, page_seen, 1e3 * (prepared - started), 1e3 * (ended - prepared))
+    return Prefix(embeds, picture, page_seen, reading, 1e3 * (prepared - started), 1e3 * (ended - prepared))

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from edge_runtime.answer import Answer, Reply, Timing
+from edge_runtime.answer import Answer, Reply, Timing, with_evidence
 from edge_runtime.bundle import Bundle
 from edge_runtime.constrain import Choices, Constraint, choices
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
+from edge_runtime.evidence import Evidence, evidence
 from edge_runtime.findings import Finding, FindingScorer
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard, decided
@@ -80,21 +81,23 @@ class Session:
             inference = replace(inference, flatten=flatten)
         return cls(engine, inference, Tokenizer(bundle.path("tokenizer")))
 
-    def look(self, picture: Picture, page: int | None = None) -> Observation:
+    def look(self, picture: Picture, page: int | None = None, measure: bool = False) -> Observation:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 
-        page: of a PDF or multi-page TIFF, from 1. Raises UserError.
+        page: of a PDF or multi-page TIFF, from 1. measure: rate, intervals and axes on the page itself, for answers to
+        have these numbers. Raises UserError.
         """
-        seen = self._look(picture, page, 0)
+        seen = self._look(picture, page, 0, measure)
         if turns := self._lies_turned(seen._prefix):
             again = self._look(picture, page, turns)
             # A page that was turned for nothing would be misread: it has to be upright now.
             if self._lies_turned(again._prefix) == 0:
                 again._cost = Cost(*(a + b for a, b in zip(seen._cost, again._cost, strict=True)))
+                again.evidence = seen.evidence
                 seen = again
         return seen
 
-    def _look(self, picture: Picture, page: int | None, turns: int) -> Observation:
+    def _look(self, picture: Picture, page: int | None, turns: int, measure: bool = False) -> Observation:
         before = page_prefix(picture, self.engine, self.inference, self.prompt, page, turns)
         started = time.perf_counter()
         check_fits(len(before.embeds), self.inference.model.context_length)
@@ -102,8 +105,13 @@ class Session:
         is_ecg = None
         if self.inference.is_ecg is not None:
             is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
-        cost = Cost(before.preprocess_ms, before.vision_ms, 1e3 * (time.perf_counter() - started))
+        ended = time.perf_counter()
+        measured = evidence(picture, page, before.reading) if measure else None
+        cost = Cost(
+            before.preprocess_ms, before.vision_ms, 1e3 * (ended - started), 1e3 * (time.perf_counter() - ended)
+        )
         seen = Observation(self, prefix, before.seen, turns, is_ecg, cost)
+        seen.evidence = measured
         if not seen.looks_like_ecg:
             seen.problem = worst(before.picture)  # the picture itself is not kept
         return seen
@@ -123,6 +131,7 @@ class Cost(NamedTuple):
     preprocess: float
     vision: float
     prefill: float
+    measure: float
 
 
 class Observation:
@@ -131,6 +140,7 @@ class Observation:
     is_ecg: probability that it is an ECG page, None if the model cannot tell. seen: the page as the model looked at it,
     RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. problem: what
     may be wrong with a picture that does not look like one, a key of page.quality.HINTS, None where that is unknown.
+    evidence: what was measured on the page, None where that was not asked for.
     """
 
     def __init__(
@@ -141,6 +151,7 @@ class Observation:
         self.seen = seen
         self.turns = turns
         self.problem: str | None = None
+        self.evidence: Evidence | None = None
         self._prefix = prefix
         self._cost = cost
         self._findings: dict[FindingSpec, Finding] = {}
@@ -205,7 +216,8 @@ class Observation:
         A question that lists options or classes (constrain.choices) is answered with those alone, and where they are
         findings with operating points with those that reach theirs; any other answer names no finding that does not
         reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches both
-        off.
+        off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and the
+        default report has them all; later turns go on from the model's own words.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.inference.generation
@@ -233,7 +245,10 @@ class Observation:
             constraint = Constraint(decided(listed, self._options(listed)), session.tokenizer, eos)
         report = question == session.inference.default_question
         guard = None if unconstrained or constraint else Guard(session.inference.findings, self.finding, report)
-        return Reply(self._answer(ids, sampler, limit, findings, constraint, guard))
+        steps = self._answer(ids, sampler, limit, findings, constraint, guard)
+        return Reply(
+            steps if self.evidence is None else with_evidence(steps, self.evidence, constraint is None, report)
+        )
 
     def remember(self, question: str, answer: str) -> None:
         """Go on as if `question` had been asked and `answer` given, as in a conversation that was held elsewhere.
@@ -277,7 +292,7 @@ class Observation:
         guard: Guard | None,
     ) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.inference.model
-        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0)
+        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
         started = time.perf_counter()
         logits, cache = session.engine.decode(session.engine.embed(ids), self._cache)
         prefilled = time.perf_counter()
@@ -320,6 +335,7 @@ class Observation:
             decode_tokens_per_s=ending.steps / ending.seconds if ending.steps else 0.0,
             tokens=len(ending.token_ids),
             findings_ms=1e3 * (time.perf_counter() - scoring),
+            measure_ms=cost.measure,
         )
         likelihood = math.exp(constraint.log_likelihood) if constraint and constraint.leaves_choice else None
         left_out = tuple(guard.left_out) if guard else ()
@@ -328,5 +344,6 @@ class Observation:
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice
         yield text
-        timing = Timing(*self._cost, sum(self._cost), 0.0, 0, 0.0)
+        cost = self._cost
+        timing = Timing(cost.preprocess, cost.vision, cost.prefill, sum(cost), 0.0, 0, 0.0, cost.measure)
         return Answer(text, [], "not_ecg", [], self.is_ecg, timing)

@@ -1,7 +1,8 @@
 """Operators that are known to answer wrongly on a chip, without an error, and where that is told.
 
-Every ONNX graph of a bundle is looked through when it is certified; what is found stands among the certificate's notes.
-The exporters write around what is listed here, so a note means a graph from elsewhere, or a new way to get one.
+Every ONNX graph of a bundle is looked through when it is certified; what is found stands among the certificate's
+notes. The exporters write around what is listed here, so a note means a graph that came from elsewhere, or a new way to
+get one.
 """
 
 from __future__ import annotations

@@ -120,9 +120,9 @@ class Target(Generic[Own]):
     certificate allows. notes(job): what is known not to work everywhere, one line each. runner(): what runs a
     bundle for its certificate on this machine. packages: those whose versions the manifest records. report(folder):
     what it tells of a bundle. simulator: the chip whose simulator runs its bundles where the chip is not, "" for
-    none. emulated: whether its runtime's ARM kernels can be emulated (export.certificate.emulated).
-    insides(bundle): shows what its decoder computes on the way (export.certificate.insides), None where its runtime
-    does not. name: the file's, which `find` fills in.
+    none. emulated: whether its runtime's ARM kernels can be emulated (export.certificate.emulated). insides(bundle):
+    shows what its decoder computes on the way (export.certificate.insides), None where its runtime does not. name: the
+    file's, which `find` fills in.
     """
 
     title: str

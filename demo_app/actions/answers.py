@@ -6,6 +6,7 @@ from PIL import Image
 
 from demo_app.actions.entries import Entries
 from demo_app.crop import straighten, turned
+from demo_app.evidence import PageEvidence
 from demo_app.history import Turn
 from demo_app.reader import Loaded
 from demo_app.state import Case
@@ -37,7 +38,7 @@ class Answers(Entries):
                 self.show()
                 return
             case.page = page
-            case.turns, case.findings, case.first, case.entry = [], [], None, None
+            case.turns, case.findings, case.first, case.entry, case.evidence = [], [], None, None, None
             case.not_ecg, case.is_part, case.anyway, case.stopped = "", False, False, False
             self.go("result")
             # The model's threads and the first drawing of a screen would be in each other's way.
@@ -125,6 +126,9 @@ class Answers(Entries):
                     upright = turned(page, seen.turns)
                     self.prepare(upright)
                     job.post(lambda: self._turned(case, upright))
+                if seen.evidence is not None:
+                    measured = PageEvidence.of(seen.evidence, seen.turns)
+                    job.post(lambda: self._measured(case, measured))
                 if not seen.looks_like_ecg and not case.anyway:
                     percent = round(100 * (seen.is_ecg or 0.0))
                     job.post(lambda: self._not_ecg(case, percent))
@@ -161,6 +165,10 @@ class Answers(Entries):
     def _turned(self, case: Case, page: Image.Image) -> None:
         case.page = page
         self.show()
+
+    def _measured(self, case: Case, measured: PageEvidence) -> None:
+        case.evidence = measured
+        self.follow()
 
     def _answered(self, case: Case, question: str, answer: Answer, loaded: Loaded) -> None:
         case.turns = [*case.turns, Turn(question, answer.text, answer.left_out)]

@@ -30,6 +30,8 @@ class Entries(Core):
         found = tuple(case.findings)
         by, old, why = case.by, case.entry, case.first.finish_reason
         entry = Entry(tuple(case.turns), found, by.name, by.target, by.digest, why, timing, case.title, case.created)
+        if case.evidence is not None:
+            entry = replace(entry, measured=case.evidence.measured.as_json())
         if old is not None:
             entry = replace(entry, id=old.id)
         fresh, case.entry = old is None, entry
@@ -124,9 +126,11 @@ class Entries(Core):
         if page is None:
             return
         target, language = self.data / "shared" / share.file_name(entry, suffix), self.language
+        # The curves of an entry that is not open any more are not kept.
+        evidence = case.evidence if state.screen != "entry" and case is not None else None
 
         def work(job: Job) -> None:
-            share.save(entry, page, target, language)
+            share.save(entry, page, target, language, evidence)
             job.post(lambda: self.shared(target))
 
         self._file_worker.submit(work, self.failing("share"))

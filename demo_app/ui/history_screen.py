@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
+from demo_app.evidence import Measured
 from demo_app.history import Entry
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
+from demo_app.ui.measured import MeasuredCard
 from demo_app.ui.picture import ZoomView
 from demo_app.ui.result import Findings, TurnCard, share_dialog
 from demo_app.ui.style import gap, t
@@ -152,6 +154,8 @@ def build_entry(app: AppWindow) -> tuple[str, Widget]:
         )
         if index == 0 and entry.findings:
             parts.append(Findings(entry.findings))
+        if index == 0 and entry.measured is not None:
+            parts.append(MeasuredCard(Measured.from_json(entry.measured)))
     about = f"{moment(entry.created)}\n{entry.model}, {entry.target}\n{t('share.digest')} {entry.digest[:16]}…"
     parts.append(Text(about, 12, "muted"))
     again = PushButton(t("history.open"), app.reopen, "pulse", name="reopen")

@@ -13,8 +13,9 @@ from demo_app.strings import finding_name, finding_worth
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
 from demo_app.ui.home import no_model
-from demo_app.ui.picture import ZoomView
+from demo_app.ui.measured import MeasuredCard
 from demo_app.ui.style import gap, t
+from demo_app.ui.traces import TraceView
 from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
 from edge_runtime.findings import Finding
 
@@ -32,7 +33,7 @@ class ResultBody(BoxLayout):
     def __init__(self, app: AppWindow, case: Case) -> None:
         super().__init__(orientation="horizontal" if style.now.wide else "vertical")
         self._app, self.case = app, case
-        page = ZoomView(app.display(case.page or case.picture))
+        self.page = page = TraceView(app.display(case.page or case.picture))
         # Each part of the column is built anew only when what it shows has changed.
         self._slots = {name: Column(space=1) for name in ("problem", "state", "talk", "stopped")}
         self._keys: dict[str, object] = {}
@@ -54,12 +55,13 @@ class ResultBody(BoxLayout):
             page.height = min(app.body_width * ratio, 0.36 * app.body_height)
             self.add_widget(page)
         self.add_widget(right)
-        self.page = page
         self.refresh()
 
     def refresh(self) -> None:
         """Show the case as it is now. While text streams in only its label changes."""
         case, model = self.case, self._app.state.model.stage
+        if case.evidence is not None and not self.page.traces:
+            self.page.show(case.evidence.traces)
         self._slot("problem", (case.error, model, case.not_ecg, case.is_part), self._problems)
         self._slot("state", case.busy, self._state)
         if case.busy:
@@ -117,6 +119,7 @@ class ResultBody(BoxLayout):
             column.clear_widgets()
             self._cards, self._findings = [], None
             self._keys.pop("figures", None)
+            self._keys.pop("measured", None)
         while len(self._cards) < wanted:
             index = len(self._cards)
             question = case.turns[index].question if index < len(case.turns) else case.asked or ""
@@ -133,6 +136,7 @@ class ResultBody(BoxLayout):
                 card.leave_out(case.turns[index].left_out)
         if case.findings:
             self._bars()
+        self._measured()
         column.padding = (0, 0, 0, gap(1) if wanted else 0)
 
     def _bars(self) -> None:
@@ -145,6 +149,16 @@ class ResultBody(BoxLayout):
         if not case.busy and "figures" not in self._keys and case.first is not None and case.first.timing.tokens:
             self._keys["figures"] = True
             column.add_widget(Text(figures(case), 12, "muted"), len(self._cards) - 1)
+
+    def _measured(self) -> None:
+        """Below the findings, once these are there; the traces at once."""
+        case, column = self.case, self._slots["talk"]
+        if case.evidence is None or not case.turns or "measured" in self._keys:
+            return
+        if not case.busy:
+            self._keys["measured"] = True
+            place = len(self._cards) - 1 + ("figures" in self._keys)
+            column.add_widget(MeasuredCard(case.evidence.measured, self.page), place)
 
     def _ask(self) -> Sequence[Widget]:
         """The foot: stop while it works, the next question when it does not."""
@@ -264,10 +278,14 @@ def share_dialog(app: AppWindow, entry: Entry) -> None:
         dialog.dismiss()
         app.share(entry, suffix)
 
+    words = [Text(t("share.body"), 14, "muted")]
+    case = app.state.case
+    if app.state.screen != "entry" and case is not None and case.evidence is not None and case.evidence.traces:
+        words.append(Text(t("share.signals"), 14, "muted"))
     buttons = [
         PushButton(t("share.pdf"), lambda: save(".pdf"), "file", "primary", "share.pdf"),
         PushButton(t("share.png"), lambda: save(".png"), "image", name="share.png"),
         PushButton(t("cancel"), lambda: dialog.dismiss(), kind="bare", name="cancel-share"),
     ]
-    dialog = Dialog(t("share.title"), [Text(t("share.body"), 14, "muted")], buttons)
+    dialog = Dialog(t("share.title"), words, buttons)
     app.open_dialog(dialog)

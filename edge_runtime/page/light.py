@@ -11,31 +11,49 @@ from edge_runtime.page.together import together
 
 Array = np.ndarray[Any, Any]
 _LEVEL = 80  # percentile of a cell that counts as bare paper
+_SAMPLES = 10  # of a cell, down and across, that its level is taken of
+_AT_ONCE = 4  # rows of squares
 _LENGTH = 4.0  # squares: dark lines that go on for longer are the grid's
 
 
 def even(page: Array, cell: int) -> Image.Image:
     """A page uint8 [h, w, 3] whose paper is made white all over: each channel over its own local paper level; cell:
     pixels of a square."""
+    height, width = page.shape[:2]
+    levels = [_level(page[..., channel], cell) for channel in range(3)]
     evened = np.empty_like(page)
 
-    def one(channel: int) -> None:
-        values = page[..., channel]
-        ratio = values * (250 / np.maximum(_level(values, cell), 16))
-        evened[..., channel] = np.minimum(ratio, 255, out=ratio)
+    def some(rows: slice) -> None:
+        for channel, level in enumerate(levels):
+            ratio = page[rows, :, channel] * (250 / np.maximum(stretched(level, (height, width), rows), 16))
+            evened[rows, :, channel] = np.minimum(ratio, 255, out=ratio)
 
-    together(one, range(3))
+    together(some, bands(height, _AT_ONCE * cell))
     return Image.fromarray(evened)
 
 
+def bands(height: int, rows: int) -> list[slice]:
+    """The rows of a page in bands: so few pixels of each that they stay in a processor's cache."""
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def stretched(values: Array, shape: tuple[int, int], rows: slice) -> Array:
+    """float32 [rows, w]: some rows of values [r, c] laid over a page of a shape (h, w), between them linear."""
+    height, width = shape
+    box = (0, rows.start / height * len(values), values.shape[1], rows.stop / height * len(values))
+    laid = Image.fromarray(values, "F").resize((width, rows.stop - rows.start), Image.Resampling.BILINEAR, box)
+    return np.asarray(laid)
+
+
 def _level(values: Array, cell: int) -> Array:
-    """float32 like `values` [h, w]: that of each cell, then the median of three by three cells, between them linear."""
+    """float32 [rows, columns]: of each cell of `values` [h, w], the median of three by three cells' levels."""
     rows, columns = (side // cell for side in values.shape)
-    blocks = values[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell)[:, ::2, :, ::2]
-    level = np.pad(np.percentile(blocks, _LEVEL, axis=(1, 3)), 1, mode="edge")
+    blocks = values[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell)
+    step = max(1, cell // _SAMPLES)
+    level = np.pad(np.percentile(blocks[:, ::step, :, ::step], _LEVEL, axis=(1, 3)), 1, mode="edge")
     near = np.stack([level[j : j + rows, i : i + columns] for j in range(3) for i in range(3)])
-    smooth = Image.fromarray(np.median(near, 0).astype(np.float32), "F")
-    return np.asarray(smooth.resize(values.shape[::-1], Image.Resampling.BILINEAR))
+    smooth: Array = np.median(near, 0).astype(np.float32)
+    return smooth
 
 
 def straight_lines(grey: Array, cell: int) -> Array:

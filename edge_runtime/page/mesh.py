@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.page.area import Box
-from edge_runtime.page.surface import Surface
+from edge_runtime.page.surface import Surface, homography, projected
 from edge_runtime.page.together import halves, together
 
 Array = np.ndarray[Any, Any]
+_NOISE = 0.02  # squares, the median by which a flat sheet's mesh leaves its plane at most
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,20 @@ class Mesh:
         by = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
         down, across = (np.gradient(self.at, axis=axis) for axis in (0, 1))
         return Mesh(self.at + by[..., :1] * across + by[..., 1:] * down)
+
+    def straightened(self, sure: Array) -> Mesh:
+        """The mesh of a plane where the sheet is one but for noise, else this one. sure [rows, columns]: how much each
+        square counts.
+
+        A scan or a drawing is flat; there the noise of its squares costs more than all else that a curve is read with.
+        """
+        squares = np.stack(np.meshgrid(np.arange(self.columns + 1.0), np.arange(self.rows + 1.0)), -1).reshape(-1, 2)
+        at, strength = self.at.reshape(-1, 2), np.pad(sure, ((0, 1), (0, 1)), mode="edge").ravel() + 1e-6
+        plane = homography(at, squares, strength)
+        miss = np.hypot(*(projected(plane, at) - squares).T)
+        if float(np.median(miss[strength >= np.median(strength)])) > _NOISE:
+            return self
+        return Mesh(projected(np.linalg.inv(plane), squares).reshape(self.at.shape))
 
     def cut(self, box: Box) -> Mesh:
         """Of some of the squares."""

@@ -31,14 +31,14 @@ class Surface:
     def fit(cls, lattice: Lattice) -> Surface:
         """Through the lattice's patches. What lies beyond a fold leaves the plane as a whole, so a patch counts as it
         is clear, not as it is near the plane; those that lie half beside the paper are the unclear ones."""
-        plane = _plane(lattice.at, lattice.squares, np.minimum(lattice.strength, 20))
-        flat = _project(plane, lattice.at)
+        plane = homography(lattice.at, lattice.squares, np.minimum(lattice.strength, 20))
+        flat = projected(plane, lattice.at)
         clear = np.minimum(1, lattice.strength / np.median(lattice.strength)) ** 2
         return cls(plane, flat, _spline(flat, lattice.squares - flat, _STIFFNESS / clear))
 
     def squares(self, at: Array) -> Array:
         """Squares (u, v) under pixels [n, 2]."""
-        flat = _project(self.plane, at)
+        flat = projected(self.plane, at)
         return flat + self._bend(flat)
 
     def pixels(self, squares: Array) -> Array:
@@ -46,7 +46,7 @@ class Surface:
         flat = squares - self._bend(squares)
         for _ in range(3):
             flat = squares - self._bend(flat)
-        return _project(np.linalg.inv(self.plane), flat)
+        return projected(np.linalg.inv(self.plane), flat)
 
     def _bend(self, flat: Array) -> Array:
         basis = _kernel(flat, self.knots)
@@ -54,14 +54,15 @@ class Surface:
         return bend
 
 
-def _project(plane: Array, at: Array) -> Array:
+def projected(plane: Array, at: Array) -> Array:
+    """Places [n, 2] under a homography [3, 3]."""
     found = at @ plane[:, :2].T + plane[:, 2]
-    projected: Array = found[:, :2] / found[:, 2:]
-    return projected
+    places: Array = found[:, :2] / found[:, 2:]
+    return places
 
 
-def _plane(at: Array, squares: Array, strength: Array) -> Array:
-    """The homography [3, 3] through at -> squares, by reweighted least squares."""
+def homography(at: Array, squares: Array, strength: Array) -> Array:
+    """The homography [3, 3] through at -> squares, both [n, 2], by reweighted least squares."""
     centre, size = at.mean(0), np.ptp(at, axis=0).max() + 1e-9
     middle, span = squares.mean(0), np.ptp(squares, axis=0).max() + 1e-9
     x, y = ((at - centre) / size).T
@@ -87,7 +88,7 @@ def _plane(at: Array, squares: Array, strength: Array) -> Array:
 
 
 def _kernel(a: Array, b: Array) -> Array:
-    squared = ((a[:, None] - b[None]) ** 2).sum(2)
+    squared = (a[:, None, 0] - b[:, 0]) ** 2 + (a[:, None, 1] - b[:, 1]) ** 2
     kernel: Array = squared * np.log(squared + 1e-9) / 200
     return kernel
 

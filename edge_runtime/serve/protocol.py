@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from edge_runtime.answer import Answer
+from edge_runtime.answer import Answer, evidence_json
 from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError, shorten
-from edge_runtime.evidence import Evidence
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.session import Observation
@@ -30,8 +29,8 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 @dataclass(frozen=True)
 class Question:
     """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
-    first turn: None for the bundle's own. page, fhir, measure: whether the picture that the model saw, FHIR, and what
-    is measured on the page are asked for. The rest: as Observation.ask takes them."""
+    first turn: None for the bundle's own. page, fhir, measure, signals: whether the picture that the model saw, FHIR,
+    what is measured on the page, and its samples as well are asked for. The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -44,16 +43,16 @@ class Question:
     page: bool = False
     fhir: bool = False
     measure: bool = False
+    signals: bool = False
+    allow_non_ecg: bool = False
 
 
 class Result(NamedTuple):
-    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG.
-    measured: where it was asked for, and the picture looks like an ECG."""
+    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG."""
 
     page: Observation
     answer: Answer
     whole: float | None
-    measured: Evidence | None = None
 
 
 def parse(data: object) -> Question:
@@ -88,7 +87,9 @@ def parse(data: object) -> Question:
         seed=None if fields.is_null("seed") else fields.integer("seed", 0),
         page=_wants(fields, "page"),
         fhir=_wants(fields, "fhir"),
-        measure=_wants(fields, "measure"),
+        measure=_wants(fields, "measure") or _wants(fields, "signals"),
+        signals=_wants(fields, "signals"),
+        allow_non_ecg=_wants(fields, "allow_non_ecg"),
     )
 
 
@@ -183,11 +184,9 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "certificate": served.certificate,
         "notice": served.notice,
     }
-    values = None if result.measured is None else result.measured.measurements.as_json()
-    if result.measured is not None:
-        own |= result.measured.as_json()
+    own |= evidence_json(answer, question.signals)
     if question.fhir:
-        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC), values)
+        own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
     return own
 
 

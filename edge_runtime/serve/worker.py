@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runtime.evidence import evidence
 from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
@@ -84,10 +83,9 @@ class Worker:
     def _answer(self, job: Job) -> Result:
         if job.cancelled:
             raise Cancelled
-        asked: dict[str, Any] = {
-            name: getattr(job.question, name) for name in ("max_new_tokens", "temperature", "top_p", "seed")
-        }
-        job.page = page = self._session.look(job.question.picture)
+        names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
+        asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
+        job.page = page = self._session.look(job.question.picture, measure=job.question.measure)
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
@@ -96,6 +94,4 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        ecg = page.looks_like_ecg
-        measured = evidence(job.question.picture) if job.question.measure and ecg else None
-        return Result(page, reply.finish(), page.whole if ecg else None, measured)
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)

@@ -9,13 +9,12 @@ from typing import Any
 from PIL import Image
 
 from edge_runtime.errors import UserError
-from edge_runtime.evidence import Evidence
+from edge_runtime.evidence import Evidence, of_signals
 from edge_runtime.page.digitizer.digitize import digitize, fine_page
 from edge_runtime.page.digitizer.drawn import draw
 from edge_runtime.page.digitizer.signals import FS
 from edge_runtime.page.flatten import FlatPage
-from edge_runtime.waves.intervals import measure
-from pulse.ecg.write import write_signals
+from edge_runtime.signal_files import signal_files
 from pulse.files.folder import new_folder
 
 _UNKNOWN = (
@@ -35,9 +34,10 @@ def write(source: str, picture: Image.Image, flat: FlatPage | None, out: Path, *
     signals = digitize(page, sure, **known)
     if signals is None:
         raise UserError(f"{source}: {_UNKNOWN}")
-    found = Evidence(signals, measure(signals.mv, FS))
+    found = of_signals(signals)
     with new_folder(out) as part:
-        write_signals(part, Path(source).stem, signals.mv, FS)
+        for name, data in signal_files(Path(source).stem, signals.mv, FS).items():
+            (part / name).write_bytes(data)
         draw(page, signals).save(part / "signals.png")
         (part / "signals.json").write_text(json.dumps(as_json(source, found), indent=2) + "\n", encoding="utf-8")
     return found

@@ -63,7 +63,7 @@ def answered(app, picture):
 def test_answer_is_what_the_runtime_says_and_is_kept(app, bundle, clean):
     case = answered(app, clean)
     session = Session.open(bundle)
-    page = session.look(clean)
+    page = session.look(clean, measure=True)
     answer = page.ask().finish()
     assert (case.turns[0].answer, case.turns[0].left_out) == (answer.text, answer.left_out)
     assert case.findings == page.findings()
@@ -77,6 +77,8 @@ def test_answer_is_what_the_runtime_says_and_is_kept(app, bundle, clean):
     assert entry.turns == tuple(case.turns)
     assert len(entry.findings) == 12
     assert entry.digest == app.state.model.loaded.digest
+    assert entry.measured["values"]["rate_bpm"] == answer.evidence.measurements.as_json()["rate_bpm"]
+    assert case.evidence.traces
 
 
 def test_question_that_was_cancelled_leaves_the_conversation_where_it_was(app, bundle, clean):
@@ -177,8 +179,8 @@ def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
 def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkeypatch):
     real = Session.look
 
-    def look(self, picture, page=None):
-        seen = real(self, picture, page)
+    def look(self, picture, page=None, measure=False):
+        seen = real(self, picture, page, measure)
         seen.turns = 1
         return seen
 

@@ -12,6 +12,7 @@ import pytest
 
 import demo_app
 from demo_app.benchmark import ROWS
+from demo_app.evidence import UNITS
 from demo_app.paths import EXAMPLES
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import finding_name, languages, system_language, translate
@@ -54,6 +55,9 @@ def formed():
         "browse.{}": constant("ENDINGS"),
         "error.{}": errors,
         "example.{}": [path.stem for path in EXAMPLES.glob("*.jpg")],
+        "measured.{}": UNITS,
+        "measured.is.{}": ["low", "high", "high_in_men", "left", "right"],
+        "measured.problem.{}": ["grid", "leads", "beats"],
         "models.signed.{}": ["not", "checked", "unchecked"],
         "nav.{}": [place for place, _ in constant("PLACES")],
         "quality.{}": HINTS,
@@ -104,7 +108,7 @@ def test_german_is_german():
     same = {key for key, text in ENGLISH.items() if languages()["de"].texts[key] == text}
     assert same <= {
         "models.digest", "settings.theme.system", "settings.language.system", "bench.p90", "settings.text.1",
-        "history.title",
+        "history.title", "measured.normal", "measured.qtc_bazett_ms", "measured.qtc_fridericia_ms",
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def test_follow_up_keeps_the_conversation_and_history_finds_it(open_phone):
     phone.wait(lambda: phone.state()["screen"] == "history" and not phone.find("entry"))
 
 
-def test_wheel_and_keys_zoom_the_page(open_phone):
+def test_wheel_keys_and_a_tap_on_a_lead_zoom_the_page(open_phone):
     phone = open_phone()
     read_example(phone)
     x, y, width, height = phone.find("page")["box"]
@@ -91,6 +91,22 @@ def test_wheel_and_keys_zoom_the_page(open_phone):
     phone.wait(lambda: phone.state()["zoom"] == 1)
     phone.key("plus")
     phone.wait(lambda: phone.state()["zoom"] > 1.2)
+    phone.key("0")
+    phone.wait(lambda: phone.state()["zoom"] == 1)
+    traces = phone.state()["traces"]
+    assert len(traces) == 13
+    aim = next(index for index, (lead, _) in enumerate(traces) if lead == "V2")
+    shown = min(width / 964, height / 680)  # the example's picture, as large as it goes
+    across, down = ((traces[aim][1][i] + traces[aim][1][i + 2]) / 2 - 0.5 for i in (0, 1))
+    phone.click(x + width / 2 + across * 964 * shown, y + height / 2 + down * 680 * shown)
+    phone.wait(lambda: phone.state()["lead"] == aim)
+    assert phone.state()["zoom"] > 2
+    phone.tap("lead.aVF")
+    phone.wait(lambda: traces[phone.state()["lead"]][0] == "aVF")
+    phone.tap("traces")
+    phone.wait(lambda: "Show traces" in phone.texts())
+    phone.tap("lead.whole")
+    phone.wait(lambda: phone.state()["zoom"] == 1)
 
 
 def test_no_tap_is_lost_while_the_screen_is_built_anew(open_phone):
@@ -212,6 +228,7 @@ def test_answer_is_saved_as_pdf_and_png(open_phone):
         phone.wait(lambda: phone.find("close"))
         phone.tap("close")
         (saved,) = (phone.data / "shared").glob(f"*.{ending}")
+        assert (phone.data / "shared" / f"{saved.stem}.hea").is_file()
         assert saved.read_bytes().startswith(magic)
 
 

@@ -168,6 +168,8 @@ def reply(question, gaps, seen):
         "error": app.state.error,
         "dialog": app.dialog is not None,
         "zoom": app.body.page.zoom if hasattr(app.body, "page") else None,
+        "lead": app.body.page.lead if hasattr(app.body, "page") else None,
+        "traces": [[trace.lead, trace.box] for trace in app.body.page.traces] if hasattr(app.body, "page") else [],
         **seen,
     }
 

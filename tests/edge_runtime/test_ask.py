@@ -54,6 +54,7 @@ def test_json(tiny, page, page_file, capsys):
     assert (data["whole"], data["turns"]) == (None, 0)  # a model that cannot tell
     assert set(data["timing"]) == {
         "preprocess_ms", "vision_ms", "prefill_ms", "first_token_ms", "decode_tokens_per_s", "tokens", "findings_ms",
+        "measure_ms",
     }  # fmt: skip
     assert data["timing"]["tokens"] == 5
 
@@ -179,7 +180,7 @@ def test_text_is_streamed_piece_by_piece(tiny, page_file, monkeypatch):
             self.flushed += 1
 
     monkeypatch.setattr(sys, "stdout", Screen())
-    assert main([str(tiny.folder), str(page_file), "--no-findings", "--unconstrained"]) == 0
+    assert main([str(tiny.folder), str(page_file), "--no-findings", "--unconstrained", "--no-measure"]) == 0
     assert sys.stdout.flushed > 2
 
 

@@ -12,8 +12,10 @@ import pytest
 from edge_runtime.answer import Answer, Timing
 from edge_runtime.ask import main
 from edge_runtime.bundle import NANO, Bundle, Provenance
+from edge_runtime.evidence import Evidence
 from edge_runtime.fhir import LOINC, SNOMED, transaction
 from edge_runtime.findings import Finding
+from edge_runtime.waves.intervals import Measurements
 
 PAGE = Path(__file__).parents[2] / "demo_app" / "examples" / "a-atrial-fibrillation.jpg"
 MODEL = Provenance("tiny", "onnx", "For research < use.", "ab" * 32, None)
@@ -22,12 +24,13 @@ FINDINGS = [
     Finding("MI", "mitral insufficiency", 0.9),  # another bundle's label
     Finding("LVH", "left ventricular hypertrophy", 0.2, 0.35, 0.67, 0.66),
 ]
-MEASURED = {"rate_bpm": 71.66, "pr_ms": None, "qtc_bazett_ms": 431.0, "t_axis_deg": -30, "st_mv": {"V1": 0.1}}
+MEASURED = Evidence(None, Measurements(rate_bpm=71.66, qt_ms=400.0, t_axis_deg=-30.2, st_mv={"V1": 0.1}))
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def answer(findings=FINDINGS, reason="stop"):
-    return Answer("AF & <more>.", [1], reason, list(findings), 0.9, Timing(0, 0, 0, 0, 0, 1, 0))
+def answer(findings=FINDINGS, reason="stop", evidence=None):
+    timing = Timing(0, 0, 0, 0, 0, 1, 0)
+    return Answer("AF & <more>.", [1], reason, list(findings), 0.9, timing, evidence=evidence)
 
 
 def validated(bundle):
@@ -41,8 +44,8 @@ def of(bundle, kind):
 
 
 def test_a_report_with_findings_and_intervals_is_valid():
-    bundle = transaction(answer(), MODEL, NOW, MEASURED)
-    assert len(validated(bundle).entry) == 2 + 3 + 3
+    bundle = transaction(answer(evidence=MEASURED), MODEL, NOW)
+    assert len(validated(bundle).entry) == 2 + 3 + 5
     (report,), (device,) = of(bundle, "DiagnosticReport"), of(bundle, "Device")
     assert report["status"] == "preliminary"
     assert report["issued"] == "2026-01-02T03:04:05.000+00:00"
@@ -65,13 +68,15 @@ def test_findings_have_probability_point_and_a_sure_code_or_none():
 
 
 def test_intervals_have_loinc_and_units_and_absent_ones_are_left_out():
-    measured = of(transaction(answer([]), MODEL, NOW, MEASURED), "Observation")
+    measured = of(transaction(answer([], evidence=MEASURED), MODEL, NOW), "Observation")
     assert [(one["code"]["coding"][0]["code"], one["valueQuantity"]["value"]) for one in measured] == [
-        ("76282-3", 71.7),
-        ("76635-2", 431.0),
+        ("76282-3", 72),
+        ("8634-8", 400),
+        ("76635-2", 437),
+        ("76634-5", 424),
         ("8638-9", -30),
     ]
-    assert [one["valueQuantity"]["code"] for one in measured] == ["/min", "ms", "deg"]
+    assert [one["valueQuantity"]["code"] for one in measured] == ["/min", "ms", "ms", "ms", "deg"]
 
 
 def test_what_is_no_ecg_is_a_cancelled_report_without_results():
@@ -134,7 +139,7 @@ def test_codes_are_well_formed():
 def test_pulse_ask_prints_it(capsys):
     assert main([NANO, str(PAGE), "--fhir", "--threads", "1"]) == 0
     bundle = json.loads(capsys.readouterr().out)
-    assert len(of(bundle, "Observation")) == len(Bundle.read(NANO).manifest.inference.findings)
+    assert len(of(bundle, "Observation")) > len(Bundle.read(NANO).manifest.inference.findings)  # what is measured
     (report,) = of(bundle, "DiagnosticReport")
     assert "164889003" in {code["coding"][0]["code"] for code in report["conclusionCode"]}
     validated(bundle)

@@ -1,4 +1,4 @@
-"""Target "qnn": what is exported runs on Qualcomm's simulator of Hexagon as torch does, and nothing on the CPU."""
+"""Target "qnn": what is exported runs on a simulator of Hexagon as torch says, and nothing of it on the CPU."""
 
 from __future__ import annotations
 

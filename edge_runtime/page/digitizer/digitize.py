@@ -30,8 +30,9 @@ def fine_page(picture: Image.Image, flat: FlatPage) -> tuple[Array, Array]:
 
     A model sees the smooth page instead: on real photographs the student reads this one no better.
     """
-    carried, sure = slips(np.asarray(flat.page).min(2), flatten.CELL)
-    mesh = flat.mesh.carried(carried)
+    red, green, blue = np.moveaxis(np.asarray(flat.page), 2, 0)
+    carried, sure = slips(np.minimum(np.minimum(red, green), blue), flatten.CELL)
+    mesh = flat.mesh.carried(carried).straightened(sure)
     page = light.even(mesh.draw(picture, CELL), CELL)
     return np.asarray(page), np.where(mesh.inside(picture.width, picture.height), sure, 0.0)
 

@@ -44,39 +44,61 @@ def follow(runs: Runs, rows: Array) -> Path:
     """
     columns, most = runs.top.shape
     top, bottom = (np.asarray(side, np.float32) / PX_PER_MM for side in (runs.top, runs.bottom))
-    at = (rows / PX_PER_MM).astype(np.float32)[:, None]
-    last = (runs.there * np.arange(1, most + 1)).max(1)  # places that are looked at
-    cost = np.full((len(rows), _PLACES), 1e6, np.float32)
+    at = (rows / PX_PER_MM).astype(np.float32)
+    dear, place = _dear(top, bottom, at), _places(top, bottom, at)
+    last = (runs.there * np.arange(1, most + 1)).max(1).tolist()  # places that are looked at
+    both, half = top + bottom, np.float32(_BACK / 2)
+    shape = len(rows), _PLACES
+    cost = np.full(shape, 1e6, np.float32)
     cost[:, _PLACES // 2] = 0
-    upper = np.repeat(at, _PLACES, 1)
+    upper = np.repeat(at[:, None], _PLACES, 1)
     lower = upper.copy()
     before = np.tile(np.arange(_PLACES, dtype=np.int16), (columns, len(rows), 1))
-    through = np.full((columns, len(rows), _PLACES), -1, np.int8)
+    through = np.full((columns, *shape), -1, np.int8)
     each = np.arange(len(rows))[:, None]
-    between = (at[1:, 0] + at[:-1, 0]) / 2
-    first, end = np.append(-np.inf, between)[:, None], np.append(between, np.inf)[:, None]
+    flat = [values.reshape(-1) for values in (cost, upper, lower)]
     for x in range(columns):
-        high, low = top[x, : last[x]], bottom[x, : last[x]]
-        steps = _JUMP * np.maximum(high - lower[:, :, None], upper[:, :, None] - low)
+        count = last[x]
+        high, low = top[x, :count, None], bottom[x, :count, None]
+        steps = np.maximum(high - lower[:, None], upper[:, None] - low)
         np.maximum(steps, 0, out=steps)
-        steps += np.minimum(np.abs((high + low) - (upper + lower)[:, :, None]), 20) * (_BACK / 2)
-        steps += cost[:, :, None]
-        best = steps.argmin(1)
-        away = np.maximum(np.maximum(high - at, at - low) - _FREE_MM, 0)
-        own = np.take_along_axis(steps, best[:, None], 1)[:, 0] + _AWAY * away
-        middle = (high + low) / 2
-        own += _OTHERS * ((low - high < _FLAT_MM) & ((middle < first) | (middle > end)))
-        place = np.clip(np.round((middle - at) / _STEP_MM) + _PLACES // 2, 0, _PLACES - 1).astype(np.int64)
+        away = np.abs(both[x, :count, None] - (upper + lower)[:, None])
+        steps += np.minimum(away, 20, out=away) * half
+        steps += cost[:, None]
+        best = steps.argmin(2)
+        own = steps[each, np.arange(count), best] + dear[x, :, :count]
         cost += _NONE
-        # The cheapest of those at one place is put there last, and stays.
-        order = np.argsort(-own, axis=1)
-        place, own = np.take_along_axis(place, order, 1), np.take_along_axis(own, order, 1)
+        where = place[x, :, :count]
         # A run near where a path waits takes it up, though waiting on is cheaper by the step to it.
-        row, run = np.nonzero(own < cost[each, place] + _JUMP * _STEP_MM)
-        where, number = place[row, run], order[row, run]
-        cost[row, where], upper[row, where], lower[row, where] = own[row, run], high[number], low[number]
-        before[x, row, where], through[x, row, where] = best[row, number], number
+        row, run = np.nonzero(own < flat[0][where] + _JUMP * _STEP_MM)
+        # The cheapest of those at one place is put there last, and stays.
+        order = (-own[row, run]).argsort(kind="stable")
+        row, run = row[order], run[order]
+        there = where[row, run]
+        for values, new in zip(flat, (own[row, run], top[x, run], bottom[x, run]), strict=True):
+            values[there] = new
+        before[x].reshape(-1)[there], through[x].reshape(-1)[there] = best[row, run], run
     return Path(_traced(before, through, cost))
+
+
+def _dear(top: Array, bottom: Array, at: Array) -> Array:
+    """What being in each run costs each of the rows, float32 [w, r, MOST]: by how far it lies away, and whose it is.
+
+    top, bottom [w, MOST] and at [r]: mm.
+    """
+    away = np.maximum(np.maximum(top[:, None] - at[:, None], at[:, None] - bottom[:, None]) - _FREE_MM, 0)
+    between = (at[1:] + at[:-1]) / 2
+    first, end = np.append(-np.inf, between), np.append(between, np.inf)
+    middle = ((top + bottom) / 2)[:, None]
+    others = (middle < first[:, None]) | (middle > end[:, None])
+    dear: Array = _AWAY * away + np.float32(_OTHERS) * (others & (bottom - top < _FLAT_MM)[:, None])
+    return dear
+
+
+def _places(top: Array, bottom: Array, at: Array) -> Array:
+    """Of each run the place that it lies at for each of the rows, int [w, r, MOST], counted through all rows."""
+    steps = np.round(((top + bottom) / 2)[:, None] / _STEP_MM - at[:, None] / _STEP_MM) + _PLACES // 2
+    return np.clip(steps, 0, _PLACES - 1).astype(np.int64) + _PLACES * np.arange(len(at))[:, None]
 
 
 def _traced(before: Array, through: Array, cost: Array) -> Array:

@@ -36,11 +36,10 @@ class Runs:
 def runs(sheet: Sheet) -> Runs:
     """The runs of a sheet's ink, the longest where a column has more than MOST."""
     ink = np.ascontiguousarray(sheet.ink.T)
-    mask = np.zeros((ink.shape[0], ink.shape[1] + 2), np.int8)
+    mask = np.zeros((ink.shape[0], ink.shape[1] + 2), np.uint8)
     mask[:, 1:-1] = light.closed((ink >= INK).view(np.uint8), _BRIDGE, 1)
-    step = np.diff(mask, axis=1)
-    column, first = np.nonzero(step == 1)
-    last = np.nonzero(step == -1)[1] - 1
+    column, edge = np.nonzero(mask[:, 1:] != mask[:, :-1])  # where runs begin and end in turn
+    column, first, last = column[::2], edge[::2], edge[1::2] - 1
     column, first, last = _strokes(column, first, last)
     keep = _longest(column, last - first, ink.shape[0])
     column, first, last = column[keep], first[keep], last[keep]

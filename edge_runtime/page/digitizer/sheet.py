@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from edge_runtime.page import light
+from edge_runtime.page.together import together
 
 Array = np.ndarray[Any, Any]
 PX_PER_MM = 8
@@ -25,6 +25,7 @@ _LEAST_APART = 40.0  # of 255, between a line of the grid and the pen
 _USUAL = 150  # what the pen's own darkness counts as
 _BLOCK_MM, _VARIES = 45.0, 50.0  # in which the pen is measured, and by how much it may differ from the whole page's
 _FEWEST = 150  # pixels
+_AT_ONCE = 160  # rows of pixels
 _LEAST_SURE = 0.5
 INK = 50  # from which a pixel counts
 
@@ -48,12 +49,26 @@ def sheet(page: Array, sure: Array) -> Sheet:
 
     Of the three channels the brightest counts: coloured lines are bright in one of them, and black ink in none.
     """
-    bright = page.max(2)
-    background = np.maximum(_darker_around(_repeated(bright)), _DARKEST).astype(np.float32)
-    # On a line of the grid ink is what is as dark as the pen, not what is darker than the line.
-    share = (background - bright) / np.maximum(background - _pen(bright, background), _LEAST_APART)
-    ink = np.clip(_USUAL * share, 0, 255).astype(np.uint8)
-    return Sheet(ink * np.kron(_paper(sure), np.ones((CELL, CELL), np.uint8)))
+    bright = np.maximum(np.maximum(page[..., 0], page[..., 1]), page[..., 2])
+    background = np.maximum(_darker_around(_repeated(bright)), _DARKEST)
+    pen, ink = _pen(bright, background), np.empty_like(bright)
+
+    def some(rows: slice) -> None:
+        # On a line of the grid ink is what is as dark as the pen, not what is darker than the line.
+        behind = background[rows].astype(np.float32)
+        pale = np.maximum(behind - light.stretched(pen, bright.shape, rows), _LEAST_APART)
+        ink[rows] = np.clip((behind - bright[rows]) * (_USUAL / pale), 0, 255)
+
+    together(some, light.bands(len(bright), _AT_ONCE))
+    return Sheet(_only(ink, _paper(sure)))
+
+
+def _only(ink: Array, paper: Array) -> Array:
+    """The ink [h, w] in the squares [rows, columns] that are paper."""
+    rows, columns = paper.shape
+    squares = ink.reshape(rows, CELL, columns, CELL)
+    squares *= paper[:, None, :, None]
+    return ink
 
 
 def _paper(sure: Array) -> Array:
@@ -66,8 +81,9 @@ def _paper(sure: Array) -> Array:
 
 
 def _pen(bright: Array, background: Array) -> Array:
-    """How dark the pen is around each pixel, float32 like `bright`: where a picture is blurred its lines are paler."""
-    some, level = (values[::2, ::2] for values in (255 - 255 * (bright / background), bright))
+    """How dark the pen is, float32 [r, c] of blocks of the page: where a picture is blurred its lines are paler."""
+    level = bright[::2, ::2]
+    some = 255 - 255 * (level / background[::2, ::2].astype(np.float32))
     rows, columns = (max(1, round(side / (_BLOCK_MM * PX_PER_MM))) for side in bright.shape)
     usual = _darkest_fifth(some, level)
     blocks = np.full((rows, columns), usual, np.float32)
@@ -75,7 +91,7 @@ def _pen(bright: Array, background: Array) -> Array:
         for i, down in enumerate(np.array_split(np.arange(some.shape[1]), columns)):
             own = slice(across[0], across[-1] + 1), slice(down[0], down[-1] + 1)
             blocks[j, i] = np.clip(_darkest_fifth(some[own], level[own], usual), usual - _VARIES, usual + _VARIES)
-    return np.asarray(Image.fromarray(blocks).resize(bright.shape[::-1], Image.Resampling.BILINEAR))
+    return blocks
 
 
 def _darkest_fifth(ink: Array, level: Array, otherwise: float = 0.0) -> float:

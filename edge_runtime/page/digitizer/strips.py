@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime.page import light
 from edge_runtime.page.digitizer.rows import flat_pieces
 from edge_runtime.page.digitizer.sheet import PX_PER_MM
 
@@ -37,8 +38,10 @@ def marks(ink: Array, lines: Array) -> list[Mark]:
 
     ink: bool [h, w]. A mark's sides may be hidden by lines of the grid, so that its top is what is looked for.
     """
-    wide = ink.shape[1] // 3
-    each = [_levels(ink[:, :wide], line) for line in lines]
+    ink = ink[:, : ink.shape[1] // 3]
+    flat = flat_pieces(ink)
+    thick = light.brightest(ink.astype(np.uint8), _BAND, 0) > 0
+    each = [_levels(thick, flat, line) for line in lines]
     voted = [(_alike(one, each), one) for row in each for one in row]
     if not voted:
         return []
@@ -57,19 +60,20 @@ def _alike(one: Mark, each: list[list[Mark]]) -> list[Mark]:
     return found
 
 
-def _levels(ink: Array, line: float) -> list[Mark]:
-    """Level pieces of line above a row's line."""
+def _levels(thick: Array, flat: Array, line: float) -> list[Mark]:
+    """Level pieces of line above a row's line. thick, flat [h, w]: where ink is within _BAND, and its flat pieces."""
     low, high = (round(height * PX_PER_MM) for height in _HEIGHT_MM)
     beside = round(_BESIDE_MM * PX_PER_MM)
-    near: Array = flat_pieces(ink)[max(0, round(line) - beside) : round(line) + beside]
+    near: Array = flat[max(0, round(line) - beside) : round(line) + beside]
     curve = np.asarray(near.any(0))
     found = []
     for height in range(low, high, 2):
         at = round(line) - height
         if at < _BAND:
             break
-        band = closed(np.asarray(ink[at - _BAND // 2 : at + _BAND // 2 + 1].any(0)), 3)
-        for begin, end in stretches(band):
+        if np.count_nonzero(thick[at]) < _WIDTH_MM[0] * PX_PER_MM / 3:
+            continue
+        for begin, end in stretches(closed(thick[at], 3)):
             wide = _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM
             if wide and curve[:end].mean() < _MOST_BEFORE:  # a name has its row's curve before it
                 found.append(Mark(float(end), height / PX_PER_MM, (end - begin) / PX_PER_MM))

@@ -103,7 +103,8 @@ def _round_bias(graph: ir.Graph, conv: ir.Node, found: Range) -> None:
 
 
 def _constant(graph: ir.Graph, name: str, array: np.ndarray | np.generic) -> ir.Value:
-    tensor = ir.tensor(np.asarray(array), name=name)
-    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(np.shape(array)), type=ir.TensorType(tensor.dtype))
+    values = np.asarray(array)
+    tensor = ir.tensor(values, name=name)
+    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype))
     graph.initializers[name] = value
     return value
