@@ -66,7 +66,7 @@ def test_what_the_device_cannot_run_is_not_run(bundle: Path, tmp_path: Path) -> 
     [
         (
             ["--device", "toaster://x"],
-            "device 'toaster' is not one this version has; use one of adb, aihub, app, emulated, local, ssh",
+            "device 'toaster' is not one this version has; use one of adb, aihub, app, emulated, local, simulated, ssh",
         ),
         (["--device", "local://x"], "device local://x: this machine's address is local"),
         (["--provider", "cuda"], "provider cuda is not here; this ONNX Runtime has cpu"),
