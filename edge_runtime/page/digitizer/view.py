@@ -107,7 +107,14 @@ def _by_bars(bars: Array, left: float, right: float) -> tuple[float, float]:
     wide, first = np.polyfit(np.arange(len(inside)), inside, 1)
     ends = float(first - wide), float(first + wide * len(inside))
     agree = abs(ends[0] - left) < _BARS_MM * PX_PER_MM and abs(ends[1] - right) < _BARS_MM * PX_PER_MM
-    return ends if agree else _by_length(left, right)
+    # Three bars that stand evenly and make ten seconds are surer than what a row seems to end in.
+    even = len(inside) > 2 and np.ptp(np.diff(inside)) < PX_PER_MM
+    return ends if agree or (even and _is_usual((ends[1] - ends[0]) / PX_PER_MM)) else _by_length(left, right)
+
+
+def _is_usual(mm: float) -> bool:
+    """Whether it is the length of ten seconds."""
+    return any(abs(mm - _USUAL_S * speed) < _NEAR_MM for speed in SPEEDS)
 
 
 def _by_length(left: float, right: float) -> tuple[float, float]:
@@ -128,7 +135,7 @@ def _ends(reach: list[tuple[int, int]], begin: float | None) -> tuple[float, flo
         for stop in sorted(set(stops)):
             left, right = _like(starts, start), _like(stops, stop)
             length = (_middle(right) - _middle(left)) / PX_PER_MM
-            usual = any(abs(length - _USUAL_S * speed) < _NEAR_MM for speed in SPEEDS)
+            usual = _is_usual(length)
             votes = len(left) + len(right) + usual * len(reach)
             if length > _LEAST_MM and votes > best:
                 best, found = votes, (_middle(left), _middle(right))
