@@ -25,6 +25,7 @@ from demo_app.ui import (
     home,
     models_screen,
     notices,
+    pages_screen,
     result,
     settings_screen,
     style,
@@ -34,6 +35,7 @@ from demo_app.ui.frames import FrameGaps
 from demo_app.ui.history_screen import Found
 from demo_app.ui.input import Input
 from demo_app.ui.layout import Layout
+from demo_app.ui.pages_screen import PageTiles
 from demo_app.ui.picture import for_screen
 from demo_app.ui.result import ResultBody
 from demo_app.ui.style import Style
@@ -42,6 +44,7 @@ from demo_app.ui.window import AppWindow
 
 SCREENS = {
     "home": (home.build, None),
+    "pages": (pages_screen.build, None),
     "crop": (crop_screen.build, None),
     "result": (result.build, result.tools),
     "history": (history_screen.build, None),
@@ -194,6 +197,8 @@ class PulseDemo(AppWindow, App):
             for part in body.children:
                 if isinstance(part, Found):
                     part.refresh()
+        elif screen == "pages" and isinstance(body, PageTiles):
+            body.refresh()
         elif screen in ("bench", "result"):
             self.show()
 

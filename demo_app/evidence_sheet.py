@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from demo_app import pen
 from demo_app.evidence import Measured, notes, table
 from demo_app.marks import CURVE, WAVES
 from demo_app.strings import translate
 from edge_runtime.traces import Trace
 
 _LONGEST = 2144  # pixels of the picture: twice the sheet's width between its margins
-Font = Callable[[float], ImageFont.FreeTypeFont]
 
 
 def overlaid(page: Image.Image, shown: Sequence[Trace], longest: int = _LONGEST) -> Image.Image:
@@ -21,10 +21,10 @@ def overlaid(page: Image.Image, shown: Sequence[Trace], longest: int = _LONGEST)
     scale = longest / max(page.size)
     size = (max(1, round(page.width * scale)), max(1, round(page.height * scale)))
     picture = page.resize(size, Image.Resampling.LANCZOS)
-    pen = ImageDraw.Draw(picture)
+    canvas = ImageDraw.Draw(picture)
 
     def line(points: np.ndarray, colour: str, width: int) -> None:
-        pen.line([tuple(point) for point in (points * size).tolist()], fill=colour, width=width, joint="curve")
+        canvas.line([tuple(point) for point in (points * size).tolist()], fill=colour, width=width, joint="curve")
 
     for trace in shown:
         for part in trace.lines:
@@ -35,20 +35,18 @@ def overlaid(page: Image.Image, shown: Sequence[Trace], longest: int = _LONGEST)
 
 
 def sheet(
-    measured: Measured, shown: Sequence[Trace], page: Image.Image, language: str, font: Font, size: tuple[int, int]
+    measured: Measured, shown: Sequence[Trace], page: Image.Image, language: str, size: tuple[int, int]
 ) -> Image.Image:
     """RGB, `size` pixels (A4 at 150 dots an inch)."""
     made = Image.new("RGB", size, "white")
-    pen, margin = ImageDraw.Draw(made), round(0.068 * size[0])
-    ink, muted, strong = "#15202B", "#566473", "#8A2A00"
+    margin = round(0.068 * size[0])
+    ink, muted, strong = (21, 32, 43), (86, 100, 115), (138, 42, 0)
     y = float(margin)
 
-    def text(words: str, height: float, colour: str, x: float = margin, fits: bool = True) -> None:
-        letters = font(height)
-        while fits and letters.getlength(words) > size[0] - margin - x and height > 12:
+    def text(words: str, height: int, colour: pen.Colour, x: float = margin) -> None:
+        while pen.length(words, height) > size[0] - margin - x and height > 12:
             height -= 1
-            letters = font(height)
-        pen.text((x, y), words, colour, letters)
+        pen.write(made, (x, y), words, colour, height)
 
     text(translate(language, "measured.title"), 34, ink)
     y += 52

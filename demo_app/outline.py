@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from edge_runtime.page.digitizer.digitize import of_photo
+from edge_runtime.page.flatten import flatten
 from edge_runtime.page.reading import read
 
 Corners = tuple[tuple[float, float], ...]
@@ -25,6 +27,16 @@ def propose(picture: Image.Image) -> Corners:
     if corners.min() < -margin or (corners - picture.size).max() > margin:
         return WHOLE
     return tuple((float(x), float(y)) for x, y in np.clip(corners / picture.size, 0, 1))
+
+
+def quarters_up(picture: Image.Image) -> int:
+    """Quarter turns to the right that put the page in an RGB picture upright, by its rows and its calibration marks; 0
+    where it is upright, or where its leads cannot be told."""
+    reading = read(picture)
+    if reading.grid is None:
+        return 0
+    signals = of_photo(picture, reading.flat or flatten(picture, reading.grid))
+    return 0 if signals is None else -signals.turns % 4
 
 
 def is_convex(corners: Corners) -> bool:

@@ -26,6 +26,7 @@ class Case:
 
     page: straightened, None before. asked: the question being answered, and partial: what there is of the answer.
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
+    lies: quarter turns to the right that would put the page upright, 0 where that is not known.
     not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
     evidence: what was measured on the page, None before.
     """
@@ -35,6 +36,7 @@ class Case:
     corners: Corners = WHOLE
     proposed: Corners = WHOLE
     quality: Quality | None = None
+    lies: int = 0
     page: Image.Image | None = None
     turns: list[Turn] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -56,6 +58,18 @@ class Case:
     @property
     def busy(self) -> bool:
         return self.stage != "idle"
+
+
+@dataclass
+class Pages:
+    """A file of several pages. small: those drawn so far, from the first, None for one that cannot be. drawing: more
+    are on their way."""
+
+    source: Path
+    title: str
+    count: int
+    small: list[Image.Image | None] = field(default_factory=list)
+    drawing: bool = True
 
 
 @dataclass
@@ -91,6 +105,7 @@ class State:
     screen: str = "home"
     back: list[str] = field(default_factory=list)
     case: Case | None = None
+    pages: Pages | None = None
     opening: str = ""
     error: str = ""
     model: Model = field(default_factory=Model)

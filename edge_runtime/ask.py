@@ -9,11 +9,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge_runtime.answer import Answer, evidence_json
+from edge_runtime import pages
+from edge_runtime.answer import Answer, Reply, evidence_json
 from edge_runtime.bundle import Bundle
 from edge_runtime.commandline import Parser, run
+from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
+from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
 
 _BAR = 24
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="pulse-nano, or a folder that pulse-export wrote")
-    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF (file.pdf#2 is page 2) or DICOM of either")
+    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF or DICOM of either (file.pdf#2 is page 2)")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")
@@ -52,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         help="measure rate, intervals and axes on the page itself, and answer with them (default: in a report)",
     )
     parser.add_argument("--signals", action="store_true", help="with --json: the leads' samples as well")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the answer as a report: .pdf, .png, or .dcm (DICOM, of the input's study)",
+    )
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -60,12 +68,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.report is not None:
+        report.check(args.report)
     if args.signals and (args.measure is False or not args.json):
         raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
-    report = args.question in (None, session.inference.default_question)
-    measure = args.measure if args.measure is not None else report or args.signals
+    whole = args.question in (None, session.inference.default_question)
+    measure = args.measure if args.measure is not None else whole or args.signals
     page = session.look(args.image, measure=measure)
     reply = page.ask(
         args.question,
@@ -78,6 +88,8 @@ def _run(args: argparse.Namespace) -> int:
         unconstrained=args.unconstrained,
     )
     print(session.inference.notice, file=sys.stderr)
+    if more := pages.note(args.image):
+        print(f"pulse-ask: {more}", file=sys.stderr)
     if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)
     if page.turns:
@@ -87,19 +99,35 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
+    _print(args, reply, page, bundle, whole, simulator_of(session.engine))
+    if args.report is not None:
+        question, answer = args.question or session.inference.default_question, reply.finish()
+        when, served = datetime.now().astimezone(), bundle.provenance
+        line = answer.evidence.as_text() if answer.evidence is not None else ""
+        drawn = report.report(answer, question, page.seen, served, when, line)
+        report.write(args.report, drawn, served, when, args.image)
+    return 0
+
+
+def _print(
+    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool, simulator: str
+) -> None:
+    """whole: the answer is a report, whose words carry what was measured. simulator: of the engine, or ""."""
     if args.json:
-        print(json.dumps(_as_json(reply.finish(), page, bundle, args.signals), ensure_ascii=True))
-        return 0
+        told = _as_json(reply.finish(), page, bundle, args.signals)
+        if simulator:
+            told |= {"timing": None, "simulated": simulator}
+        print(json.dumps(told, ensure_ascii=True))
+        return
     if args.fhir:
         print(json.dumps(transaction(reply.finish(), bundle.provenance, datetime.now(UTC))))
-        return 0
+        return
     for piece in reply:
         print(piece, end="", flush=True)
     answer = reply.finish()
-    measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not report else []
+    measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
     lines = [*measured, *_left_out(answer), *_table(answer)]
-    print("\n" + "".join(f"\n{line}" for line in lines) + _timing(answer))
-    return 0
+    print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
 
 
 def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -> dict[str, object]:
@@ -145,6 +173,10 @@ def _table(answer: Answer) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "   -" if value is None else f"{value:.2f}"
+
+
+def _simulated(simulator: str) -> str:
+    return f"\nsimulated: {simulator}; its times say nothing of a device"
 
 
 def _timing(answer: Answer) -> str:

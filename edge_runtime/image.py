@@ -82,21 +82,21 @@ def load(
     """An upright RGB image, 8 bits a channel, from a PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC picture, a PDF page, or
     the DICOM file of either.
 
-    source: a path (`file.pdf#2` is page 2), or the file's bytes. page: from 1; wins over the path's.
+    source: a path (`file.pdf#2` is page 2, of a TIFF or DICOM file too), or the file's bytes. page: from 1; wins over
+    the path's. edge_runtime.pages counts them.
     draft: a JPEG may be decoded smaller, as long as it stays at least this wide and high (pixels).
     A transparent picture lies on white, as viewers show it; drop_alpha leaves its colours as they are stored, as
     PULSE's own code does.
     Raises UserError for what is missing, damaged, too small (32x32) or too big to decode in bounded memory (40
     megapixels; a JPEG counts as it is after shrinking).
     """
-    name, data, page = _locate(source, page)
+    name, data, page = locate(source, page)
     if page is not None and page < 1:
         raise UserError(f"{name}: page {page} does not exist; pages count from 1")
-    head = data if isinstance(data, bytes) else _head(data)
-    if re.match(rb".{128}DICM", head, re.DOTALL):
+    head, kind = head_of(data)
+    if kind == "dicom":
         return _check_size(picture_of(data, page or 1, name, MAX_PIXELS), name)
-    # A PDF may have junk before its header; the format allows it within the first kilobyte.
-    if b"%PDF-" in head[:1024]:
+    if kind == "pdf":
         return _check_size(render_page(data, page or 1, name), name)
     opener = next((opener for magic, opener in _FORMATS if re.match(magic, head, re.DOTALL)), None)
     if opener is None:
@@ -144,12 +144,12 @@ def to_rgb(image: Image.Image, drop_alpha: bool = False) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", inked.size, "white"), inked).convert("RGB")
 
 
-def _locate(source: str | os.PathLike[str] | bytes, page: int | None) -> tuple[str, bytes | Path, int | None]:
-    """Name for messages, the file or its bytes, and the page asked for in the path."""
+def locate(source: str | os.PathLike[str] | bytes, page: int | None = None) -> tuple[str, bytes | Path, int | None]:
+    """Name for messages, the file or its bytes, and the page asked for in the path. Raises UserError as load does."""
     if isinstance(source, bytes):
         return "the picture", source, page
     path = Path(source)
-    numbered = re.fullmatch(r"(.+\.pdf)#(\d{1,6})", str(path), re.IGNORECASE | re.DOTALL)
+    numbered = re.fullmatch(r"(.+\.(?:pdf|tiff?|dcm))#(\d{1,6})", str(path), re.IGNORECASE | re.DOTALL)
     # A file may really be called that.
     if numbered and not os.path.lexists(path):
         path = Path(numbered[1])
@@ -162,12 +162,16 @@ def _locate(source: str | os.PathLike[str] | bytes, page: int | None) -> tuple[s
     return str(path), path, page
 
 
-def _head(path: Path) -> bytes:
+def head_of(data: bytes | Path) -> tuple[bytes, str]:
+    """The first kilobyte, and which kind with pages it is: "dicom", "pdf", "tiff", else "". Raises UserError."""
     try:
-        with open(path, "rb") as file:
-            return file.read(1024)
+        with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
+            head = file.read(1024)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{data!s}: cannot be read ({error.strerror})") from None
+    # A PDF may have junk before its header; the format allows it within the first kilobyte.
+    kinds = {"dicom": rb".{128}DICM", "pdf": rb".*%PDF-", "tiff": rb"II\*\0|MM\0\*"}
+    return head, next((kind for kind, magic in kinds.items() if re.match(magic, head, re.DOTALL)), "")
 
 
 def _decode(

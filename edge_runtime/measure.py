@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.commandline import Parser
+from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.prefix import Picture
 from edge_runtime.preprocess import fewer_tiles
@@ -48,18 +49,22 @@ def measure(
     context: int | None = None,
     tiles: int | None = None,
     max_new_tokens: int | None = None,
+    simulated: bool = False,
 ) -> dict[str, object]:
     """Read and answer `picture` 1 + `runs` times, greedily.
 
     context: positions before the answer; the question is made longer by a repeated sentence until it fills them.
-    tiles: of a page at most, for a model that cuts pages into tiles.
+    tiles: of a page at most, for a model that cuts pages into tiles. simulated: on a simulator of its chip too.
 
     Returns import_ms and open_ms; cold and warm (FIGURES -> value, -> one value a run); prompt_positions, tokens,
     token_ids and probabilities of the answer; peak_bytes; joules a warm reading where a counter can be read, else None.
-    Raises UserError as Session does, and when the question alone has more positions than `context`.
+    Raises UserError as Session does, for a bundle that only a simulator runs here unless `simulated`, and when the
+    question alone has more positions than `context`.
     """
     opening = time.perf_counter()
     session = Session.open(bundle, threads, provider=provider)
+    if (by := simulator_of(session.engine)) and not simulated:
+        raise UserError(f"{bundle}: only {by} runs it here; --device simulated://hexagon asks that, without times")
     opened = time.perf_counter()
     if tiles is not None:
         session.inference = replace(session.inference, preprocess=fewer_tiles(session.inference.preprocess, tiles))
@@ -158,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--context", type=int, metavar="N", help="positions before the answer")
     parser.add_argument("--tiles", type=int, metavar="N", help="of a page at most")
     parser.add_argument("--max-new-tokens", type=int, metavar="N")
+    parser.add_argument("--simulated", action="store_true", help="where a simulator of the bundle's chip runs it")
     try:
         print(json.dumps(measure(**vars(parser.parse_args(argv)))))
         return 0

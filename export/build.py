@@ -69,7 +69,8 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
     source.check_tokenizer()
     weights = wanted.weights or weights_of(source)
     options = wanted.options or Options(own=target.options())
-    job: Job[Any] = Job(source, with_options(source.config, options), weights, options.own)
+    config = with_options(source.config, options)
+    job: Job[Any] = Job(source, config, weights, options.own, pages=wanted.pages)
     target.check(job)
     sign = None if wanted.key is None else signer(wanted.key)
     quantized = weights == "int4" and kind_of(source) is None

@@ -62,7 +62,15 @@ def with_options(config: Config, options: Options) -> Config:
     if options.merge_tokens != 1:
         _check_blocks(config, options.merge_tokens)
         preprocess = replace(preprocess, pool=options.merge_tokens)
-    return replace(config, inference=replace(config.inference, preprocess=preprocess))
+    config = replace(config, inference=replace(config.inference, preprocess=preprocess))
+    return config if options.own.context is None else _with_context(config, options.own.context)
+
+
+def _with_context(config: Config, positions: int) -> Config:
+    most = config.text.max_position_embeddings
+    if not 1 <= positions <= most:
+        raise UserError(f"a context of {positions} positions: this model has 1 to {most}; give a number between them")
+    return config.resized(config.vision, replace(config.text, max_position_embeddings=positions))
 
 
 def _check_blocks(config: Config, side: int) -> None:

@@ -36,6 +36,11 @@ class OwnOptions:
         """Whether keys and values are kept as int8: their scales are found before graphs are written."""
         return False
 
+    @property
+    def context(self) -> int | None:
+        """Positions that the bundle holds: image, words and answer; None: as many as the model."""
+        return None
+
     def recorded(self) -> dict[str, Any]:
         """What a certificate must know again, by field, for the manifest's `options`: what differs from the default."""
         return {}
@@ -48,13 +53,15 @@ Own = TypeVar("Own", bound=OwnOptions)
 class Job(Generic[Own]):
     """What is exported, and how. checkpoint: its tokenizer and, on the way to 4 bits, its integers. config: with the
     user's options in it. weights: one of quantize.kinds.WEIGHTS. own: the target's own options. kv_scales: those of an
-    int8 cache (export.graph.kv), known when graphs are written."""
+    int8 cache (export.graph.kv), known when graphs are written. pages: what a target that has to calibrate does it on.
+    """
 
     checkpoint: Checkpoint
     config: Config
     weights: str
     own: Own
     kv_scales: Sequence[Tensor] = ()
+    pages: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Runner:
-    """What runs a bundle for its certificate. by: what it is, which the certificate tells. stand_in: it imitates the
-    target's own runtime, which this machine does not have."""
+    """What runs a bundle for its certificate. by: what it is, which the certificate tells. evidence: "measured"
+    where it is the target's own runtime, "emulated" where it imitates that, "simulated" where it is the vendor's own
+    kernels or reference model of a chip that is not here."""
 
     by: str
     open: Callable[[Bundle], Engine]
-    stand_in: bool = False
+    evidence: str = "measured"
 
 
 def own_runtime() -> Runner:
@@ -111,9 +119,10 @@ class Target(Generic[Own]):
     "vision.onnx"}, paths inside the folder). arithmetic(job): what a bundle rounds. tolerance(job): what its
     certificate allows. notes(job): what is known not to work everywhere, one line each. runner(): what runs a
     bundle for its certificate on this machine. packages: those whose versions the manifest records. report(folder):
-    what it tells of a bundle. emulated: whether its runtime's ARM kernels can be emulated
-    (export.certificate.emulated). insides(bundle): shows what its decoder computes on the way
-    (export.certificate.insides), None where its runtime does not. name: the file's, which `find` fills in.
+    what it tells of a bundle. simulator: the chip whose simulator runs its bundles where the chip is not, "" for
+    none. emulated: whether its runtime's ARM kernels can be emulated (export.certificate.emulated). insides(bundle):
+    shows what its decoder computes on the way (export.certificate.insides), None where its runtime does not. name: the
+    file's, which `find` fills in.
     """
 
     title: str
@@ -129,6 +138,7 @@ class Target(Generic[Own]):
     notes: Callable[[Job[Own]], list[str]] = lambda job: []
     runner: Callable[[], Runner] = own_runtime
     report: Callable[[Path], Report] = lambda folder: Report()
+    simulator: str = ""
     emulated: bool = False
     name: str = ""
 

@@ -19,6 +19,7 @@ from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.userland import PROCESSORS, open_userland
 from export.pages import pages_in
+from export.simulated import check_simulated, simulators
 from export.target import TARGETS, Target, find
 from pulse.checkpoint.checkpoint import NANO, Checkpoint
 
@@ -43,6 +44,8 @@ def _main(argv: Sequence[str] | None, targets: Registry[Target[Any]]) -> int:
     source, pages = Checkpoint.open(args.model, args.base), pages_in(args.pages)
     bundles = [_made_from(Bundle.load(path, args.require_signature), source) for path in args.bundles]
     found = [(bundle, find(bundle.manifest.target, targets)) for bundle in bundles]
+    if args.simulated:
+        check_simulated(args.simulated, bundles, targets)
     userland = open_userland() if args.emulated else None
     most = room(parse_size(args.max_memory))
     certificates = [certificate_of(bundle, source, pages, userland, most, target) for bundle, target in found]
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of ECG pages (default: the project's own)")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     parser.add_argument("--emulated", choices=PROCESSORS, help="emulate this processor too (after make emulated)")
+    parser.add_argument("--simulated", choices=sorted(simulators()), help="on this chip's simulator, or not at all")
     parser.add_argument("--max-memory", metavar="SIZE", help="what a certificate may take, such as 6GB (what is free)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser

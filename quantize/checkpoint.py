@@ -21,12 +21,13 @@ from torch import Tensor
 
 from edge_runtime.errors import UserError
 from pulse.checkpoint.checkpoint import CONFIG, Checkpoint
-from pulse.checkpoint.published import ORIGINAL, QUANTIZER_FILES
+from pulse.checkpoint.published import QUANTIZER_FILES, is_original
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.files.folder import OUT, work_folder
 from pulse.files.memory import BASE, Meter, check_plan
 from quantize import layers, methods, nf4
 from quantize.calibration import Calibration
+from quantize.formats.layout import quantization_of
 from quantize.integers import quantize
 from quantize.precision import Precision, part_of
 from quantize.quantization_config import kind_of, section_of
@@ -69,9 +70,10 @@ def quantize_checkpoint(
     Raises UserError for a source that is no float checkpoint, and before any work when it would take more memory.
     """
     precision, meter = precision or Precision(), meter or Meter()
-    if kind_of(source) is not None:
+    if (kind := kind_of(source)) is not None:
         raise UserError(
-            f"{source.folder}: is quantized already; export it as it is, or give the float checkpoint it was made from"
+            f"{source.folder}: is quantized already ({_by_whom(source, kind)}); export it as it is, with these very "
+            "integers, or give the float checkpoint it was made from (--scheme float16 makes floats of it)"
         )
     # The names of tensors in transformers' layouts stay, so that it can read the result; what was found has ours.
     stays = source.published if stays_as_published(source) else None
@@ -134,7 +136,7 @@ def plan(source: Checkpoint) -> int:
 def stays_as_published(checkpoint: Checkpoint) -> bool:
     """Whether what is made of the checkpoint keeps its layout: transformers' do, the original LLaVA code's does not."""
     published = checkpoint.published
-    return published is not None and published.data["model_type"] != ORIGINAL
+    return published is not None and not is_original(published.data)
 
 
 def config_as_stored(source: Checkpoint) -> dict[str, Any]:
@@ -156,6 +158,12 @@ def copy_side_files(source: Path, out: Path) -> None:
             anew = path.name in (CONFIG, *QUANTIZER_FILES) or path.name.endswith(".index.json")
             if path.is_file() and not anew:
                 shutil.copyfile(path, out / path.name)
+
+
+def _by_whom(source: Checkpoint, kind: str) -> str:
+    """The quantizer's method as config.json names it, and the weights' kind."""
+    section = quantization_of(source) or {}
+    return f"{section['quant_method']}, {kind}"
 
 
 def _recipe(source: Checkpoint, precision: Precision, calibration: Calibration | None) -> dict[str, Any]:

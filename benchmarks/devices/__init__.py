@@ -10,7 +10,7 @@ from edge_runtime.registry import Registry
 
 
 class Device(Protocol):
-    """evidence: what its figures are: measured, or emulated where only results count and never times."""
+    """evidence: what its figures are: measured, or emulated or simulated where only results count and never times."""
 
     evidence: str
 

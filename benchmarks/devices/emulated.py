@@ -15,7 +15,7 @@ from edge_runtime.errors import UserError
 from export.certificate.userland import PROCESSORS, open_userland
 
 # What of edge_runtime.measure's answer is a result.
-_RESULTS = ("prompt_positions", "image_positions", "tokens", "token_ids", "probabilities")
+RESULTS = ("prompt_positions", "image_positions", "tokens", "token_ids", "probabilities")
 
 
 class Emulated:
@@ -39,7 +39,7 @@ class Emulated:
         """Answer and probabilities, without the figures of speed. Raises UserError as the runtime does."""
         paths = [str(path.resolve()) for path in (bundle, picture)]
         found = answer_of(self._userland.run("-m", "edge_runtime.measure", *paths, *options))
-        return {name: found[name] for name in _RESULTS}
+        return {name: found[name] for name in RESULTS}
 
     def close(self) -> None:
         """Nothing is held."""

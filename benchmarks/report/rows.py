@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 SCHEMA_VERSION = 2
 
-Evidence = Literal["measured", "emulated", "estimated", "not_run"]
+Evidence = Literal["measured", "simulated", "emulated", "estimated", "not_run"]
 Status = Literal["pass", "fail", "incomplete"]
 Sha256 = Annotated[str, {"pattern": "^[0-9a-f]{64}$"}]
 Interval = Annotated[list[float], {"minItems": 2, "maxItems": 2}]
@@ -72,7 +72,7 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """Figures where times count, an answer where it was emulated, a reason where it was not run."""
+    """Figures where times count, an answer where it was emulated or simulated, a reason where it was not run."""
 
     bundle: Subject
     setting: SettingRow
@@ -92,6 +92,7 @@ class LatencyRow:
             }
             for evidence, required in (
                 ("not_run", ["reason"]),
+                ("simulated", ["answer"]),
                 ("emulated", ["answer"]),
                 ("measured", ["figures", "prompt_positions", "image_positions", "tokens"]),
             )

@@ -25,6 +25,7 @@ from pulse.files.folder import new_folder
 _FOLDER = Path(__file__).parent
 EVIDENCE = {
     "measured": "run on the named device",
+    "simulated": "the vendor's own kernels of a chip that is not here, on this processor: answers count, times do not",
     "emulated": "the same instructions interpreted elsewhere: its answers count, its times do not",
     "estimated": "computed from sizes and published figures of a device, never run",
     "not_run": "could not be run; the reason is given",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -19,6 +17,7 @@ from edge_runtime.findings import Finding
 from edge_runtime.inference import FindingSpec
 from edge_runtime.session import Observation, Session
 from pulse.instruct.questions import finding_spec
+from pulse.runner import run
 
 
 def answers(subject: Subject, asked: Iterable[Asked], unconstrained: bool, workers: int) -> Iterator[Answered]:
@@ -26,42 +25,30 @@ def answers(subject: Subject, asked: Iterable[Asked], unconstrained: bool, worke
 
     Raises UserError when the subject cannot be run, or, naming the id, when a picture cannot be read.
     """
-    if workers == 1:
-        with threadpool_limits(1):
-            _open(subject, unconstrained)
-            yield from map(_answer, asked)
-        return
-    subject.session(threads=1)  # refused here in one line, not once a worker
-    # Spawned: a fork of a process whose ONNX Runtime or torch threads hold a lock never gets that lock back.
-    spawn = multiprocessing.get_context("spawn")
-    waiting: deque[Future[Answered]] = deque()
-    with ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(subject, unconstrained)) as pool:
-        for one in asked:
-            waiting.append(pool.submit(_answer, one))
-            if len(waiting) > 8 * workers:  # no more: a data set's pictures do not fit into memory
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    with threadpool_limits(1):  # for the one process that there may be
+        yield from _in_order(run(enumerate(asked), partial(_begin, subject, unconstrained), workers))
 
 
-_session: Session
-_unconstrained: bool
+def _in_order(numbered: Iterable[tuple[int, Answered]]) -> Iterator[Answered]:
+    waiting: dict[int, Answered] = {}
+    following = 0
+    for number, answered in numbered:
+        waiting[number] = answered
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
-def _open_worker(subject: Subject, unconstrained: bool) -> None:
+def _begin(subject: Subject, unconstrained: bool) -> Callable[[tuple[int, Asked]], tuple[int, Answered]]:
     threadpool_limits(1)  # NumPy's, where the interpreter of Core ML packages computes, and torch's
-    _open(subject, unconstrained)
-
-
-def _open(subject: Subject, unconstrained: bool) -> None:
-    global _session, _unconstrained
     cv2.setNumThreads(0)  # the workers are the parallelism
-    _session, _unconstrained = subject.session(threads=1), unconstrained
+    session = subject.session(threads=1)
+    return lambda numbered: (numbered[0], _answer(session, unconstrained, numbered[1]))
 
 
-def _answer(asked: Asked) -> Answered:
+def _answer(session: Session, unconstrained: bool, asked: Asked) -> Answered:
     try:
-        seen = _session.look(asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture)
+        seen = session.look(asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture)
     except UserError as error:
         raise UserError(f"{asked.id}: {error}") from None
     said: list[str] = []
@@ -72,7 +59,7 @@ def _answer(asked: Asked) -> Answered:
         try:
             # Scored on its answer even where the model doubts that this is an ECG: the doubt is counted on its own.
             answer = seen.ask(
-                turn.question, temperature=0, findings=False, allow_non_ecg=True, unconstrained=_unconstrained
+                turn.question, temperature=0, findings=False, allow_non_ecg=True, unconstrained=unconstrained
             ).finish()
         except DoesNotFit:
             fits = False
@@ -82,7 +69,7 @@ def _answer(asked: Asked) -> Answered:
         likelihoods.append(answer.likelihood)
         left_out += answer.left_out
     said += [""] * (len(asked.turns) - len(said))
-    found = _found(seen, asked.findings)
+    found = _found(session, seen, asked.findings)
     return Answered(
         asked.id,
         asked.group,
@@ -98,8 +85,8 @@ def _answer(asked: Asked) -> Answered:
     )
 
 
-def _found(seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, Finding]:
-    own = {spec.label: spec for spec in _session.inference.findings}
+def _found(session: Session, seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, Finding]:
+    own = {spec.label: spec for spec in session.inference.findings}
     if findings is None:
         findings = tuple((label, label) for label in own)
     return {name: seen.finding(own.get(label) or _spec(label)) for name, label in findings}

@@ -46,9 +46,12 @@ class Subject:
         return self.opened.folder
 
     @property
-    def interpreted(self) -> bool:
-        """Whether answers come from an interpreter of a bundle's packages, not from the target's own runtime."""
-        return isinstance(self.opened, Bundle) and find(self.opened.manifest.target).runner().stand_in
+    def evidence(self) -> str:
+        """What its answers are here: "measured" by the target's own runtime, "emulated" by an interpreter of a bundle's
+        packages, or "simulated" by the vendor's own kernels of a chip that is not here."""
+        if not isinstance(self.opened, Bundle):
+            return "measured"
+        return find(self.opened.manifest.target).runner().evidence
 
     def session(self, threads: int | None = None) -> Session:
         """Where the target's own runtime is not, what stands in for its certificate: export.mil for Core ML packages.
@@ -63,7 +66,7 @@ class Subject:
     def _session(self, threads: int | None) -> Session:
         if not isinstance(self.opened, Bundle):
             return torch_session(self.opened)
-        if not self.interpreted:
+        if self.evidence != "emulated":
             return Session.of(self.opened, threads)
         manifest = self.opened.manifest
         engine = find(manifest.target).runner().open(self.opened)

@@ -69,8 +69,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """One row a bundle and setting: bundle, setting, evidence, figures (ROWS) and the answer's size.
 
-    A bundle that the device cannot run gets the evidence not_run, with the reason, and no figures; an emulated one has
-    none either, but its answer.
+    A bundle that the device cannot run gets the evidence not_run, with the reason, and no figures; an emulated or
+    simulated one has none either, but its answer.
     """
     from benchmarks.subjects.subject import about_bundle
 
@@ -90,7 +90,7 @@ def measure(
         row: dict[str, Any] = {"bundle": abouts[bundle], "setting": asdict(setting)}
         if reason := refused.get((bundle, setting)):
             rows.append({**row, "evidence": "not_run", "reason": reason})
-        elif device.evidence == "emulated":
+        elif device.evidence != "measured":
             rows.append({**row, "evidence": device.evidence, "answer": taken[bundle, setting][0]})
         else:
             rows.append({**row, "evidence": device.evidence, **summary(taken[bundle, setting])})
@@ -135,9 +135,9 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
         if row["evidence"] == "not_run":
             blocks.append(f"{head}\n  not_run: {row['reason']}")
             continue
-        if row["evidence"] == "emulated":
-            tokens = row["answer"]["tokens"]
-            blocks.append(f"{head}: emulated\n  an answer of {tokens} tokens; times would be the emulator's own")
+        if row["evidence"] in ("emulated", "simulated"):
+            tokens, by = row["answer"]["tokens"], row["evidence"].replace("ed", "or")
+            blocks.append(f"{head}: {row['evidence']}\n  an answer of {tokens} tokens; times would be the {by}'s own")
             continue
         lines = [f"{head}: {row['evidence']}", f"  {'':30}  median   95 % interval         min       max"]
         for key, title, unit in ROWS:
@@ -158,7 +158,7 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """One line a row and figure; what was not run, or was emulated, has one line without numbers."""
+    """One line a row and figure; what was not run, emulated or simulated has one line without numbers."""
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(

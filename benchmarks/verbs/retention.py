@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sample import data_folder
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import Outcome, Verb
+from benchmarks.verbs._simulated import add_simulated, check_subjects
 from benchmarks.verbs._tasks import add_task, data_of, watched
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument("reference", metavar="REFERENCE", help="bundle, or checkpoint: torch in float32")
     parser.add_argument("models", metavar="MODEL", nargs="+", help="bundles or checkpoints to hold against it")
     add_task(parser, argv, DEFAULT)
+    add_simulated(parser)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep answers there as they come; run again to go on")
     parser.add_argument(
         "--margin", type=float, metavar="POINTS", help="of the task's headline that may be lost (default: the task's)"
     )
@@ -32,7 +38,9 @@ def run(args: argparse.Namespace) -> Outcome:
     """Ask and compare; returns the JSON and the text. Raises UserError as measure does."""
     from benchmarks.subjects.subject import Subject
 
-    result = measure([Subject.open(name) for name in (args.reference, *args.models)], args, progress=watched)
+    subjects = [Subject.open(name) for name in (args.reference, *args.models)]
+    check_subjects(subjects, args.simulated)
+    result = measure(subjects, args, progress=watched, keep=args.keep)
     return result, as_text(result)
 
 
@@ -41,17 +49,20 @@ def measure(
     args: argparse.Namespace,
     interpret: int = INTERPRETED,
     progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda rows, title, total: rows,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Ask every subject the same questions; the first is the reference. What only an interpreter runs here is asked the
     first `interpret`.
 
-    args: as add_task makes them, and margin. Returns {"task", "data", "margin", "records", "groups", "reference",
-    "models": [...]}, each subject with its own figures, its answers and, but for the reference, what it kept. Raises
-    UserError when a subject cannot be run, or nothing can be asked.
+    args: as add_task makes them, and margin. keep: a file that answers are kept in (benchmarks.subjects.kept). Returns
+    {"task", "data", "margin", "records", "groups", "reference", "models": [...]}, each subject with its own figures,
+    its answers and, but for the reference, what it kept. Raises UserError when a subject cannot be run, or nothing can
+    be asked.
     """
     from benchmarks.metrics.paired import compare
     from benchmarks.subjects.answers import answers
     from benchmarks.subjects.features import apart, features_of
+    from benchmarks.subjects.kept import kept_answers
 
     task = TASKS.load(args.task)
     margin = task.margin if args.margin is None else args.margin
@@ -60,18 +71,21 @@ def measure(
     data = data_of(task, args)
     with data_folder(data) as folder:
         for subject in subjects:
-            slow = subject.interpreted
+            slow, about = subject.evidence == "emulated", subject.about()
             questions = task.ask(folder, args)
             total = min(questions.total, interpret) if slow else questions.total
-            asked = answers(subject, islice(questions.asked, total), False, args.workers)
+            ask = partial(answers, subject, unconstrained=False, workers=args.workers)
+            chosen = islice(questions.asked, total)
+            key = json.dumps([about["sha256"], args.task, task.about(args), data])
+            asked = ask(chosen) if keep is None else kept_answers(keep, key, chosen, ask)
             rows = list(progress(asked, subject.folder.name, total))
             part = argparse.Namespace(**{**vars(args), "limit": total}) if slow else args
             given.append(rows)
             seen.append(features_of(subject, task.ask(folder, args).asked))
             said.append(
                 {
-                    "subject": subject.about(),
-                    "evidence": "emulated" if slow else "measured",
+                    "subject": about,
+                    "evidence": subject.evidence,
                     "figures": task.score(rows, part),
                     "answers": [row.as_json() for row in rows],
                 }

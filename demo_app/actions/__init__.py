@@ -32,6 +32,8 @@ class Actions(Models, Pictures, Answers, Measuring):
         state = self.state
         if state.screen == "result" or (state.screen == "bench" and state.bench.runs is not None):
             self.cancel()
+        if state.screen == "pages" and self._opening is not None:
+            self._opening.cancel()
         if not state.back and state.screen == "home":
             return False
         self.enter(state.back.pop() if state.back else "home")

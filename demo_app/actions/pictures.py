@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -10,19 +11,56 @@ from PIL import Image, ImageGrab
 
 from demo_app.actions.core import Core
 from demo_app.crop import turned
-from demo_app.outline import Corners
-from demo_app.state import Case
+from demo_app.fonts import letters
+from demo_app.outline import Corners, quarters_up
+from demo_app.state import Case, Pages
 from demo_app.worker import Job
 from edge_runtime import image as pictures
+from edge_runtime import pages
 from edge_runtime.errors import UserError
+
+_AT_ONCE = 24  # pages drawn small, before more are asked for
+_SMALL = 420  # pixels of their longer side
 
 
 class Pictures(Core):
     """What is done with a picture before it is read."""
 
     def open_picture(self, source: Path | Image.Image, title: str) -> None:
-        """Read a picture and propose where its page lies; then the crop screen."""
+        """Read it and propose where its page lies; then the crop screen. One of several pages is chosen first."""
+        self.state.pages = None
         self._open(source, title, None)
+
+    def choose_page(self, number: int) -> None:
+        """Go on with one page of the file."""
+        found = self.state.pages
+        if found is not None:
+            self._open(found.source, f"{found.title}, {number}/{found.count}", None, number)
+
+    def more_pages(self) -> None:
+        """Draw the next pages small."""
+        found = self.state.pages
+        if found is None:
+            return
+        found.drawing = True
+        self.follow()
+
+        def came(picture: Image.Image | None, last: bool) -> None:
+            found.small.append(picture)
+            found.drawing = not last
+            self.follow()
+
+        def work(job: Job) -> None:
+            end = min(len(found.small) + _AT_ONCE, found.count)
+            for number in range(len(found.small) + 1, end + 1):
+                job.check()
+                try:
+                    picture = pages.thumbnail(found.source, number, _SMALL)
+                except UserError:
+                    picture = None  # the others may be whole; choosing it says why
+                job.post(partial(came, picture, number == end))
+
+        self._opening = self._file_worker.submit(work, self.failing("picture"))
 
     def paste(self) -> None:
         """A picture on the clipboard, or the picture file whose path or file: address is there."""
@@ -57,7 +95,7 @@ class Pictures(Core):
     def draft_title(self) -> str | None:
         return self._draft_title
 
-    def _open(self, source: Path | Image.Image, title: str, corners: Corners | None) -> None:
+    def _open(self, source: Path | Image.Image, title: str, corners: Corners | None, page: int | None = None) -> None:
         self.cancel()
         if self._opening is not None:
             self._opening.cancel()
@@ -66,7 +104,11 @@ class Pictures(Core):
         keep = not self.history.encrypted and corners is None
 
         def work(job: Job) -> None:
-            picture = pictures.load(source) if isinstance(source, Path) else pictures.to_rgb(source)
+            letters().pieces(title)  # a font that has not been looked for yet takes longer than a frame
+            if isinstance(source, Path) and page is None and (count := pages.count(source)) > 1:
+                job.post(lambda: several(Pages(source, title, count)))
+                return
+            picture = pictures.load(source, page) if isinstance(source, Path) else pictures.to_rgb(source)
             job.check()
             proposed = self._propose(picture)
             if keep:
@@ -76,10 +118,16 @@ class Pictures(Core):
             self.prepare(picture)
             job.post(lambda: opened(case))
 
+        def several(found: Pages) -> None:
+            self.state.opening, self.state.pages, self.state.back = "", found, ["home"]
+            self.enter("pages")
+            self.more_pages()
+
         def opened(case: Case) -> None:
             self.state.opening, self.state.case, self._draft_title = "", case, None
-            self.state.back = ["home"]
+            self.state.back = ["home"] if page is None else ["home", "pages"]
             self.enter("crop")
+            self._look_up(case)
 
         def failed(message: str) -> None:
             # The whole path says no more to the user than the name, and fills a phone's screen.
@@ -87,6 +135,22 @@ class Pictures(Core):
             self.fail(self.explain("picture", why))
 
         self._opening = self._file_worker.submit(work, failed)
+
+    def _look_up(self, case: Case) -> None:
+        """Whether the page lies turned, behind the crop screen: its rows and calibration marks tell."""
+        picture = case.picture
+
+        def work(job: Job) -> None:
+            lies = quarters_up(picture)
+            job.post(lambda: found(lies))
+
+        def found(lies: int) -> None:
+            if case.picture is picture and lies:
+                case.lies = lies
+                if self.state.screen == "crop" and self.state.case is case:
+                    self.show()
+
+        self._file_worker.submit(work, lambda message: None)  # a hint that cannot be had is none
 
     def cancel_opening(self) -> None:
         if self._opening is not None:
@@ -107,6 +171,7 @@ class Pictures(Core):
 
         def done(picture: Image.Image, proposed: Corners) -> None:
             case.picture, case.proposed, case.corners, case.quality = picture, proposed, proposed, None
+            case.lies = 0
             self.show()
 
         self._opening = self._file_worker.submit(work, self.failing("picture"))

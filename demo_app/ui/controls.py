@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kivy.core.text import Label as CoreLabel
+from kivy.core.text import DEFAULT_FONT
 from kivy.graphics import Color, InstructionGroup, SmoothLine, SmoothRoundedRectangle
 from kivy.metrics import dp
 from kivy.uix.behaviors import ButtonBehavior, FocusBehavior
 from kivy.uix.boxlayout import BoxLayout
-from kivy.uix.label import Label
 from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
+from demo_app.fonts import letters
 from demo_app.ui import style
 from demo_app.ui.icons import Icon
+from demo_app.ui.lettering import width_of
 from demo_app.ui.style import TOUCH, gap, text_size
 from demo_app.ui.widgets import RADIUS, Text, paint
 
@@ -137,12 +138,6 @@ class PushButton(FocusBehavior, ButtonBehavior, BoxLayout):
         return bool(super().keyboard_on_key_down(window, keycode, text, modifiers))
 
 
-def width_of(label: Label) -> float:
-    """Pixels that the text takes on one line."""
-    core = CoreLabel(font_size=label.font_size, bold=label.bold)
-    return float(core.get_extents(label.text)[0]) + 2
-
-
 class Field(TextInput):
     """One line of text; submit() on Enter."""
 
@@ -159,8 +154,14 @@ class Field(TextInput):
         self.name = name
         paint(self, "raised", "line")
         self._ring = Overlay(self)
-        self.bind(focus=self._show, pos=self._show, size=self._show)
+        self.bind(focus=self._show, pos=self._show, size=self._show, text=self._letter)
+        self._letter()
         self.bind(on_text_validate=lambda *_: submit(self.text))
+
+    def _letter(self, *_: object) -> None:
+        """A text field has one font: the first that has what the app's own lacks."""
+        font = None if letters().plain(self.text) else letters().font_of(self.text)
+        self.font_name = DEFAULT_FONT if font is None else str(font)
 
     def _show(self, *_: object) -> None:
         self._ring.show(self.focus)

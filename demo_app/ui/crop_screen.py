@@ -58,10 +58,14 @@ def _controls(app: AppWindow, view: CropView, case: Case) -> list[Widget]:
     parts: list[Widget] = []
     if case.error:
         parts.append(banner(case.error, name="error"))
+    if case.lies:
+        upright = PushButton(t("crop.upright"), lambda: app.turn(case.lies), "right", name="upright")
+        parts.append(banner(t("crop.lies"), upright, name="lies"))
     problems = case.quality.problems if case.quality is not None else []
     if problems:
         words = "\n".join(t(f"quality.{problem}") for problem in problems)
         return [
+            *parts,
             banner(words, name="quality"),
             tools,
             PushButton(t("crop.anyway"), lambda: app.read(anyway=True), "pulse", "primary", "read"),

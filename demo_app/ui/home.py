@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kivy.graphics.texture import Texture
-from kivy.uix.behaviors import ButtonBehavior, FocusBehavior
-from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.gridlayout import GridLayout
-from kivy.uix.image import Image as Shown
 from kivy.uix.widget import Widget
 from PIL import Image
 
 from demo_app.paths import EXAMPLES
 from demo_app.ui import phone, style
 from demo_app.ui.browse import choose_picture
-from demo_app.ui.controls import Overlay, PushButton
+from demo_app.ui.controls import PushButton
 from demo_app.ui.picture import for_screen, texture_of
 from demo_app.ui.style import gap, t
-from demo_app.ui.widgets import Bar, Busy, Card, Column, Row, Scroll, Text, banner, paint
+from demo_app.ui.tile import Tile
+from demo_app.ui.widgets import Bar, Busy, Card, Column, Row, Scroll, Text, banner
 from edge_runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,42 +93,11 @@ def _examples(app: AppWindow) -> Widget:
     grid = GridLayout(cols=4 if style.now.wide else 2, spacing=gap(0.75), size_hint_y=None)
     grid.bind(minimum_height=grid.setter("height"))
     for path in sorted(EXAMPLES.glob("*.jpg")):
-        grid.add_widget(_Example(app, path))
+        words = t(f"example.{path.stem}")
+        action = partial(app.open_picture, path, words)
+        grid.add_widget(Tile(f"example.{path.stem}", words, _thumbnail(path), 680 / 964, action))
     head = Column(Text(t("home.examples"), 17, bold=True), Text(t("home.examples.from"), 13, "muted"), space=0.25)
     return Column(head, grid, space=0.75)
-
-
-class _Example(FocusBehavior, ButtonBehavior, BoxLayout):
-    """A thumbnail with its name beneath; the names keep all tiles of a row equally high."""
-
-    def __init__(self, app: AppWindow, path: Path) -> None:
-        super().__init__(orientation="vertical", size_hint_y=None, padding=gap(0.5), spacing=gap(0.4))
-        self.name, self._open = f"example.{path.stem}", lambda: app.open_picture(path, t(f"example.{path.stem}"))
-        paint(self, "card", "line")
-        picture = Shown(texture=_thumbnail(path), fit_mode="contain", size_hint_y=None)
-        picture.bind(width=_keep_shape)
-        words = Text(t(f"example.{path.stem}"), 13)
-        ring = Overlay(self)
-        self.bind(**dict.fromkeys(("pos", "size", "focus"), lambda me, _: ring.show(me.focus)))
-        self.add_widget(picture)
-        self.add_widget(words)
-        self.add_widget(Widget())
-        self._picture, self._words = picture, words
-        picture.bind(height=self._fit)
-        words.bind(height=self._fit)
-
-    def _fit(self, *_: object) -> None:
-        words = max(self._words.height, 2 * style.text_size(13) * 1.3)
-        self.height = self._picture.height + words + gap(1.4)
-
-    def on_release(self) -> None:
-        self._open()
-
-    def keyboard_on_key_down(self, window: object, keycode: tuple[int, str], text: str, modifiers: list[str]) -> bool:
-        if keycode[1] in ("enter", "numpadenter", "spacebar"):
-            self._open()
-            return True
-        return bool(super().keyboard_on_key_down(window, keycode, text, modifiers))
 
 
 @cache
@@ -139,10 +106,6 @@ def _thumbnail(path: Path) -> Texture:
     with Image.open(path) as picture:
         picture.draft("RGB", (400, 280))
         return texture_of(for_screen(picture, 420))
-
-
-def _keep_shape(picture: Widget, width: float) -> None:
-    picture.height = width * 680 / 964
 
 
 def progress(title: str, share: float, *below: Widget) -> Card:

@@ -10,7 +10,8 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.ui import style
-from demo_app.ui.controls import PushButton, width_of
+from demo_app.ui.controls import PushButton
+from demo_app.ui.lettering import width_of
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Text, paint
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 PLACES = (("home", "pulse"), ("history", "history"), ("models", "model"), ("settings", "settings"))
 # Which place a screen belongs to.
-_OF = {"crop": "home", "result": "home", "entry": "history", "bench": "models"}
+_OF = {"pages": "home", "crop": "home", "result": "home", "entry": "history", "bench": "models"}
 
 
 class Layout(BoxLayout):

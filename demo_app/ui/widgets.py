@@ -15,7 +15,8 @@ from kivy.uix.modalview import ModalView
 from kivy.uix.scrollview import ScrollView
 from kivy.uix.widget import Widget
 
-from demo_app.ui import style
+from demo_app.fonts import letters
+from demo_app.ui import lettering, style
 from demo_app.ui.icons import Icon
 from demo_app.ui.style import gap, text_size
 
@@ -51,7 +52,7 @@ def paint(widget: Widget, fill: str | None, border: str | None = None, radius: f
 
 
 class Text(Label):
-    """Wraps at its width; as high as its lines."""
+    """Wraps at its width; as high as its lines. In any script that a font of the device has."""
 
     def __init__(self, text: str, size: float = 15, role: str = "text", **kwargs: object) -> None:
         kwargs.setdefault("halign", "left")
@@ -64,6 +65,13 @@ class Text(Label):
             **kwargs,
         )
         self.bind(width=self._wrap, texture_size=self._fit)
+
+    def texture_update(self, *_: object) -> None:
+        if not self.text.strip() or letters().plain(self.text):
+            super().texture_update()
+            return
+        self.texture = lettering.texture_of(self)
+        self.texture_size = list(self.texture.size)
 
     def _wrap(self, *_: object) -> None:
         self.text_size = (self.width, None)

@@ -51,6 +51,11 @@ class Engine(Protocol):
         ...
 
 
+def simulator_of(engine: Engine) -> str:
+    """What imitates the chip that the engine is for, "" where nothing does. Then answers count, and times do not."""
+    return str(getattr(engine, "simulator", ""))
+
+
 ENGINES: Registry[Callable[..., Engine]] = Registry("edge_runtime.engines", "open_engine", "target")
 _ELSEWHERE: Registry[Callable[[Bundle], str]] = Registry("edge_runtime.engines._elsewhere", "explain", "target")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ try:
     import onnxruntime as ort
 
     from edge_runtime.engines._onnx_decoders import Decoder, cache_names, decoder_kind
+    from edge_runtime.engines._onnx_plugins import PLUGINS, devices, load_plugin
 except ImportError:
     raise UserError("this bundle needs ONNX Runtime, which is not installed; pip install onnxruntime") from None
 
@@ -29,12 +28,9 @@ PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
-    "qnn": "QNNExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
     "webgpu": "WebGpuExecutionProvider",
 }
-# Those that come as a library beside ONNX Runtime, and the Python package that brings it.
-PLUGINS = {"webgpu": "onnxruntime_ep_webgpu"}
 
 
 class OnnxEngine:
@@ -131,6 +127,10 @@ def open_engine(bundle: Bundle, threads: int | None = None, provider: str = "cpu
 
 def provider_name(provider: str) -> str:
     """ONNX Runtime's name of an execution provider. Raises UserError for one that this installation does not have."""
+    if provider == "qnn":
+        raise UserError(
+            "provider qnn is not here: Hexagon takes graphs of fixed sizes alone; pulse-export --target qnn writes them"
+        )
     if provider in PLUGINS:
         load_plugin(provider)
         return PROVIDERS[provider]
@@ -143,38 +143,14 @@ def provider_name(provider: str) -> str:
     return PROVIDERS[provider]
 
 
-@cache
-def load_plugin(provider: str) -> None:
-    """Make an execution provider known to ONNX Runtime that comes as a library of its own. Raises UserError when it is
-    not installed, cannot be loaded, or finds no device."""
-    try:
-        library = import_module(PLUGINS[provider])
-    except ModuleNotFoundError:
-        raise UserError(f"provider {provider} is not here; pip install 'pulse-edge[gpu]', or choose another") from None
-    try:
-        ort.register_execution_provider_library(PROVIDERS[provider], library.get_library_path())
-    except Exception as error:  # the runtime's exceptions share no base class but Exception
-        reason = shorten(str(error), 120)
-        raise UserError(
-            f"ONNX Runtime {ort.__version__} cannot load the provider {provider} ({reason}); install newer versions of "
-            "both, or choose another"
-        ) from None
-    if not _devices(PROVIDERS[provider]):
-        raise UserError(f"provider {provider} finds no GPU here; install the GPU's driver, or choose another")
-
-
 def open_session(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     """A graph on a provider, ONNX Runtime's name of one; nodes that it does not take run on the CPU."""
     options = session_options(threads)
     if provider in ort.get_available_providers():
         providers = list(dict.fromkeys((provider, PROVIDERS["cpu"])))
         return ort.InferenceSession(str(path), options, providers=providers)
-    options.add_provider_for_devices(_devices(provider)[:1], {})
+    options.add_provider_for_devices(devices(provider)[:1], {})
     return ort.InferenceSession(str(path), options)
-
-
-def _devices(provider: str) -> list[ort.OrtEpDevice]:
-    return [device for device in ort.get_ep_devices() if device.ep_name == provider]
 
 
 def session_options(threads: int) -> ort.SessionOptions:

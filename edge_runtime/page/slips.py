@@ -16,6 +16,7 @@ _MOST = 0.3  # squares that a piece may be carried
 _ALIKE = 0.75  # of the grid's likeness to itself: a shift with more could be taken for none
 _LEAST = 0.45  # correlation of a piece with the usual one that counts
 _ROUNDS = 2
+_INK = 85  # percentile of darkness; what is darker counts as no darker
 
 
 def slips(bright: Array, cell: int) -> tuple[Array, Array]:
@@ -25,11 +26,17 @@ def slips(bright: Array, cell: int) -> tuple[Array, Array]:
     bright: uint8 [h, w], the channel in which the grid is darkest. Where no grid is seen, what is around counts.
     """
     rows, columns = (side // cell for side in bright.shape)
-    dark = 255.0 - bright[: rows * cell, : columns * cell].astype(np.float32)
-    dark = np.minimum(dark, np.percentile(dark, 85)).reshape(rows, cell, columns, cell)
+    dark = 255 - bright[: rows * cell, : columns * cell]
+    dark = np.minimum(dark, _percentile(dark, _INK)).reshape(rows, cell, columns, cell)
     pieces = dark.mean(1), dark.mean(3).transpose(0, 2, 1)  # of lines that go down, and of those that go across
     carried = [_carried(piece, cell) for piece in pieces]
     return np.stack([shift for shift, _ in carried], -1), np.minimum(*(sure for _, sure in carried))
+
+
+def _percentile(values: Array, share: float) -> np.uint8:
+    """Of uint8 values."""
+    counts = np.bincount(values.ravel(), minlength=256).cumsum()
+    return np.uint8(np.searchsorted(counts, share / 100 * counts[-1]))
 
 
 def _carried(pieces: Array, cell: int) -> tuple[Array, Array]:

@@ -40,6 +40,7 @@ def _main(argv: Sequence[str] | None) -> int:
     import uvicorn
 
     from edge_runtime.serve.app import Limits, create_app
+    from edge_runtime.serve.patience import PunctualProtocol
     from edge_runtime.serve.worker import Worker
     from edge_runtime.session import Session
 
@@ -52,6 +53,7 @@ def _main(argv: Sequence[str] | None) -> int:
         app,
         args.host,
         args.port,
+        http=PunctualProtocol,
         ssl_certfile=args.tls_cert,
         ssl_keyfile=args.tls_key,
         log_level="warning",  # what is asked and by whom is nobody's business

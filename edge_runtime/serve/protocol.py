@@ -44,6 +44,7 @@ class Question:
     fhir: bool = False
     measure: bool = False
     signals: bool = False
+    allow_non_ecg: bool = False
 
 
 class Result(NamedTuple):
@@ -88,6 +89,7 @@ def parse(data: object) -> Question:
         fhir=_wants(fields, "fhir"),
         measure=_wants(fields, "measure") or _wants(fields, "signals"),
         signals=_wants(fields, "signals"),
+        allow_non_ecg=_wants(fields, "allow_non_ecg"),
     )
 
 

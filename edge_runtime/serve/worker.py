@@ -83,9 +83,8 @@ class Worker:
     def _answer(self, job: Job) -> Result:
         if job.cancelled:
             raise Cancelled
-        asked: dict[str, Any] = {
-            name: getattr(job.question, name) for name in ("max_new_tokens", "temperature", "top_p", "seed")
-        }
+        names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
+        asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
         job.page = page = self._session.look(job.question.picture, measure=job.question.measure)
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)

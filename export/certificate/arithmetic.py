@@ -13,22 +13,26 @@ class Activations(StrEnum):
     FLOAT16 = "float16"
     INT8_BLOCKS = "int8, symmetric, in the blocks of the weight"
     INT8_TOKENS = "int8, asymmetric, for each token"
+    UINT16 = "uint16, asymmetric, with a fixed scale for each tensor"
     Q8_0 = "int8, symmetric, in blocks of 32 with float16 scales"
 
 
 @dataclass(frozen=True)
 class Arithmetic:
     """activations: of the integer products; vision: whether those of the vision tower and projector round too. scales:
-    in what type the runtime keeps the scales of 4-bit weights. cache: in what type keys and values are kept."""
+    in what type the runtime keeps the scales of 4-bit weights. cache: in what type keys and values are kept. tower: to
+    what the weights of a float vision tower are rounded, "" for not at all."""
 
     activations: Activations = Activations.FLOAT32
     vision: bool = False
     scales: str = "float16"
     cache: str = "float32"
+    tower: str = ""
 
     def __str__(self) -> str:
         where = "" if self.activations == Activations.FLOAT32 else " everywhere" if self.vision else " in the decoder"
-        return f"activations {self.activations}{where}, cache {self.cache}"
+        tower = f", vision weights {self.tower}" if self.tower else ""
+        return f"activations {self.activations}{where}, cache {self.cache}{tower}"
 
     @property
     def parts(self) -> bool:

@@ -18,6 +18,7 @@ from export.certificate.parts import part_stages
 from export.certificate.streamed import certify_streamed
 from export.certificate.tolerance import EIGHT_BIT_ACTIVATIONS
 from export.certificate.userland import Userland
+from export.faults import known_faults
 from export.options import options_of, with_options
 from export.plan import certificate_bytes, streamed_bytes
 from export.target import Job, Target, find
@@ -49,7 +50,7 @@ def certificate_of(
     """
     target = target or find(bundle.manifest.target)
     job = job_of(bundle, checkpoint, target)
-    tolerance, notes, runner = target.tolerance(job), target.notes(job), target.runner()
+    tolerance, notes, runner = target.tolerance(job), [*target.notes(job), *known_faults(bundle)], target.runner()
     if together is None:
         together = certificate_bytes(checkpoint, job.config, job.weights)
     arithmetic, own = target.arithmetic(job), _own_tokenizer(checkpoint)

@@ -171,12 +171,16 @@ def certify(
     def want(stage: str, page: Path) -> np.ndarray:
         return computed[stage](theirs, page)
 
+    @cache
+    def rounded(stage: str, page: Path) -> np.ndarray:
+        with rounded_as(reference.model, arithmetic):
+            return computed[stage](theirs, page)
+
     def expected(check: Check, page: Path) -> np.ndarray:
         if check.expect is not None:
             return check.expect(theirs, page)
-        if check.stage == "vision_features" and arithmetic.vision:
-            with rounded_as(reference.model, arithmetic):
-                return computed[check.stage](theirs, page)
+        if arithmetic.tower or (check.stage == "vision_features" and arithmetic.vision):
+            return rounded(check.stage, page)
         return want(check.stage, page)
 
     def tied(page: Path, answer: np.ndarray) -> list[NearTie] | None:

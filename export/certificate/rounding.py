@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from export.certificate.arithmetic import Activations, Arithmetic
 from pulse.model.llava import Llava
 from quantize.layers import SCALE, IntLinear
+from quantize.tower import int8_convolutions
 
 _BLOCKS = (128, 64, 32, 16)  # of MatMulNBits where a weight has one scale a channel; see export.targets.onnx.nbits
 
@@ -58,7 +59,11 @@ def rounding(arithmetic: Arithmetic, linear: IntLinear) -> Callable[[Tensor], Te
 @contextmanager
 def rounded_as(model: Llava, arithmetic: Arithmetic) -> Iterator[None]:
     """Meanwhile the integer products of `model` round as the arithmetic says."""
-    hooks, scales = [], {}
+    hooks, scales, kernels = [], {}, {}
+    if arithmetic.tower == "int8":
+        for name, layer in int8_convolutions(model.vision_tower).items():
+            kernels[name] = model.vision_tower.get_submodule(name)
+            model.vision_tower.set_submodule(name, layer)
     for name, module in model.named_modules():
         if not isinstance(module, IntLinear):
             continue
@@ -72,6 +77,8 @@ def rounded_as(model: Llava, arithmetic: Arithmetic) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+        for name, kernel in kernels.items():
+            model.vision_tower.set_submodule(name, kernel)
         for module, scale in scales.items():
             if SCALE in module._buffers:  # not of a layer that was used up
                 module.weight_scale = scale

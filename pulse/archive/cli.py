@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
-from edge_runtime.bundle import NANO, Bundle, sha256_file
+from edge_runtime.bundle import NANO, Bundle
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
+from pulse.archive.places import Folder, is_url
+from pulse.files.folder import alone
+
+if TYPE_CHECKING:
+    from pulse.archive.reading import Row
+    from pulse.archive.sources import Input
+
+_BATCH = 8  # inputs that go to another machine together: the cluster's cost of a batch is some milliseconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,27 +42,37 @@ class _Counts:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
-    if args.processes < 1 or args.part < 1:
+    if args.part < 1 or (args.processes is not None and args.processes < 1):
         raise UserError("--processes and --part must be 1 or more")
+    if args.ray and args.processes:
+        raise UserError("--processes is of this machine, and a Ray cluster has cores of its own; give one of them")
+    with contextlib.ExitStack() as stack:
+        if not is_url(args.out):
+            stack.enter_context(alone(args.out))
+        return _read(args)
+
+
+def _read(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from pulse.archive.parts import Parts
     from pulse.archive.reading import Row
-    from pulse.archive.runner import read_all
     from pulse.archive.sources import inputs
 
     bundle = Bundle.load(args.bundle)
-    manifest = sha256_file(bundle.folder / "manifest.json")
-    settings = {"bundle": bundle.manifest.name, "manifest": manifest, "question": args.question}
-    about = {**settings, "question": args.question or "", "notice": bundle.manifest.inference.notice}
-    parts = Parts(Path(args.out), settings, about)
+    served = bundle.provenance
+    settings = {"bundle": served.name, "manifest": served.digest, "question": args.question}
+    about = {**settings, "question": args.question or "", "notice": served.notice}
+    parts = Parts(Folder(args.out), settings, about)
     already = len(parts.done)
-    pending = (one for one in inputs(Path(args.source)) if one.name not in parts.done)
+    source = os.path.abspath(args.source) if args.ray and not is_url(args.source) else args.source
+    pending = (one for one in inputs(source) if one.name not in parts.done)
     counts, rows, started = _Counts(), list[Row](), time.perf_counter()
     waiting = 0
-    with tqdm(desc="pages", unit="page", disable=None) as bar:
+    # Ray tells on stdout of nodes that are gone, and there the one line or object of the command belongs.
+    with contextlib.redirect_stdout(sys.stderr), tqdm(desc="pages", unit="page", disable=None) as bar:
         try:
-            for found in read_all(pending, args.bundle, args.question, args.processes):
+            for found in _found(pending, args, served.digest):
                 rows += found
                 waiting += 1
                 counts.inputs += 1
@@ -72,6 +94,24 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
+def _found(pending: Iterator[Input], args: argparse.Namespace, manifest: str) -> Iterator[list[Row]]:
+    """The rows of each input, as they are done."""
+    from pulse.archive.reading import begin, failed
+    from pulse.runner import run, run_in
+
+    bundle = args.bundle if args.bundle == NANO else os.path.abspath(args.bundle)
+    work = partial(begin, bundle, manifest, args.question)
+
+    def lost(one: Input) -> list[Row]:
+        return [failed(one, "failed (it took the process that read it down)")]
+
+    if args.ray is None:
+        return run(pending, work, args.processes or usable_cores(), lost)
+    from pulse.cluster import Cluster
+
+    return run_in(Cluster(work, args.ray, _BATCH), pending, lost)
+
+
 def _as_text(out: str, already: int, counts: _Counts, seconds: float) -> str:
     before = f" ({already} were read before)" if already else ""
     return (
@@ -85,13 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="pulse-read",
         description="Read an archive of scans, PDFs and records to Parquet, a row a page. Run again to go on.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="a folder, a tar, or a text file with a path on each line")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the Parquet files")
+    parser.add_argument("source", metavar="SOURCE", help="a folder, a tar or a text file of paths, here or at a URL")
+    parser.add_argument("--out", metavar="DIR", required=True, help="for the Parquet files: a folder here or at a URL")
     parser.add_argument("--bundle", metavar="BUNDLE", default=NANO, help="who reads (%(default)s)")
     parser.add_argument("--question", metavar="TEXT", help="what is asked of each page (the bundle's own)")
-    parser.add_argument(
-        "--processes", type=int, metavar="N", default=usable_cores(), help="that read, a session each (%(default)s)"
-    )
+    parser.add_argument("--processes", type=int, metavar="N", help=f"that read, a session each ({usable_cores()})")
+    parser.add_argument("--ray", metavar="ADDRESS", help="read on a Ray cluster: its head's HOST:PORT, or auto")
     parser.add_argument("--part", type=int, metavar="N", default=500, help="inputs a Parquet file (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser

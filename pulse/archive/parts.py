@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import io
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edge_runtime.errors import UserError
-from edge_runtime.files import replacing
+from pulse.archive.places import Folder
 from pulse.archive.reading import Row
-from pulse.files.resume import check_same, write_recipe
+from pulse.files.resume import check_text, recipe_text
 
-_PART = "part-{:05d}.parquet"
+_RECIPE = "_recipe.json"  # what reads a folder of Parquet files passes over names that begin so
+_PART = re.compile(r"part-(\d+)\.parquet")
 SCHEMA = pa.schema(
     [
         pa.field("input", pa.string(), nullable=False),
@@ -40,38 +41,45 @@ class Parts:
     """The parts in `out`. about: of the model, kept in every part's metadata as text. Raises UserError when the folder
     holds a run with other settings, a damaged part, or cannot be written to."""
 
-    def __init__(self, out: Path, settings: Mapping[str, Any], about: Mapping[str, str]) -> None:
-        self.out = out
+    def __init__(self, out: Folder, settings: Mapping[str, Any], about: Mapping[str, str]) -> None:
+        self._out = out
         self._schema = SCHEMA.with_metadata({f"pulse.{key}": value for key, value in about.items()})
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            check_same(out, settings)
-            write_recipe(out, settings)
-        except OSError as error:
-            raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
-        self.done = self._inputs()
+            out.make()
+            names = out.names()
+            if _RECIPE in names:
+                with out.open(_RECIPE) as file:
+                    check_text(file.read().decode(), out.place, settings)
+            out.write(_RECIPE, recipe_text(settings).encode())
+        # Those of other machines' file systems are not all OSErrors.
+        except Exception as error:
+            if isinstance(error, UserError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{out.place}: cannot write there ({reason}); give another --out") from None
+        numbers = {int(found[1]): name for name in names if (found := _PART.fullmatch(name))}
+        self._number = max(numbers, default=-1) + 1
+        self.done = {name for part in numbers.values() for name in self._inputs(part)}
 
-    def write(self, rows: Sequence[Row]) -> Path:
+    def write(self, rows: Sequence[Row]) -> None:
         """Another part. Raises OSError."""
         columns = [asdict(row) for row in rows]
         for column in columns:
             for key in ("findings", "measurements"):
                 column[key] = list(column[key].items())
-        path = next(path for path in self._paths() if not path.exists())
-        with replacing(path) as aside:
-            pq.write_table(pa.Table.from_pylist(columns, schema=self._schema), aside, compression="zstd")
+        file = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(columns, schema=self._schema), file, compression="zstd")
+        self._out.write(f"part-{self._number:05d}.parquet", file.getvalue())
+        self._number += 1
         self.done.update(row.input for row in rows)
-        return path
 
-    def _paths(self) -> Iterable[Path]:
-        return (self.out / _PART.format(number) for number in itertools.count())
-
-    def _inputs(self) -> set[str]:
-        """Names of the inputs that are in parts already."""
-        found: set[str] = set()
-        for path in sorted(self.out.glob("part-*.parquet")):
-            try:
-                found.update(pq.read_table(path, columns=["input"]).column("input").to_pylist())
-            except (pa.ArrowInvalid, OSError, KeyError) as error:
-                raise UserError(f"{path}: is damaged ({error}); remove it, and its inputs are read again") from None
-        return found
+    def _inputs(self, part: str) -> list[str]:
+        """Names of the inputs that are in a part."""
+        try:
+            with self._out.open(part) as file:
+                names: list[str] = pq.read_table(file, columns=["input"]).column("input").to_pylist()
+                return names
+        except (pa.ArrowInvalid, OSError, KeyError) as error:
+            raise UserError(
+                f"{self._out.place}/{part}: is damaged ({error}); remove it, and its inputs are read again"
+            ) from None

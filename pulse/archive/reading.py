@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from edge_runtime import image
+from edge_runtime import image, pages
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
+from pulse.archive.places import fetched
 from pulse.archive.sources import Input
 
-MOST_PAGES = 500  # of one PDF or TIFF
+MOST_PAGES = 500  # of one file
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,49 @@ class Row:
     repairs: list[str] = field(default_factory=list)
 
 
+def begin(bundle: str, manifest: str, question: str | None) -> Callable[[Input], list[Row]]:
+    """rows_of in a process of its own. manifest: digest of the bundle's, which on another machine may be another.
+
+    Raises UserError when it is, or the bundle cannot be run.
+    """
+    opened = Bundle.load(bundle)
+    if opened.provenance.digest != manifest:
+        raise UserError(f"{bundle}: is another bundle on {platform.node()}; copy the one that the run was begun with")
+    session = Session.of(opened, threads=1)
+    return lambda one: rows_of(one, session, question)
+
+
 def rows_of(one: Input, session: Session, question: str | None) -> list[Row]:
     """Its pages' rows; one row that says why where it cannot be read. Raises nothing for any input."""
-    kind, digest = "record" if one.is_record else "picture", None
+    try:
+        if one.url is None:
+            return _rows(one, session, question)
+        with fetched(one.url, with_kin=one.is_record) as path:
+            found = _rows(Input(one.name, path), session, question)
+        # Where it lay meanwhile is different each time.
+        return [replace(row, error=row.error and row.error.replace(f"{path.parent}/", "")) for row in found]
+    except FileNotFoundError:
+        return [failed(one, f"{one.url}: is not there")]
+    except Exception as error:  # each file system has errors of its own
+        return [failed(one, f"cannot be read ({type(error).__name__}: {error})")]
+
+
+def failed(one: Input, why: str, digest: str | None = None) -> Row:
+    """The row of an input that could not be read."""
+    return Row(one.name, 1, digest, "record" if one.is_record else "picture", error=why)
+
+
+def _rows(one: Input, session: Session, question: str | None) -> list[Row]:
+    digest = None
     try:
         digest = _digest(one)
         return list(_read(one, session, question, digest))
     except UserError as error:
-        return [Row(one.name, 1, digest, kind, error=str(error))]
+        return [failed(one, str(error), digest)]
     except OSError as error:
-        return [Row(one.name, 1, digest, kind, error=f"cannot be read ({error.strerror or error})")]
+        return [failed(one, f"cannot be read ({error.strerror or error})", digest)]
     except Exception as error:  # a fault of ours with this input must not stop the rest
-        return [Row(one.name, 1, digest, kind, error=f"failed ({type(error).__name__}: {error})")]
+        return [failed(one, f"failed ({type(error).__name__}: {error})", digest)]
 
 
 def _digest(one: Input) -> str:
@@ -76,7 +108,7 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
             if not is_dicom or one.path is None:
                 raise
         else:
-            for page in range(1, _pages(one) + 1):
+            for page in range(1, _pages(source, one.name) + 1):
                 picture = first if page == 1 else image.load(source, page)
                 yield _answered(Row(one.name, page, digest, "picture"), picture, session, question)
             return
@@ -89,23 +121,11 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
     yield _answered(row, Image.fromarray(render(record).image), session, question)
 
 
-def _pages(one: Input) -> int:
-    """Of a PDF or a TIFF; 1 for any other."""
-    suffix = Path(one.name).suffix.lower()
-    source: Any = io.BytesIO(one.data) if one.data is not None else one.path
-    if suffix == ".pdf":
-        import pypdfium2
-
-        with pypdfium2.PdfDocument(source) as document:
-            count = len(document)
-    elif suffix in (".tif", ".tiff"):
-        with Image.open(source) as picture:
-            count = int(getattr(picture, "n_frames", 1))
-    else:
-        return 1
-    if count > MOST_PAGES:
-        raise UserError(f"{one.name}: has {count} pages, more than {MOST_PAGES}; split it")
-    return count
+def _pages(source: bytes | Path, name: str) -> int:
+    found = pages.count(source)
+    if found > MOST_PAGES:
+        raise UserError(f"{name}: has {found} pages, more than {MOST_PAGES}; split it")
+    return found
 
 
 def _answered(row: Row, picture: Image.Image, session: Session, question: str | None) -> Row:
@@ -113,17 +133,12 @@ def _answered(row: Row, picture: Image.Image, session: Session, question: str | 
     answer = page.ask(question).finish()
     refused = answer.finish_reason == "not_ecg"
     found = answer.findings
-    return Row(
-        input=row.input,
-        page=row.page,
-        sha256=row.sha256,
-        kind=row.kind,
+    return replace(
+        row,
         answer=answer.text,
         refused=refused,
         is_ecg=answer.is_ecg,
         turns=page.turns,
         findings={finding.label: finding.probability for finding in found},
         named=[finding.label for finding in found if finding.likely],
-        measurements=row.measurements,
-        repairs=row.repairs,
     )

@@ -89,8 +89,6 @@ class Adapter:
     def _sum(self, name: str, get: Callable[[], Tensor], pair: dict[str, Tensor]) -> Callable[[], Tensor]:
         def read() -> Tensor:
             weight = get()
-            if not weight.is_floating_point():
-                raise UserError(f"{self.folder}: its base model is quantized; give the float one with --base")
             if set(pair) != {_A, _B} or (pair[_B].shape[0], pair[_A].shape[1]) != tuple(weight.shape):
                 raise UserError(
                     f"{self.folder}: its part of {name} does not fit the base model's {list(weight.shape)}; give the "
@@ -105,12 +103,23 @@ class Adapter:
 _ONLY: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
+    # The others (pissa, olora, corda, loftq, lora_ga) change the base model's own weights before training.
+    "init_lora_weights": (True, "gaussian", "eva", "orthogonal", "mica"),
     "use_dora": (),
     "fan_in_fan_out": (),
     "rank_pattern": ({},),
     "alpha_pattern": ({},),
     "lora_bias": (),
     "megatron_config": (),
+    "layer_replication": ([],),
+    "trainable_token_indices": ([], {}),
+    "target_parameters": ([],),
+    "alora_invocation_tokens": (),
+    "use_qalora": (),
+    "use_bdlora": (),
+    "arrow_config": (),
+    "kasa_config": (),
+    "monteclora_config": (),
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UserError, shorten
 from pulse.checkpoint.adapter import ADAPTER, Adapter
-from pulse.checkpoint.published import KINDS, Published, read_published
+from pulse.checkpoint.published import KINDS, Published, quantization_in, read_published
 from pulse.files.side_file import read_json
 from pulse.model.config import MODEL_TYPE, Config, parse_config
 
@@ -55,8 +55,8 @@ class Checkpoint:
         if not path.exists():
             raise UserError(f"{folder} holds no {CONFIG}; give a checkpoint folder")
         data = read_json(path)
-        if adapter is not None and (own := adapter.folder / CONFIG).is_file():
-            data = {**data, **read_json(own)}  # LLaVA's training writes what it changed
+        if adapter is not None:
+            data = _trained(adapter, folder, data)
         kind = data.get("model_type")
         if kind in KINDS:
             published = read_published(folder, data)
@@ -122,6 +122,20 @@ def _base_of(adapter: Adapter, base: str | os.PathLike[str] | None) -> Path:
         raise UserError(
             f"{adapter.folder}: is an adapter (LoRA) whose base model is not here ({error}); give it with --base"
         ) from None
+
+
+def _trained(adapter: Adapter, base: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """The base's config.json with what LLaVA's training changed in it. Raises UserError for a quantized base."""
+    if quantization := quantization_in(base, data):
+        method = shorten(quantization["quantization_config"].get("quant_method", "no method named"))
+        raise UserError(
+            f"{adapter.folder}: is an adapter (LoRA), and its base model {base} is quantized ({method}): nothing can "
+            "be merged into integers; give the float model that it was quantized from with --base MODEL"
+        )
+    own = adapter.folder / CONFIG
+    trained = read_json(own) if own.is_file() else {}
+    # QLoRA (Dettmers et al. 2023) quantizes the base while it trains, and says so here; the float base is merged.
+    return {**data, **{key: value for key, value in trained.items() if key != "quantization_config"}}
 
 
 def _folder(model: str) -> Path:

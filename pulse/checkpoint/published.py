@@ -78,13 +78,16 @@ class Published:
         return None if layer and int(layer[1]) >= self.config.vision.depth else name
 
 
+def is_original(data: Mapping[str, Any]) -> bool:
+    """Whether config.json is of the original LLaVA code, whose first version called its own layout "llava"."""
+    return data["model_type"] == ORIGINAL or ("text_config" not in data and "mm_projector_type" in data)
+
+
 def read_published(folder: Path, data: Mapping[str, Any]) -> Published:
     """config.json's `data`, of one of KINDS, in our terms. Raises UserError naming what this version cannot do."""
     path = folder / "config.json"
     try:
-        # LLaVA's first code called its own layout "llava".
-        ours = data["model_type"] == ORIGINAL or ("text_config" not in data and "mm_projector_type" in data)
-        return _original(folder, data) if ours else _transformers(folder, data)
+        return _original(folder, data) if is_original(data) else _transformers(folder, data)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} lacks or misnames a field ({error!r}); download the checkpoint again") from None
 
@@ -109,7 +112,7 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     pinpoints = _pinpoints(path, data["image_grid_pinpoints"], vision.width) if aspect == "anyres" else []
     text = decoder_of(data, path, merge == "spatial_unpad")
     inference = _inference(path, vision, text, pinpoints, merge, data)
-    config = Config(vision, text, inference, folder.name, _quantization(folder, data))
+    config = Config(vision, text, inference, folder.name, quantization_in(folder, data))
     # The original reads the tower from its own folder unless it was trained along.
     return Published(config, data, None if data.get("unfreeze_mm_vision_tower") else tower)
 
@@ -143,10 +146,10 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
     decoder, merge = decoder_of(text, path, following), "spatial_unpad" if following else "flat"
     inference = _inference(path, vision, decoder, pinpoints, merge, {**text, **data})
-    return Published(Config(vision, decoder, inference, folder.name, _quantization(folder, data)), data)
+    return Published(Config(vision, decoder, inference, folder.name, quantization_in(folder, data)), data)
 
 
-def _quantization(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+def quantization_in(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     """{"quantization_config": ...} of a checkpoint whose weights somebody quantized, wherever it says so."""
     text = data.get("text_config", {})
     for section in (data.get("quantization_config"), data.get("compression_config"), text.get("quantization_config")):

@@ -111,7 +111,7 @@ def _rate(samples: np.ndarray, fs: float, name: str, notes: list[str]) -> tuple[
     seconds = samples.shape[1] / fs
     if seconds < MIN_SECONDS:
         raise RecordError(
-            f"{_of(name)}{seconds:.2f} s at {fs:g} Hz is too short for a page; record {MIN_SECONDS:g} s or more, "
+            f"{_of(name)}{seconds:.4g} s at {fs:g} Hz is too short for a page; record {MIN_SECONDS:g} s or more, "
             "or correct fs"
         )
     if fs <= MAX_FS:

@@ -36,7 +36,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _flatten(args: argparse.Namespace) -> int:
-    from edge_runtime import image
+    from edge_runtime import image, pages
     from edge_runtime.page import found
     from edge_runtime.page.flatten import PX_PER_MM, flatten
     from edge_runtime.page.reading import as_json, read
@@ -51,6 +51,8 @@ def _flatten(args: argparse.Namespace) -> int:
     if args.signals is None and args.out is None:
         raise UserError(f"{args.source}: give --out DIR for the flat page, --signals DIR for its signals, or both")
     picture = image.load(args.source)
+    if more := pages.note(args.source):
+        print(f"pulse-page: {more}", file=sys.stderr)
     reading = read(picture)
     grid = reading.grid
     flat = flatten(picture, grid) if reading.flat is None and grid is not None else reading.flat

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from edge_runtime.errors import UserError
 
 OUT = "out"
-_RECIPE, _LOCK = "recipe.json", "lock"
+_RECIPE, _LOCK = "recipe.json", ".lock"
 _FULL = os.strerror(errno.ENOSPC)
 
 
@@ -60,7 +60,7 @@ def work_folder(target: str | os.PathLike[str], recipe: dict[str, Any]) -> Itera
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(target, error) from None
-    with _alone(work):
+    with alone(work):
         try:
             with _full_disk_said(target):
                 wanted, path = json.dumps(recipe, sort_keys=True), work / _RECIPE
@@ -102,12 +102,19 @@ def _full_disk_said(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    lock = FileLock(part / _LOCK)
+def alone(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process. Raises UserError when another run has it, or the folder
+    cannot be made."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{part}: another run is writing there; wait for it or give another --out") from None
+        raise UserError(f"{folder}: another run is writing there; wait for it or give another --out") from None
     try:
         yield
     finally:

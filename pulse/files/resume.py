@@ -20,12 +20,16 @@ def check_same(folder: Path, settings: Mapping[str, Any], may_differ: Collection
     or when recipe.json is of another version or no JSON.
     """
     path = folder / RECIPE
-    if not path.exists():
-        return
+    if path.exists():
+        check_text(path.read_text(encoding="utf-8"), str(folder), settings, may_differ)
+
+
+def check_text(text: str, folder: str, settings: Mapping[str, Any], may_differ: Collection[str] = ()) -> None:
+    """As check_same, of a recipe's text, wherever it was kept. folder: for messages."""
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = json.loads(text)
     except ValueError as error:
-        raise UserError(f"{path}: is no JSON ({error}); give another --out") from None
+        raise UserError(f"{folder}: its recipe is no JSON ({error}); give another --out") from None
     settings = _as_json(settings)
     if not isinstance(before, dict) or before.keys() != settings.keys():
         raise UserError(f"{folder}: holds a run of another version; give another --out")
@@ -35,7 +39,12 @@ def check_same(folder: Path, settings: Mapping[str, Any], may_differ: Collection
 
 def write_recipe(folder: Path, settings: Mapping[str, Any]) -> None:
     """Record the settings that a run is begun with. Raises OSError."""
-    write_text(folder / RECIPE, json.dumps(settings, indent=1) + "\n")
+    write_text(folder / RECIPE, recipe_text(settings))
+
+
+def recipe_text(settings: Mapping[str, Any]) -> str:
+    """What recipe.json holds."""
+    return json.dumps(settings, indent=1) + "\n"
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:

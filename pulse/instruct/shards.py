@@ -7,11 +7,10 @@ tars are the image folder that ECGInstruct.json, written last, points into.
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,11 @@ from pulse.instruct.items import machine_words
 from pulse.instruct.plan import Plan
 from pulse.instruct.rewrite import Rewriter
 from pulse.instruct.samples import entries, known, page
+from pulse.runner import run
 
 LIST = "ECGInstruct.json"
+Job = tuple[Path, list[int]]
+"""A shard, and the records that are to be in it."""
 
 
 def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int, int]]:
@@ -46,21 +48,10 @@ def write(data: Path, out: Path, plan: Plan, workers: int) -> Iterator[tuple[int
     missing = [job for job in jobs if not job[0].exists()]
     done = len(jobs) - len(missing)
     yield done, len(jobs)
-    for _ in _shards(missing, data, plan, workers):
+    for _ in run(missing, partial(_writer, data, plan), min(workers, len(missing))):
         done += 1
         yield done, len(jobs)
     _write_list(out, [path for path, _ in jobs])
-
-
-def _shards(jobs: list[tuple[Path, list[int]]], data: Path, plan: Plan, workers: int) -> Iterator[None]:
-    if min(workers, len(jobs)) <= 1:
-        _open(data, plan)
-        yield from map(_shard, jobs)
-        return
-    # Spawned: a fork of a process whose threads hold a lock never gets that lock back.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, initializer=_open, initargs=(data, plan)) as pool:
-        yield from pool.map(_shard, jobs)
 
 
 def shard_path(out: Path, number: int) -> Path:
@@ -88,19 +79,14 @@ def _begin(out: Path, plan: Plan) -> None:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
 
 
-_database: PtbXl
-_plan: Plan
+def _writer(data: Path, plan: Plan) -> Callable[[Job], None]:
+    cv2.setNumThreads(0)  # the processes are the parallelism
+    return partial(_shard, PtbXl(data), plan)
 
 
-def _open(data: Path, plan: Plan) -> None:
-    global _database, _plan
-    cv2.setNumThreads(0)  # the workers are the parallelism
-    _database, _plan = PtbXl(data), plan
-
-
-def _shard(job: tuple[Path, list[int]]) -> None:
+def _shard(database: PtbXl, plan: Plan, job: Job) -> None:
     path, ids = job
-    rewriter = Rewriter(_plan.rewrite) if _plan.rewrite else None
+    rewriter = Rewriter(plan.rewrite) if plan.rewrite else None
     # Times and owners are left out of the tar, or no two runs would give the same bytes.
     with (
         replacing(path) as aside,
@@ -108,11 +94,11 @@ def _shard(job: tuple[Path, list[int]]) -> None:
         webdataset.TarWriter(file, "", "", encoder=False, mtime=0) as tar,
     ):
         for ecg_id in ids:
-            record, rng = _database[ecg_id], np.random.default_rng([_plan.seed, ecg_id])
+            record, rng = database[ecg_id], np.random.default_rng([plan.seed, ecg_id])
             key = f"ptb-xl/{ecg_id:05d}"
-            image = page(record, _plan.look, rng)
-            about = known(record, machine_words(_database.sl12(ecg_id), _database.sl12_texts))
-            samples = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, _plan.count, rng, rewriter)
+            image = page(record, plan.look, rng)
+            about = known(record, machine_words(database.sl12(ecg_id), database.sl12_texts))
+            samples = entries(f"ptb-xl-{ecg_id:05d}", f"{key}.jpg", about, plan.count, rng, rewriter)
             tar.write({"__key__": key, "jpg": image, "json": json.dumps(samples, ensure_ascii=False).encode()})
 
 

@@ -7,10 +7,15 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from demo_app import share
+from demo_app import pen, share
 from demo_app.history import Entry, Turn
 from demo_app.strings import finding_worth
 from edge_runtime.findings import Finding
+from edge_runtime.report.sheets import sheets
+
+
+def drawn(entry, page, language):
+    return sheets(share.report(entry, page, language), pen)
 
 
 @pytest.fixture
@@ -21,26 +26,26 @@ def entry():
 
 
 def test_pdf_has_every_sheet(entry, clean, tmp_path):
-    sheets = share.sheets(entry, clean, "en")
+    shown = drawn(entry, clean, "en")
     share.save(entry, clean, tmp_path / "a.pdf", "en")
     document = pypdfium2.PdfDocument(tmp_path / "a.pdf")
-    assert len(document) == len(sheets) >= 1
+    assert len(document) == len(shown) >= 1
     assert document[0].get_size() == pytest.approx((595, 842), abs=1)
-    drawn = np.asarray(document[0].render(scale=150 / 72).to_pil().convert("L"), float)
-    truth = np.asarray(sheets[0].convert("L").resize(drawn.shape[::-1]), float)
-    assert np.abs(drawn - truth).mean() < 4
+    printed = np.asarray(document[0].render(scale=150 / 72).to_pil().convert("L"), float)
+    truth = np.asarray(shown[0].convert("L").resize(printed.shape[::-1]), float)
+    assert np.abs(printed - truth).mean() < 4
 
 
 def test_png_is_the_sheets_one_below_the_other(entry, clean, tmp_path):
     share.save(entry, clean, tmp_path / "a.png", "de")
-    assert Image.open(tmp_path / "a.png").size == (1240, 1754 * len(share.sheets(entry, clean, "de")))
+    assert Image.open(tmp_path / "a.png").size == (1240, 1754 * len(drawn(entry, clean, "de")))
 
 
 def test_margins_stay_empty_and_long_answers_go_on(entry, clean):
     long = Entry(**{**vars(entry), "turns": (Turn("?", "word " * 3000), Turn("?", "x" * 2000))})
-    sheets = share.sheets(long, clean, "en")
-    assert len(sheets) > 3
-    for sheet in sheets:
+    shown = drawn(long, clean, "en")
+    assert len(shown) > 3
+    for sheet in shown:
         pixels = np.asarray(sheet.convert("L"))
         assert pixels[:, -60:].min() == 255
         assert pixels[:, :60].min() == 255
@@ -54,7 +59,7 @@ def test_file_name_tells_the_time_and_no_name(entry):
 
 def test_letters_of_other_languages_are_drawn(entry, clean):
     def title(name):
-        sheet = share.sheets(Entry(**{**vars(entry), "title": name}), clean, "en")[0]
+        sheet = drawn(Entry(**{**vars(entry), "title": name}), clean, "en")[0]
         return np.asarray(sheet.crop((0, 0, 1240, 140)))
 
     unknown = title("\uffff")

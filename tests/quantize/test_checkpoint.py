@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from quantize.precision import Precision
 from quantize.quantization_config import kind_of
 from quantize.scheme import Scheme
 from quantize.shards import ShardWriter
+from tests.golden import GOLDEN
 from tests.inference import inference_of
 
 LAYER = "language_model.model.layers.0"
@@ -193,3 +195,13 @@ def test_wrong_use_is_one_line_and_exit_2(
     assert reason in error
     assert error.count("\n") == 1
     assert change == "out exists" or not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["llava", "llava_next"])
+def test_the_original_layout_under_another_name_is_quantized(kind: str, tmp_path: Path) -> None:
+    """LLaVA's first code wrote "llava" into config.json, and people rename it; its keys say whose layout it is."""
+    shutil.copytree(GOLDEN / "a", tmp_path / "a")
+    path = tmp_path / "a" / "checkpoint" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": kind}))
+    quantize_checkpoint(Checkpoint.open(path.parent), tmp_path / "int4")
+    assert kind_of(Checkpoint.open(tmp_path / "int4")) == "int4"

@@ -200,3 +200,18 @@ def test_a_layer_that_cannot_be_held_exactly_is_named(change: str, said: str, tm
 def test_sections_are_read_or_refused_in_one_line(data: dict[str, Any]) -> None:
     config = replace(GOLDEN_A.config, extra={"quantization_config": data})
     read_or_refuse(lambda: kind_of(replace(GOLDEN_A, config=config)))
+
+
+@pytest.mark.parametrize("layout", ["gptq", "awq", "pack-quantized"])
+def test_another_tools_integers_are_not_quantized_again(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says whose and which integers they are, and what can be done with them."""
+    config, (folder, _) = LAYOUTS[layout][0], written(layout, tmp_path)
+    assert main([str(folder), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"is quantized already ({config['quant_method']}, int4); export it as it is, with these very" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert main([str(folder), "--scheme", "float16", "--out", str(tmp_path / "floats")]) == 0
+    assert kind_of(Checkpoint.open(tmp_path / "floats")) is None

@@ -71,6 +71,8 @@ def _levels(thick: Array, flat: Array, line: float) -> list[Mark]:
         at = round(line) - height
         if at < _BAND:
             break
+        if np.count_nonzero(thick[at]) < _WIDTH_MM[0] * PX_PER_MM / 3:
+            continue
         for begin, end in stretches(closed(thick[at], 3)):
             wide = _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM
             if wide and curve[:end].mean() < _MOST_BEFORE:  # a name has its row's curve before it

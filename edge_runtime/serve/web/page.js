@@ -9,7 +9,8 @@ import { preferred, speak, text } from "./texts.js";
 const $ = (id) => document.getElementById(id);
 const kept = sessionStorage;
 let about;
-// The picture as a data URL, what was said (each { question, answer, extension, element }), and what is being asked.
+// The picture as a data URL, what was said (each { question, answer, extension, element }), whether it is answered
+// though it may be no ECG, and what is being asked.
 let page = null;
 let asking = null;
 
@@ -74,8 +75,12 @@ function parts({ question, answer, extension }) {
   if (extension?.refused) {
     const percent = Math.round(100 * extension.is_ecg);
     const help = extension.problem ? `quality.${extension.problem}` : "page.help";
-    return [...parts, make("p", "said", text("result.not_ecg", { percent })), make("p", "help", text(help))];
+    const anyway = make("button", "button", text("result.anyway"));
+    anyway.type = "button";
+    anyway.addEventListener("click", answerAnyway);
+    return [...parts, make("p", "said", text("result.not_ecg", { percent })), make("p", "help", text(help)), anyway];
   }
+  if (page.anyway) parts.push(make("p", "help", text("page.doubtful")));
   const words = make("p", "said", answer);
   words.lang = "en"; // the language that models answer in
   parts.push(words);
@@ -100,12 +105,21 @@ async function open(file) {
     else throw error;
     return;
   }
-  page = { url, turns: [], flat: false, preview: URL.createObjectURL(file) };
+  page = { url, turns: [], flat: false, anyway: false, preview: URL.createObjectURL(file) };
   $("frame").hidden = false;
   $("picture").src = page.preview;
   show("result");
   $("report-title").focus({ preventScroll: true }); // where a screen reader goes on
   await converse("");
+}
+
+// The refused turn is asked again, and so are all that follow.
+async function answerAnyway() {
+  page.anyway = true;
+  const { question, element } = page.turns.pop();
+  element.remove();
+  $("report-title").focus({ preventScroll: true }); // the button that had it is gone
+  await converse(question);
 }
 
 async function converse(question) {
@@ -123,7 +137,7 @@ async function converse(question) {
   tell();
   const mine = () => asking === stop;
   try {
-    now.extension = await ask(messages(asked), kept.token, stop.signal, flat, (words) => {
+    now.extension = await ask(messages(asked), kept.token, asked.anyway, stop.signal, flat, (words) => {
       if (!mine()) return;
       now.answer += words;
       $("status").textContent = text("result.answering");

@@ -46,7 +46,7 @@ def runner(system: str | None = None, macos: str | None = None) -> Runner:
     macos = platform.mac_ver()[0] if macos is None else macos
     if system == "Darwin" and int(macos.split(".")[0] or 0) >= _OLDEST_MACOS:
         return Runner(f"Apple's Core ML, macOS {macos}", open_engine)
-    return Runner("an interpreter of the packages (export.mil), not Apple's Core ML", _open_interpreter, stand_in=True)
+    return Runner("an interpreter of the packages (export.mil), not Apple's Core ML", _open_interpreter, "emulated")
 
 
 def _open_interpreter(bundle: Bundle) -> Engine:

@@ -7,7 +7,7 @@ in float32, stored as float16 where that is exact and was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def write_graphs(
         use_runtime_operators(model.language_model, INT8 if rounds(config, exact) else EXACT)
         use_runtime_operators(model)
     opset = QDQ_OPSET if standard else OPSET
-    write = partial(_write, half=half, opset=opset, external_above=external_above)
+    write = partial(write_graph, half=half, opset=opset, external_above=external_above)
     vision, text = config.vision, config.text
     widen(model.vision_tower, model.multi_modal_projector)
     pixels = torch.zeros(2, vision.in_channels, vision.height, vision.width)
@@ -91,7 +91,7 @@ def write_graphs(
     return {name: f"{name}.onnx" for name in ("vision", "embed", "decoder")}
 
 
-def _write(
+def write_graph(
     graph: nn.Module,
     example: tuple[torch.Tensor, ...],
     inputs: list[str],
@@ -99,9 +99,12 @@ def _write(
     shapes: Any,
     path: Path,
     half: bool,
-    opset: int,
-    external_above: int,
+    opset: int = QDQ_OPSET,
+    external_above: int = EXTERNAL_ABOVE,
+    change: Callable[[ir.Graph], object] = lambda graph: None,
 ) -> None:
+    """One graph as an ONNX file. shapes: which sizes are dynamic, as torch.export has it; None: none. half: float32 is
+    stored as float16 where that is exact. change: what else is done to the graph. The rest as in write_graphs."""
     program = torch.onnx.export(
         graph.eval(),
         example,
@@ -113,6 +116,7 @@ def _write(
         verbose=False,
     )
     assert program is not None  # only the older exporter, which writes a file itself, returns None
+    change(program.model.graph)
     if half:
         store_as_half(program.model.graph)
     store_as_int4(program.model.graph)

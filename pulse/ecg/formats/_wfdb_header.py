@@ -67,6 +67,8 @@ def _signal(header: Path, words: list[str]) -> tuple[str, str]:
     if at is None:
         raise RecordError(f"{header}: the line {' '.join(words)[:60]!r} describes no signal; download the header again")
     name, form, rest = " ".join(words[:at]), words[at], words[at + 1 :]
+    if name == "~":
+        raise RecordError(f"{header} describes a layout, not samples; give the record whose segments it is for")
     if re.split(r"\D", form)[0] not in _FORMATS:
         raise RecordError(f"{header}: {form} is none of WFDB's formats of samples; download the header again")
     gain = _GAIN.fullmatch(rest[0]) if rest else None
@@ -84,8 +86,6 @@ def _signal(header: Path, words: list[str]) -> tuple[str, str]:
 
 def _link(header: Path, name: str, place: Path) -> None:
     source = header.parent / name
-    if name == "~":
-        raise RecordError(f"{header} describes a layout, not samples; give the record whose segments it is for")
     if Path(name).name != name or "\\" in name:
         raise RecordError(f"{header}: names {name}, which is no file beside it; correct the header")
     if not source.is_file():

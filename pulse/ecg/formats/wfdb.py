@@ -71,8 +71,13 @@ def _raw(base: Path, header: Path) -> wfdb.Record:
 def _samples(raw: wfdb.Record, names: list[str], header: Path) -> tuple[np.ndarray, list[str], float]:
     """Millivolts [k, n], the names of the k signals, and the rate of the twelve leads."""
     # signals that are none of the twelve leads (breath, pressure) keep their unit: they are dropped
-    scales = [millivolts(unit or "mV") if lead_name(text) else 1.0
-              for text, unit in zip(names, raw.units, strict=True)]  # fmt: skip
+    try:
+        scales = [millivolts(unit or "mV") if lead_name(text) else 1.0
+                  for text, unit in zip(names, raw.units, strict=True)]  # fmt: skip
+    except RecordError as error:
+        raise RecordError(
+            f"{header}: {str(error).split('; ')[0]}; write the gain's unit as mV or uV, like 1000/mV"
+        ) from None
     if raw.d_signal is not None:
         return raw.dac().T * np.array(scales)[:, None], names, raw.fs
     frames = raw.samps_per_frame

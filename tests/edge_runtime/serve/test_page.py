@@ -227,6 +227,26 @@ def test_what_is_no_ecg_and_what_is_damaged_are_told_with_what_helps(visit):
     assert page.inner_text("#error-what") == TEXTS["de"]["error.picture"]
 
 
+def test_what_is_taken_for_no_ecg_is_answered_anyway(visit):
+    page, said = visit("de", **PHONE), TEXTS["de"]
+    give(page, noise(600))
+    done(page)
+    page.get_by_role("button", name=said["result.anyway"]).click()
+    page.locator("#findings").wait_for()
+    done(page)
+    want = Session.open(NANO, threads=1).look(noise(600)).ask(allow_non_ecg=True).finish()
+    assert [part.inner_text() for part in page.query_selector_all("#conversation .said")] == [want.text]
+    assert page.inner_text("#conversation .help") == said["page.doubtful"]
+    assert page.locator("#finding-rows tr").count() == len(want.findings) > 0
+    assert page.locator("#picture").is_visible()
+    looks_well(page, 360)
+    page.fill("#question", "What is the rhythm?")  # allowed once, further questions are answered too
+    page.keyboard.press("Enter")
+    page.locator(".said").nth(1).wait_for()
+    done(page)
+    assert page.get_by_role("button", name=said["result.anyway"]).count() == 0
+
+
 def test_a_picture_above_the_servers_limit_is_made_smaller(visit):
     page, sent = visit(), []
     page.on("request", lambda asked: sent.append(len(asked.post_data or "")) if "chat" in asked.url else None)

@@ -123,6 +123,24 @@ def test_measurements_come_when_they_are_asked_for(server, pages):
     assert report["choices"][0]["message"]["content"].endswith("Measured: nothing, the leads could not be told.")
 
 
+def test_what_looks_like_no_ecg_is_answered_when_it_is_asked_for(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 200), "navy").save(picture, "PNG")
+    server = started(NANO, tmp_path)
+    asked = {"messages": [message(picture.getvalue())], "pulse": {"allow_non_ecg": False}}
+    whole = server.post(asked)[1]
+    refused = whole["pulse"]
+    assert (refused["refused"], refused["findings"]) == (True, [])
+    answered = server.post({**asked, "pulse": {"allow_non_ecg": True}})[1]
+    assert (answered["pulse"]["refused"], answered["pulse"]["is_ecg"]) == (False, refused["is_ecg"])
+    assert answered["pulse"]["findings"]
+    contents = [answer["choices"][0]["message"]["content"] for answer in (whole, answered)]
+    assert contents[0] != contents[1]
+    assert answered["choices"][0]["finish_reason"] == "stop"
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+
+
 def test_the_model_is_listed_and_health_is_open(server):
     assert [model.id for model in server.client().models.list()] == ["tiny"]
     assert json.loads(server.get("/health")[1]) == {"status": "ok", "waiting": 0}

@@ -11,15 +11,18 @@ import subprocess
 import sys
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from edge_runtime.bundle import Bundle
 from pulse.archive.cli import main
-from pulse.archive.runner import read_all
+from pulse.archive.reading import begin, failed
 from pulse.archive.sources import Input, inputs
 from pulse.ecg.read import read_record
+from pulse.runner import run
 
 pq = pytest.importorskip("pyarrow.parquet")
 pydicom = pytest.importorskip("pydicom")
@@ -123,9 +126,10 @@ class _TakesDown(Input):
 def test_an_input_that_takes_its_process_down_is_named_and_the_rest_is_read(archive: Path) -> None:
     good = [Input("a.jpg", archive / "a.jpg"), Input("d.webp", archive / "d.webp"), Input("c.png", archive / "c.png")]
     pending = iter([good[0], _TakesDown("bad.png"), *good[1:]])
-    found = {row.input: row for some in read_all(pending, "pulse-nano", None, 2) for row in some}
+    work = partial(begin, "pulse-nano", Bundle.read("pulse-nano").provenance.digest, None)
+    found = {row.input: row for some in run(pending, work, 2, lambda one: [failed(one, "down")]) for row in some}
     assert set(found) == {"a.jpg", "bad.png", "d.webp", "c.png"}
-    assert found["bad.png"].error == "failed (it took the process that read it down)"
+    assert found["bad.png"].error == "down"
     assert found["a.jpg"].error is None
 
 
@@ -136,11 +140,11 @@ def test_tars_and_lists(archive: Path, tmp_path: Path) -> None:
         info = tarfile.TarInfo("link.png")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(info, io.BytesIO())
-    found = list(inputs(tmp_path / "a.tar.gz"))
+    found = list(inputs(str(tmp_path / "a.tar.gz")))
     assert [one.name for one in found] == ["a.jpg", "b.pdf"]
     assert found[0].data == (archive / "a.jpg").read_bytes()
     (tmp_path / "list.txt").write_text(f"{archive / 'a.jpg'}\n\n{archive / 'a.jpg'}\ngone.png\n")
-    assert [one.name for one in inputs(tmp_path / "list.txt")] == [str(archive / "a.jpg"), "gone.png"]
+    assert [one.name for one in inputs(str(tmp_path / "list.txt"))] == [str(archive / "a.jpg"), "gone.png"]
     assert main([str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--processes", "1"]) == 0
     assert [row["error"] for row in rows(tmp_path / "out")] == [None, f"{tmp_path / 'gone.png'}: is not there"]
 

@@ -1,0 +1,33 @@
+"""--simulated of the verbs that ask models: a simulator takes a minute for a page, so nobody gets it unasked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import UserError
+from export.simulated import check_simulated, simulators
+from export.target import find
+
+if TYPE_CHECKING:
+    from benchmarks.subjects.subject import Subject
+
+
+def add_simulated(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--simulated", choices=sorted(simulators()), help="ask bundles for this chip on its simulator")
+
+
+def check_subjects(subjects: Sequence[Subject], wanted: str | None) -> None:
+    """Raises UserError when a bundle would be simulated and nobody asked for it, or the other way round."""
+    simulated = [s.opened for s in subjects if isinstance(s.opened, Bundle) and s.evidence == "simulated"]
+    if wanted is not None and not simulated:
+        raise UserError(f"--simulated {wanted}: none of the bundles is for a chip that is simulated; leave it out")
+    if wanted is not None:
+        check_simulated(wanted, simulated)
+    if wanted is None and simulated:
+        raise UserError(
+            f"{simulated[0].folder}: its chip is not here, and its simulator takes a minute a page; --simulated "
+            f"{find(simulated[0].manifest.target).simulator} asks it, --limit N fewer pages"
+        )
