@@ -73,7 +73,7 @@ def _add_options(parser: Arguments) -> None:
         "--onnx-style",
         choices=STYLES,
         default=STYLES[0],
-        help="nbits: ONNX Runtime's own operators, the fastest there; qdq: standard ones, for TensorRT and QNN (nbits)",
+        help="nbits: ONNX Runtime's own operators, the fastest there; qdq: standard ones, for TensorRT (nbits)",
     )
     parser.add_argument("--kv", choices=KV, default=KV[0], help="how keys and values are kept (%(default)s)")
     parser.add_argument(
