@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo_app import share
+from demo_app import pen, share
 from demo_app.evidence import UNITS, Measured, PageEvidence, notes, table
 from demo_app.evidence_sheet import overlaid
 from demo_app.history import Entry, Turn
 from edge_runtime.evidence import Evidence, evidence
+from edge_runtime.report.sheets import sheets
 from edge_runtime.waves.intervals import Measurements
 
 VALUES = {
@@ -64,9 +65,9 @@ def test_what_is_kept_comes_back(found):
 
 def test_a_pdf_has_the_table_and_the_signals_lie_beside_it(found, clean, tmp_path):
     entry = Entry((Turn("?", "Sinus rhythm."),), (), "nano", "onnx", "ab" * 32, "stop", {}, "a", created=1.7e9)
-    before = len(share.sheets(entry, clean, "en"))
+    before = len(sheets(share.report(entry, clean, "en"), pen))
     measured = replace(entry, measured=found.measured.as_json())
-    assert len(share.sheets(measured, clean, "en")) == before + 1
+    assert len(sheets(share.report(measured, clean, "en"), pen)) == before + 1
     share.save(measured, clean, tmp_path / "ecg-1.pdf", "en", found)
     assert {path.name for path in tmp_path.iterdir()} == {f"ecg-1.{end}" for end in ("pdf", "hea", "dat", "csv")}
     assert (tmp_path / "ecg-1.hea").read_text().startswith("ecg-1 12 500 ")

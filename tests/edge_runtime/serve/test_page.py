@@ -234,7 +234,7 @@ def test_what_is_taken_for_no_ecg_is_answered_anyway(visit):
     page.get_by_role("button", name=said["result.anyway"]).click()
     page.locator("#findings").wait_for()
     done(page)
-    want = Session.open(NANO, threads=1).look(noise(600)).ask(allow_non_ecg=True).finish()
+    want = Session.open(NANO, threads=1).look(noise(600), measure=True).ask(allow_non_ecg=True).finish()
     assert [part.inner_text() for part in page.query_selector_all("#conversation .said")] == [want.text]
     assert page.inner_text("#conversation .help") == said["page.doubtful"]
     assert page.locator("#finding-rows tr").count() == len(want.findings) > 0
