@@ -131,7 +131,7 @@ def _keep(source: Path, target: Path) -> None:
         row.paste(phone, (index * (360 + gap), 0))
     wide = Image.open(source / "answer-1280x800-light.png").convert("RGB")
     for name, picture in (("phones", row), ("wide", wide)):
-        few = picture.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(target / f"{name}.png", optimize=True)
 
 
