@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.estimate.profile import names, read_profile
 from benchmarks.verbs import Outcome, Verb
 from benchmarks.verbs._arguments import count, counts, page_of, words
+from benchmarks.verbs._simulated import add_simulated, check_subjects
 from benchmarks.verbs._tasks import add_task, watched
 from benchmarks.verbs.retention import DEFAULT
 from edge_runtime.bundle import Bundle
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--emulated", choices=("aarch64",), help="run onnx bundles on its kernels too (after make emulated)"
     )
+    add_simulated(parser)
     parser.add_argument("--rounds", type=count, default=5, metavar="N", help="fresh processes each (%(default)s)")
     parser.add_argument("--runs", type=count, default=5, metavar="N", help="warm readings a process (%(default)s)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="exit 1 when something is worse, beyond noise")
@@ -74,6 +76,7 @@ def run(args: argparse.Namespace) -> Outcome:
         tuple(map(read_profile, names() if args.estimate == ("all",) else args.estimate)),
         args.emulated is not None,
     )
+    check_subjects([plan.reference, *map(Subject, plan.bundles)], args.simulated)
     report = collect(plan, shlex.join(["pulse-bench", *sys.argv[1:]]), watched)
     compared = None if earlier is None else compare(earlier, report)
     write(report, out, changed_pages(plan, report), compared)
