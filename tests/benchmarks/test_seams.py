@@ -36,7 +36,7 @@ def test_help_names_them_and_the_tasks_own_option(house: House) -> None:
     assert "mmmu-ecg, normal, photos, ptb-test" in told
     assert "--question" not in text
     assert "--question TEXT" in house.prints("benchmarks.cli", "accuracy", "--task", "normal", "--help")
-    assert "local, nice, ssh" in " ".join(house.prints("benchmarks.cli", "latency", "--help").split())
+    assert "local, nice, simulated, ssh" in " ".join(house.prints("benchmarks.cli", "latency", "--help").split())
 
 
 def test_a_task_is_asked_compared_and_reported(house: House, bundle: Path, pictures: Path, tmp_path: Path) -> None:
