@@ -13,14 +13,13 @@ import numpy as np
 
 from edge_runtime.evidence import Evidence
 from edge_runtime.leads import LEADS
-from edge_runtime.page import flatten
 from edge_runtime.page.digitizer.arrangement import Placed
+from edge_runtime.page.digitizer.digitize import fine_mesh
 from edge_runtime.page.digitizer.sheet import CELL, PX_PER_MM
 from edge_runtime.page.digitizer.signals import Signals
 from edge_runtime.page.flatten import FlatPage
 from edge_runtime.page.layouts import LAYOUTS
 from edge_runtime.page.mesh import Mesh
-from edge_runtime.page.slips import slips
 from edge_runtime.waves.delineate import Wave
 
 Array = np.ndarray[Any, Any]
@@ -79,7 +78,7 @@ class _Way:
     """From the page that was read to the picture."""
 
     def __init__(self, flat: FlatPage, turns: int, size: tuple[int, int]) -> None:
-        self._mesh = _fine(flat)
+        self._mesh, _ = fine_mesh(flat)  # as the digitizer read the page
         self._turns, self._size = turns, np.array(size, float)
 
     def __call__(self, columns: Array, rows: Array) -> Array:
@@ -93,12 +92,6 @@ class _Way:
         elif self._turns == 3:
             x, y = y, high - x
         return _at(self._mesh, x / CELL, y / CELL) / self._size
-
-
-def _fine(flat: FlatPage) -> Mesh:
-    """With the creases, as the digitizer read the page (digitize.fine_page)."""
-    carried, sure = slips(np.asarray(flat.page).min(2), flatten.CELL)
-    return flat.mesh.carried(carried).straightened(sure)
 
 
 def _at(mesh: Mesh, across: Array, down: Array) -> Array:

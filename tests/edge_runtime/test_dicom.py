@@ -12,21 +12,9 @@ from PIL import Image
 from edge_runtime import image as pictures
 from edge_runtime.errors import UserError
 from edge_runtime.image import load
+from tests.dicoms import dicom
 
 pydicom = pytest.importorskip("pydicom")
-
-
-def dicom(**fields):
-    """The bytes of a DICOM file with these elements."""
-    whole = pydicom.dataset.Dataset()
-    whole.SOPClassUID, whole.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, pydicom.uid.generate_uid()
-    for name, value in fields.items():
-        setattr(whole, name, value)
-    whole.file_meta = pydicom.dataset.FileMetaDataset()
-    whole.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    buffer = io.BytesIO()
-    whole.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def scan(values, photometric="MONOCHROME2", **fields):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from edge_runtime import ask, image, pages
 from edge_runtime.errors import UserError
+from tests.dicoms import dicom
 
 GREYS = (40, 120, 200)
 
@@ -41,18 +42,7 @@ def test_pages_are_counted_and_drawn_small(kind, suffix, sheets, tmp_path):
 
 
 def test_a_dicom_file_has_its_frames_or_its_pdfs_pages(sheets):
-    pydicom = pytest.importorskip("pydicom")
-
-    def dicom(**fields):
-        whole = pydicom.dataset.Dataset()
-        whole.SOPClassUID, whole.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, pydicom.uid.generate_uid()
-        for name, value in fields.items():
-            setattr(whole, name, value)
-        whole.file_meta = pydicom.dataset.FileMetaDataset()
-        whole.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        file = io.BytesIO()
-        whole.save_as(file, enforce_file_format=True)
-        return file.getvalue()
+    pytest.importorskip("pydicom")
 
     values = np.stack([np.full((64, 80), grey, np.uint8) for grey in GREYS])
     about = {"Rows": 64, "Columns": 80, "SamplesPerPixel": 1, "PixelRepresentation": 0}

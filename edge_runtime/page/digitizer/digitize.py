@@ -14,6 +14,7 @@ from edge_runtime.page.digitizer.signals import MOST_LEFT, Signals, signals
 from edge_runtime.page.digitizer.view import View, views
 from edge_runtime.page.flatten import FlatPage
 from edge_runtime.page.layouts import LAYOUTS
+from edge_runtime.page.mesh import Mesh
 from edge_runtime.page.slips import slips
 
 Array = np.ndarray[Any, Any]
@@ -30,11 +31,17 @@ def fine_page(picture: Image.Image, flat: FlatPage) -> tuple[Array, Array]:
 
     A model sees the smooth page instead: on real photographs the student reads this one no better.
     """
-    red, green, blue = np.moveaxis(np.asarray(flat.page), 2, 0)
-    carried, sure = slips(np.minimum(np.minimum(red, green), blue), flatten.CELL)
-    mesh = flat.mesh.carried(carried).straightened(sure)
+    mesh, sure = fine_mesh(flat)
     page = light.even(mesh.draw(picture, CELL), CELL)
     return np.asarray(page), np.where(mesh.inside(picture.width, picture.height), sure, 0.0)
+
+
+def fine_mesh(flat: FlatPage) -> tuple[Mesh, Array]:
+    """The page's mesh with its creases, a plane's where there are none; how surely each square [rows, columns] has a
+    grid."""
+    red, green, blue = np.moveaxis(np.asarray(flat.page), 2, 0)
+    carried, sure = slips(np.minimum(np.minimum(red, green), blue), flatten.CELL)
+    return flat.mesh.carried(carried).straightened(sure), sure
 
 
 def digitize(
