@@ -11,12 +11,12 @@ import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import ray
 
 from edge_runtime.errors import UserError
-from pulse.runner import Begin, Pool
+from pulse.runner import Begin, Pool, worked
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class Cluster(Pool[T, R]):
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise _no_cluster(address, error) from None
         # Ray would try again what was lost, however often; the runner counts.
-        self._unit = ray.remote(num_cpus=1, max_retries=0)(_unit)
+        self._unit = ray.remote(num_cpus=1, max_retries=0)(worked)  # Ray gives a process to one run alone
         self._begin = ray.put(begin)
         self._cores, self._looked = 0, 0.0
 
@@ -84,12 +84,3 @@ def _check(address: str) -> None:
 def _no_cluster(address: str, error: Exception) -> UserError:
     reason = str(error).splitlines()[0]
     return UserError(f"{address}: no Ray cluster answers ({reason}); start one: ray start --head")
-
-
-_work: Any = None  # of a process, which Ray gives to one run alone
-
-
-def _unit(begin: Begin[Any, Any], items: Sequence[Any]) -> list[Any]:
-    global _work
-    _work = _work or begin()
-    return [_work(item) for item in items]

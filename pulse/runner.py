@@ -147,6 +147,11 @@ def _keep(begin: Begin[Any, Any]) -> None:
 
 def _unit(items: Sequence[Any]) -> list[Any]:
     # Opened here, not in the initializer: what opening raises is then raised where the results are read.
+    return worked(_begin, items)
+
+
+def worked(begin: Begin[Any, Any], items: Sequence[Any]) -> list[Any]:
+    """What the work makes of each item, in a process that serves one run alone."""
     global _work
-    _work = _work or _begin()
+    _work = _work or begin()
     return [_work(item) for item in items]

@@ -47,16 +47,20 @@ class Mesh:
         return Mesh(self.at + by[..., :1] * across + by[..., 1:] * down)
 
     def straightened(self, sure: Array) -> Mesh:
-        """The mesh of a plane where the sheet is one but for noise, else this one. sure [rows, columns]: how much each
-        square counts.
+        """The mesh of a plane where the sheet is one but for noise, else this one. sure [rows, columns]: how surely
+        each square has a grid, by which it counts.
 
         A scan or a drawing is flat; there the noise of its squares costs more than all else that a curve is read with.
         """
         squares = np.stack(np.meshgrid(np.arange(self.columns + 1.0), np.arange(self.rows + 1.0)), -1).reshape(-1, 2)
-        at, strength = self.at.reshape(-1, 2), np.pad(sure, ((0, 1), (0, 1)), mode="edge").ravel() + 1e-6
+        counts = np.pad(np.maximum(sure, 0), ((0, 1), (0, 1)), mode="edge")  # a likeness may be below 0
+        at, strength = self.at.reshape(-1, 2), counts.ravel() + 1e-6
+        if not np.isfinite(at).all():
+            return self
         plane = homography(at, squares, strength)
         miss = np.hypot(*(projected(plane, at) - squares).T)
-        if float(np.median(miss[strength >= np.median(strength)])) > _NOISE:
+        flat = float(np.median(miss[strength >= np.median(strength)])) <= _NOISE  # not where it is no number
+        if not flat:
             return self
         return Mesh(projected(np.linalg.inv(plane), squares).reshape(self.at.shape))
 
