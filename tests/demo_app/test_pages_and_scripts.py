@@ -10,10 +10,12 @@ from demo_app.outline import quarters_up
 
 
 def test_a_page_is_chosen_by_its_thumbnail(open_phone, clean, tmp_path):
-    sheets = [Image.new("RGB", clean.size, "white"), clean, Image.new("RGB", clean.size, "white")]
+    # A copy: a picture that another test saved as JPEG keeps that encoder.
+    sheets = [Image.new("RGB", clean.size, "white"), clean.copy(), Image.new("RGB", clean.size, "white")]
     sheets[0].save(tmp_path / "fax.tif", save_all=True, append_images=sheets[1:])
     phone = open_phone("360x640", tmp_path / "fax.tif")
-    phone.wait(lambda: phone.state()["screen"] == "pages" and phone.find("page.1"))
+    # Tiles come one by one; a wheel turned meanwhile would throw a list that fits its screen about.
+    phone.wait(lambda: phone.state()["screen"] == "pages" and (last := phone.find("page.3")) and last["whole"])
     assert "This file has 3 pages. Choose the one with the ECG." in phone.texts()
     phone.tap("page.2")
     state = phone.wait(lambda: (s := phone.state())["screen"] == "crop" and s)
