@@ -14,6 +14,7 @@ from pulse.checkpoint.checkpoint import Checkpoint
 from tests.exporting import export
 
 
+@pytest.mark.slow
 def test_the_stock_runner_gives_pulse_nanos_answer(tmp_path: Path) -> None:
     """ExecuTorch's own C++ multimodal runner, as on a phone, with nothing of ours but pixels and token ids."""
     runner = pytest.importorskip("executorch.extension.llm.runner")
