@@ -2,7 +2,8 @@
 
 "About 90 beats per minute" becomes "72 beats per minute (measured; the model said 90)"; where both agree, as closely as
 a page can be measured, "88 beats per minute (measured)"; where nothing was measured, "About 90 beats per minute (not
-measured)". Numbers of a range, a limit or a denial are left as they are, and so is what is not understood.
+measured)". An interval that is not what it is called is said to be so: "Prolonged PR of 168 ms (measured: normal; the
+model said 220)". Numbers of a range, a limit or a denial are left as they are, and so is what is not understood.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from edge_runtime.evidence import Evidence
 from edge_runtime.named import CLAUSE_END
+from edge_runtime.qualified import judged_against
 from edge_runtime.waves.normal import axis_name
 
 _APART = {"rate_bpm": 5, "pr_ms": 20, "qrs_ms": 12, "qt_ms": 25, "qtc_bazett_ms": 25, "qtc_fridericia_ms": 25}
@@ -160,18 +162,23 @@ def _interval(match: re.Match[str], measured: dict[str, float | None]) -> _Place
     corrected = "qtc_fridericia_ms" if "fridericia" in match["gap"].lower() else "qtc_bazett_ms"
     key = {"PR": "pr_ms", "QRS": "qrs_ms", "QT": "qt_ms"}.get(name, corrected)
     value, unit = float(match["value"]), match["unit"].strip().lower()
-    in_ms = value if unit.startswith("m") else 1000 * value
-    return _number(key, match, in_ms, measured[key], " ms")
+    in_ms, found = value if unit.startswith("m") else 1000 * value, measured[key]
+    judged = None if found is None else judged_against(match.string, match.span("name"), match.end("unit"), key, found)
+    return _number(key, match, in_ms, found, " ms", judged)
 
 
-def _number(key: str, match: re.Match[str], said: float, value: float | None, unit: str) -> _Place:
+def _number(
+    key: str, match: re.Match[str], said: float, value: float | None, unit: str, judged: str | None = None
+) -> _Place:
+    """judged: what the value is where the words around it say something else."""
     words = f"{match['about']}{match['value']}{match['unit']}"
     begin, end = match.start("about"), match.end("unit")
     if value is None:
         return begin, end, f"{words} (not measured)", Replaced(key, words, None, False)
     differs = abs(said - round(value)) > _APART.get(key, _AXIS_APART)
     own = match["value"] if unit == match["unit"] else f"{match['value']}{match['unit']}"
-    note = f"measured; the model said {own}" if differs else "measured"
+    note = f"measured: {judged}" if judged else "measured"
+    note += f"; the model said {own}" if differs else ""
     return begin, end, f"{round(value)}{unit} ({note})", Replaced(key, words, round(value), differs)
 
 

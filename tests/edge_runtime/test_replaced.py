@@ -28,10 +28,31 @@ REPORT = "Sinus rhythm. About 90 beats per minute. Normal axis. Normal ECG. Conc
         ("QRS duration of 120 ms", "QRS duration of 92 ms (measured; the model said 120)"),
         ("QTc (Fridericia): 480 ms", "QTc (Fridericia): 404 ms (measured; the model said 480)"),
         ("corrected QT interval (Bazett) 410 ms", "corrected QT interval (Bazett) 417 ms (measured)"),
+        ("Prolonged PR interval of 220 ms", "Prolonged PR interval of 168 ms (measured: normal; the model said 220)"),
+        ("QTc is prolonged at 425 ms", "QTc is prolonged at 417 ms (measured: normal)"),
+        ("QRS 94 ms, which is wide", "QRS 92 ms (measured), which is wide"),
+        (
+            "a short PR of 0.10 s and a normal QRS of 90 ms",
+            "a short PR of 168 ms (measured: normal; the model said 0.10 s) and a normal QRS of 92 ms (measured)",
+        ),
+        ("a PR of 170 ms is not prolonged", "a PR of 168 ms (measured) is not prolonged"),
     ],
 )
 def test_a_number_is_the_measured_one_and_the_model_s_stays_where_it_differs(said, told):
     assert replace(said, FOUND.values)[0] == told
+
+
+def test_words_that_a_value_does_not_fit_are_told_of():
+    wide = Evidence(None, Measurements(rate_bpm=60.0, pr_ms=230.0, qrs_ms=140.0, qt_ms=455.0)).values
+    assert replace("Normal PR interval (150 ms).", wide)[0] == (
+        "Normal PR interval (230 ms (measured: prolonged; the model said 150))."
+    )
+    assert replace("Narrow QRS complex of 90 ms.", wide)[0] == (
+        "Narrow QRS complex of 140 ms (measured: wide; the model said 90)."
+    )
+    # 455 ms is long in men alone: neither word is wrong.
+    assert replace("QTc normal at 450 ms", wide)[0] == "QTc normal at 455 ms (measured)"
+    assert replace("QTc prolonged at 450 ms", wide)[0] == "QTc prolonged at 455 ms (measured)"
 
 
 @pytest.mark.parametrize(
