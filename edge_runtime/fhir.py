@@ -113,6 +113,7 @@ def _observed_finding(found: Finding) -> Resource:
         "operating point: named from this probability on": found.point,
         "sensitivity there, on validation records": found.sensitivity,
         "precision there, on validation records": found.precision,
+        "examples that it was learnt from": found.examples or None,
     }
     return {
         "resourceType": "Observation",

@@ -20,7 +20,7 @@ from export.manifest import manifest_of
 from export.options import Options, with_options
 from export.pages import example_pages
 from export.plan import graphs_bytes, room
-from export.sign import signer
+from edge_runtime.sign import signer
 from export.target import Job, Target
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import TOKENIZER
