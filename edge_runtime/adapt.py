@@ -140,7 +140,7 @@ def background_of(bundle: Bundle, given: Path | None) -> Background:
     width = bundle.manifest.inference.model.hidden_size
     for file in files:
         found = Background.load(file)
-        if found.model == str(source) and len(found.mean) == width:
+        if source and found.model == source and len(found.mean) == width:
             return found
     what = f"{given}: is the background of another model" if given else f"{bundle.folder}: no background comes with it"
     raise UserError(f"{what}; write one with pulse-bench fewshot BUNDLE --data PTBXL_DIR --background NPZ")

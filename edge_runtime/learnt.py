@@ -8,6 +8,7 @@ not how features vary. The idea to add a task from a few examples to a model of 
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from edge_runtime.fields import Fields
 from edge_runtime.files import replacing
 
 SHRINKAGE = 0.1
-# The weight of the background beside pages that are marked 0: as if it were so many of them.
+# The weight of the background beside pages that are marked 0 and look like it: as if it were so many of them.
 BACKGROUND_PAGES = 20
 # Below so many pages with a finding the share of them that is found is no figure.
 FEWEST = 10
@@ -45,7 +46,7 @@ class Learnt:
         return float(np.dot(np.asarray(self.weights), features) + self.offset)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "weights": list(self.weights), "examples": list(self.examples)}
 
     @classmethod
     def from_fields(cls, fields: Fields, width: int) -> Learnt:
@@ -96,7 +97,7 @@ class Background:
         try:
             with np.load(path, allow_pickle=False) as data:
                 arrays = {name: data[name] for name in ("mean", "covariance", "model", "pages")}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: is no background; write one with pulse-bench fewshot --background") from error
         mean, covariance = (arrays[name].astype(np.float64) for name in ("mean", "covariance"))
         if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not np.isfinite(covariance).all():
@@ -160,12 +161,25 @@ def _log_odds(page: np.ndarray, found: _Discriminant) -> float:
     return float(slope * (page @ weights - centre))
 
 
+def _without(absent: np.ndarray) -> np.ndarray:
+    """Where pages without the finding lie [D], in standard deviations from the background, of those marked 0 [M, D].
+
+    Pages of another camera lie apart from the background, the more of them the surer: empirical Bayes (Efron and Morris
+    1973, doi:10.1080/01621459.1973.10481350), with a floor for the variance between cameras.
+    """
+    count = len(absent)
+    if not count:
+        return np.zeros(absent.shape[1])
+    mean: np.ndarray = absent.mean(0)
+    between = max(float((mean**2).mean()) - 1 / count, 1 / BACKGROUND_PAGES)
+    return mean * (count * between / (1 + count * between))
+
+
 def _discriminant(
     there: np.ndarray, absent: np.ndarray, inverse: np.ndarray, correlation: np.ndarray
 ) -> _Discriminant:
     """Weights [D], the score halfway between pages with and without the finding, and log odds per score."""
-    share = len(absent) / (len(absent) + BACKGROUND_PAGES)
-    away = share * absent.mean(0) if len(absent) else np.zeros(there.shape[1])
+    away = _without(absent)
     mean, count = there.mean(0), len(there)
     weights = inverse @ (mean - away)
     marked, without = float(weights @ mean), float(weights @ away)

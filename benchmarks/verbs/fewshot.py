@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     )
     parser.add_argument("--draws", type=count, default=30, metavar="N", help="of the pages for each K (%(default)s)")
     parser.add_argument(
-        "--limit", type=count, default=2175, metavar="N", help="pages of fold 9 to score on (%(default)s)"
+        "--limit", type=count, default=1000, metavar="N", help="pages of fold 9 without any of them (%(default)s)"
     )
     parser.add_argument(
         "--pages", type=count, default=1000, metavar="N", help="unlabelled pages of folds 1 to 8 (%(default)s)"
