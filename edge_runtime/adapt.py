@@ -156,8 +156,8 @@ def _check_new(spec: FindingSpec, bundle: Bundle) -> None:
     same = [one for one in own if one.label == spec.label or one.question == spec.question or one.label in named]
     if same:
         raise UserError(
-            f"{spec.label} ({spec.name}): the bundle has {same[0].label} ({same[0].name}) already; give another --label, "
-            "--name and --question"
+            f"{spec.label} ({spec.name}): the bundle has {same[0].label} ({same[0].name}) already; give "
+            "another --label, --name and --question"
         )
 
 

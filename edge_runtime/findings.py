@@ -23,8 +23,8 @@ from edge_runtime.tokenizer import Tokenizer
 class Finding:
     """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question, made true by its
     calibration where there is one. point: the probability from which on it is named, None where nothing was measured.
-    sensitivity, precision: of naming it from there, on validation records; None where too few had it. examples: how many
-    marked pages with it it was learnt from (learnt.Learnt), 0 for one that the decoder is asked about.
+    sensitivity, precision: of naming it from there, on validation records; None where too few had it. examples:
+    how many marked pages with it it was learnt from (learnt.Learnt), 0 for one that the decoder is asked about.
     """
 
     label: str

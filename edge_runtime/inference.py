@@ -150,11 +150,9 @@ class Inference:
             prompt=_prompt(fields.child("prompt"), model),
             generation=_generation(fields.child("generation")),
             default_question=fields.text("default_question"),
-            findings=tuple(
-                [
-                    *(_finding(i, i.text("label"), i.text("name")) for i in fields.children("findings")),
-                    *(_learnt(i, model) for i in ([] if fields.is_null("learnt") else fields.children("learnt"))),
-                ]
+            findings=(
+                *(_finding(i, i.text("label"), i.text("name")) for i in fields.children("findings")),
+                *(_learnt(i, model) for i in ([] if fields.is_null("learnt") else fields.children("learnt"))),
             ),
             is_ecg=None if is_ecg is None else _finding(is_ecg, "is_ecg", "ECG page"),
             is_ecg_threshold=0.0 if is_ecg is None else is_ecg.number("threshold", 0, 1),

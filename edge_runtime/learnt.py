@@ -126,9 +126,7 @@ class Fitted:
         return float((self.positives >= 0).mean()) if len(self.positives) >= FEWEST else None
 
 
-def fit(
-    background: Background, positives: np.ndarray, negatives: np.ndarray, examples: tuple[str, ...] = ()
-) -> Fitted:
+def fit(background: Background, positives: np.ndarray, negatives: np.ndarray, examples: tuple[str, ...] = ()) -> Fitted:
     """A head from features [K, D] of pages with the finding and [M, D] of pages without it; M may be 0."""
     scale = np.sqrt(np.maximum(np.diag(background.covariance), 1e-12))
     correlation = background.covariance / np.outer(scale, scale)
@@ -144,13 +142,14 @@ def fit(
         len(absent),
         examples,
     )
-    left_in = [np.delete(there, i, 0) for i in range(len(there))] if len(there) > 1 else []
-    own = [_log_odds(x, _discriminant(rest, absent, inverse, correlation)) for x, rest in zip(there, left_in)]
-    other = [
-        _log_odds(x, _discriminant(there, np.delete(absent, i, 0), inverse, correlation))
-        for i, x in enumerate(absent)
+    own = [
+        _log_odds(x, _discriminant(np.delete(there, i, 0), absent, inverse, correlation)) if len(there) > 1 else math.nan
+        for i, x in enumerate(there)
     ]
-    return Fitted(head, np.array(own if left_in else [math.nan]), np.array(other))
+    other = [
+        _log_odds(x, _discriminant(there, np.delete(absent, i, 0), inverse, correlation)) for i, x in enumerate(absent)
+    ]
+    return Fitted(head, np.array(own), np.array(other))
 
 
 _Discriminant = tuple[np.ndarray, float, float]
@@ -175,15 +174,13 @@ def _without(absent: np.ndarray) -> np.ndarray:
     return mean * (count * between / (1 + count * between))
 
 
-def _discriminant(
-    there: np.ndarray, absent: np.ndarray, inverse: np.ndarray, correlation: np.ndarray
-) -> _Discriminant:
+def _discriminant(there: np.ndarray, absent: np.ndarray, inverse: np.ndarray, correlation: np.ndarray) -> _Discriminant:
     """Weights [D], the score halfway between pages with and without the finding, and log odds per score."""
     away = _without(absent)
     mean, count = there.mean(0), len(there)
     weights = inverse @ (mean - away)
     marked, without = float(weights @ mean), float(weights @ away)
-    # What its own examples score flatters a head: the expectation for others leaves the pairs of a page with itself out.
+    # Its own examples flatter a head: what others score leaves the pairs of a page with itself out.
     own = np.einsum("nd,de,ne->", there, inverse, there) / count if count > 1 else np.trace(inverse @ correlation)
     flattery = (own - mean @ inverse @ mean) / max(count - 1, 1)
     expected = max(marked - (flattery if count > 1 else own), without + _LEAST * (marked - without))

@@ -304,7 +304,9 @@ class Observation:
         session, found = self._session, self.finding(spec)
         cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
         point = 0.5 if found.point is None else found.point
-        text = f"{spec.yes if found.likely else spec.no}: {found.told}, score {found.probability:.2f} (point {point:.2f})."
+        text = (
+            f"{spec.yes if found.likely else spec.no}: {found.told}, score {found.probability:.2f} (point {point:.2f})."
+        )
         yield text
         token_ids = session.tokenizer.encode(text)
         self._pending = [*ids, *token_ids, session.inference.model.eos_token_ids[0]]

@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         default=STATEMENTS,
         help=f"SCP codes or 12SL statements ({','.join(STATEMENTS)})",
     )
-    parser.add_argument(
-        "--shots", type=counts, metavar="K,K", default=(1, 5, 10, 20), help="pages with it (1,5,10,20)"
-    )
+    parser.add_argument("--shots", type=counts, metavar="K,K", default=(1, 5, 10, 20), help="pages with it (1,5,10,20)")
     parser.add_argument("--draws", type=count, default=30, metavar="N", help="of the pages for each K (%(default)s)")
     parser.add_argument(
         "--limit", type=count, default=1000, metavar="N", help="pages of fold 9 without any of them (%(default)s)"

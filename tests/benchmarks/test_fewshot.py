@@ -35,7 +35,9 @@ def test_more_shots_are_better_and_two_classes_are_told_apart(pool: Pool):
 
 def test_shuffled_truth_is_chance(pool: Pool):
     shuffled = np.random.default_rng(4).permutation(pool.test_truth)
-    other = Pool(*(pool.statements, pool.background, pool.examples, pool.examples_truth, pool.others, pool.test), shuffled)
+    other = Pool(
+        *(pool.statements, pool.background, pool.examples, pool.examples_truth, pool.others, pool.test), shuffled
+    )
     [row, _] = figures(other, (10,), 8)["rows"]
     assert 0.35 < row["mean_auc"][0] < 0.65
     assert 0.3 < row["accuracy"][0] < 0.7

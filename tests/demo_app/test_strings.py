@@ -16,8 +16,8 @@ from demo_app.evidence import UNITS
 from demo_app.paths import EXAMPLES
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import finding_name, languages, system_language, translate
-from edge_runtime.findings import Finding
 from edge_runtime.errors import UserError
+from edge_runtime.findings import Finding
 from edge_runtime.page.quality import HINTS
 
 PACKAGE = Path(demo_app.__file__).parent
