@@ -105,10 +105,12 @@ class Background:
         return cls(mean, covariance, str(arrays["model"]), int(arrays["pages"]))
 
     def save(self, path: Path) -> None:
-        """Write it as NAME.npz, in float16."""
+        """Write it as NAME.npz, the covariance in float16."""
         with replacing(path) as aside, open(aside, "wb") as file:
-            half = {"mean": self.mean.astype(np.float32), "covariance": self.covariance.astype(np.float16)}
-            np.savez_compressed(file, **half, model=np.array(self.model), pages=np.array(self.pages))
+            mean, covariance = self.mean.astype(np.float32), self.covariance.astype(np.float16)
+            np.savez_compressed(
+                file, mean=mean, covariance=covariance, model=np.array(self.model), pages=np.array(self.pages)
+            )
 
 
 @dataclass(frozen=True)

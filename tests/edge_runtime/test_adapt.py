@@ -177,3 +177,18 @@ def test_other_wrong_use_is_one_line(learn, bundle: Path, background: Path, caps
     assert "another model" in capsys.readouterr().err
     assert main([str(bundle), "--examples", "x.csv", "--label", "A", "--name", "b", "--out", str(bundle)]) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_the_shipped_bundle_answers_golden_pages_as_before(tmp_path: Path):
+    golden = Path(__file__).parents[2] / "pulse" / "ecg" / "examples"
+    (tmp_path / "examples.csv").write_text(f"file,label\n{golden / 'c-infarction.png'},1\n")
+    given = ["pulse-nano", "--examples", str(tmp_path / "examples.csv"), "--label", "NEW", "--name", "something new"]
+    assert main([*given, "--out", str(tmp_path / "out"), "--threads", "1"]) == 0
+    old, new = (Session.open(each, threads=1) for each in ("pulse-nano", tmp_path / "out"))
+    for name in ("a-atrial-fibrillation.png", "b-normal.png"):
+        before, after = (each.look(golden / name).ask().finish() for each in (old, new))
+        assert before.findings == after.findings[:-1]
+        added = "Likely as well: something new (learnt from 1 example)."
+        assert added not in before.text
+        assert (added in after.text) == after.findings[-1].likely
+        assert after.text.replace(added, "").strip() == before.text
