@@ -168,6 +168,8 @@ def _table(answer: Answer) -> list[str]:
         lines.append(f"{f.label:{labels}}  {f.told:{names}}  {f.probability:.2f}  {bar}".rstrip())
     if any(f.point is not None for f in found):
         lines.append(_STARRED)
+    if any(f.examples for f in found):
+        lines.append("of a learnt finding: sensitivity on its own examples, each left out in turn")
     return [*lines, ""] if lines else []
 
 

@@ -145,7 +145,9 @@ def fit(background: Background, positives: np.ndarray, negatives: np.ndarray, ex
         examples,
     )
     own = [
-        _log_odds(x, _discriminant(np.delete(there, i, 0), absent, inverse, correlation)) if len(there) > 1 else math.nan
+        _log_odds(x, _discriminant(np.delete(there, i, 0), absent, inverse, correlation))
+        if len(there) > 1
+        else math.nan
         for i, x in enumerate(there)
     ]
     other = [

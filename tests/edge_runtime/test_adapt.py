@@ -112,6 +112,7 @@ def test_the_table_and_a_report_say_how_many_examples(learn, capsys, tmp_path: P
     [row] = [line for line in lines.splitlines() if line.startswith("DARK")]
     assert "dark pages (learnt from 10 examples)" in row
     assert "*" in row
+    assert "each left out in turn" in lines
     assert ask.main([str(out), str(tmp_path / "new.png"), QUESTION, "--threads", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"][-1]["examples"] == 10
 
