@@ -29,8 +29,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Pool:
-    """Features [n, D] and truth 0/1 [n, N] of pages with the statements to learn from, and of the test fold;
-    background: of varied pages of the training folds; others [m, D]: plain pages of the training folds without any of them."""
+    """Features [n, D] and truth 0/1 [n, N] of pages with the statements to learn from, and of the test fold.
+
+    background: of varied pages of the training folds; others [m, D]: their plain pages without any of the statements.
+    """
 
     statements: tuple[str, ...]
     background: Background
