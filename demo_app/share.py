@@ -22,8 +22,7 @@ def report(entry: Entry, page: Image.Image, language: str, evidence: PageEvidenc
     """What stands on its sheets. evidence: of the page, where it is still known; its curves are drawn on the last."""
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(entry.created))
     findings = (
-        Named(finding_name(language, f.label, f.name), f.probability, f.likely, finding_worth(language, f))
-        for f in entry.findings
+        Named(finding_name(language, f), f.probability, f.likely, finding_worth(language, f)) for f in entry.findings
     )
     return Report(
         entry.title,

@@ -84,9 +84,11 @@ def translate(language: str, key: str, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def finding_name(language: str, label: str, name: str) -> str:
-    """A finding in the app's language; the bundle's own name for one the app has no word for."""
-    return languages()[language].texts.get(f"finding.{label}", name)
+def finding_name(language: str, finding: Finding) -> str:
+    """A finding in the app's language; the bundle's own name for one the app has no word for, or that was learnt."""
+    if finding.examples:
+        return translate(language, "result.finding.learnt", name=finding.name, examples=finding.examples)
+    return languages()[language].texts.get(f"finding.{finding.label}", finding.name)
 
 
 def finding_worth(language: str, finding: Finding) -> str:

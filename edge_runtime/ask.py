@@ -159,15 +159,17 @@ def _left_out(answer: Answer) -> list[str]:
 def _table(answer: Answer) -> list[str]:
     """One line a finding, the most probable first; those with an operating point say what naming them is worth."""
     found = sorted(answer.findings, key=lambda f: -f.probability)
-    labels, names = (max((len(getattr(f, key)) for f in found), default=0) for key in ("label", "name"))
+    labels, names = (max((len(getattr(f, key)) for f in found), default=0) for key in ("label", "told"))
     lines = []
     for f in found:
         bar = "#" * round(_BAR * f.probability)
         if f.point is not None:
             bar = f"{'*' if f.likely else ' '} {bar:{_BAR}}  {_share(f.sensitivity)}  {_share(f.precision)}"
-        lines.append(f"{f.label:{labels}}  {f.name:{names}}  {f.probability:.2f}  {bar}".rstrip())
+        lines.append(f"{f.label:{labels}}  {f.told:{names}}  {f.probability:.2f}  {bar}".rstrip())
     if any(f.point is not None for f in found):
         lines.append(_STARRED)
+    if any(f.examples for f in found):
+        lines.append("of a learnt finding: sensitivity on its own examples, each left out in turn")
     return [*lines, ""] if lines else []
 
 

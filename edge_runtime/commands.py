@@ -15,6 +15,7 @@ from edge_runtime.extras import DISTRIBUTION, PACKAGES
 
 # Command -> the module whose main() it is.
 MODULES = {
+    "pulse-adapt": "edge_runtime.adapt",
     "pulse-ask": "edge_runtime.ask",
     "pulse-bench": "benchmarks.cli",
     "pulse-demo": "demo_app.cli",
@@ -68,6 +69,11 @@ def _owners(package: str) -> list[str]:
     from importlib import metadata  # slow to import, and only needed once something is wrong
 
     return sorted(set(metadata.packages_distributions().get(package, [])))
+
+
+def adapt() -> int:
+    """`pulse-adapt`."""
+    return start("pulse-adapt")
 
 
 def ask() -> int:

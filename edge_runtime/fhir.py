@@ -108,11 +108,13 @@ def _device(model: Provenance, identity: str) -> Resource:
 
 def _observed_finding(found: Finding) -> Resource:
     """True from its operating point on; the evidence for that in components."""
+    records = "its own examples, each left out in turn" if found.examples else "validation records"
     parts = {
         "probability": found.probability,
         "operating point: named from this probability on": found.point,
-        "sensitivity there, on validation records": found.sensitivity,
+        f"sensitivity there, on {records}": found.sensitivity,
         "precision there, on validation records": found.precision,
+        "examples that it was learnt from": found.examples or None,
     }
     return {
         "resourceType": "Observation",

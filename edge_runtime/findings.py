@@ -13,6 +13,7 @@ from edge_runtime.engines import Cache, Engine
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.generate import check_fits
 from edge_runtime.inference import FindingSpec
+from edge_runtime.learnt import Learnt, told
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import log_softmax
 from edge_runtime.tokenizer import Tokenizer
@@ -22,7 +23,8 @@ from edge_runtime.tokenizer import Tokenizer
 class Finding:
     """probability, 0 to 1: P(yes words) / (P(yes words) + P(no words)) after the finding's question, made true by its
     calibration where there is one. point: the probability from which on it is named, None where nothing was measured.
-    sensitivity, precision: of naming it from there, on validation records; None where too few had it.
+    sensitivity, precision: of naming it from there, on validation records; None where too few had it. examples:
+    how many marked pages with it it was learnt from (learnt.Learnt), 0 for one that the decoder is asked about.
     """
 
     label: str
@@ -31,6 +33,12 @@ class Finding:
     point: float | None = None
     sensitivity: float | None = None
     precision: float | None = None
+    examples: int = 0
+
+    @property
+    def told(self) -> str:
+        """The name, and that it was learnt from a few examples where it was."""
+        return told(self.name, self.examples)
 
     @property
     def likely(self) -> bool:
@@ -94,6 +102,15 @@ class FindingScorer:
             logits, cache = self._engine.decode(self._engine.embed([before]), cache)
             total += float(log_softmax(logits)[token])
         return total
+
+
+def by_head(spec: FindingSpec, head: Learnt, features: np.ndarray) -> Finding:
+    """A learnt finding on a page's features [D] (learnt.page_features)."""
+    true = spec.calibration
+    point, sensitivity = (None, None) if true is None else (true.point, true.sensitivity)
+    return Finding(
+        spec.label, spec.name, sigmoid(head.log_odds(features)), point, sensitivity, None, examples=head.positives
+    )
 
 
 def sigmoid(x: float) -> float:

@@ -85,7 +85,7 @@ class Guard:
         if self._said:
             end = self._between.rstrip().replace(";", ".")
             passed += end
-        also = "; ".join(spec.name for spec in self._unnamed()) if finished else ""
+        also = "; ".join(spec.told for spec in self._unnamed()) if finished else ""
         if also:
             self._added = f"{'' if not self._said else ' ' if end else '. '}{ALSO}{also}."
             return passed + self._added

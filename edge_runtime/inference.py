@@ -5,11 +5,12 @@ A checkpoint's config.json holds it in its section "inference", a bundle's manif
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.fields import Fields
+from edge_runtime.learnt import Learnt, told
 from edge_runtime.preprocess import PreprocessSpec
 from edge_runtime.sampling import Sampler
 
@@ -91,7 +92,7 @@ class FindingSpec:
     """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are.
 
     words: phrases by which a text names the finding; against: phrases that deny it. calibration: None where nothing was
-    measured.
+    measured. learnt: the head that gives the probability in the decoder's place, None where the decoder is asked.
     """
 
     label: str
@@ -102,6 +103,12 @@ class FindingSpec:
     words: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    learnt: Learnt | None = None
+
+    @property
+    def told(self) -> str:
+        """The name, and that it was learnt from a few examples where it was."""
+        return told(self.name, self.learnt.positives if self.learnt else 0)
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,10 @@ class Inference:
             prompt=_prompt(fields.child("prompt"), model),
             generation=_generation(fields.child("generation")),
             default_question=fields.text("default_question"),
-            findings=tuple(_finding(i, i.text("label"), i.text("name")) for i in fields.children("findings")),
+            findings=(
+                *(_finding(i, i.text("label"), i.text("name")) for i in fields.children("findings")),
+                *(_learnt(i, model) for i in ([] if fields.is_null("learnt") else fields.children("learnt"))),
+            ),
             is_ecg=None if is_ecg is None else _finding(is_ecg, "is_ecg", "ECG page"),
             is_ecg_threshold=0.0 if is_ecg is None else is_ecg.number("threshold", 0, 1),
             notice=fields.text("notice"),
@@ -160,10 +170,13 @@ class Inference:
             "prompt": asdict(self.prompt),
             "generation": asdict(self.generation),
             "default_question": self.default_question,
-            "findings": [_listed(finding) for finding in self.findings],
+            "findings": [_listed(finding) for finding in self.findings if finding.learnt is None],
             "is_ecg": is_ecg,
             "notice": self.notice,
         }
+        # A list of their own: a version that knows no heads must not ask the decoder about them.
+        if learnt := [{**_listed(f), "head": f.learnt.to_dict()} for f in self.findings if f.learnt is not None]:
+            data["learnt"] = learnt
         # What a model cannot do is left out, as bundles of before it could be done have it.
         if self.flatten:
             data["flatten"] = True
@@ -236,6 +249,11 @@ def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
     if spec.yes == spec.no:
         raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; {fields.fix}")
     return spec
+
+
+def _learnt(fields: Fields, model: ModelSpec) -> FindingSpec:
+    spec = _finding(fields, fields.text("label"), fields.text("name"))
+    return replace(spec, learnt=Learnt.from_fields(fields.child("head"), model.hidden_size))
 
 
 def _way_up(fields: Fields) -> WayUpSpec:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from edge_runtime import image as pictures
 from edge_runtime.inference import Inference
+from edge_runtime.learnt import page_features
 from edge_runtime.page.reading import DRAFT, Reading, read
 from edge_runtime.preprocess import as_picture, draft_size, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
@@ -37,13 +38,14 @@ class Eyes(Protocol):
 
 class Prefix(NamedTuple):
     """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. seen: what the tiles were cut
-    from, RGB. reading: what was found in the picture, None where it was not looked at for that. preprocess_ms,
-    vision_ms: what tiles and tower took."""
+    from, RGB. reading: what was found in the picture, None where it was not looked at for that. features: float32 [D],
+    learnt.page_features of the tower's tokens. preprocess_ms, vision_ms: what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
     seen: Image.Image
     reading: Reading | None
+    features: np.ndarray
     preprocess_ms: float
     vision_ms: float
 
@@ -73,8 +75,10 @@ def page_prefix(
     def newline() -> np.ndarray:
         return engine.embed([inference.model.vocab_size])[0]
 
-    seen = pack_image_tokens(engine.vision(tiles), len(tiles), page_seen.size, spec, newline)
+    tokens = engine.vision(tiles)
+    seen = pack_image_tokens(tokens, len(tiles), page_seen.size, spec, newline)
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    return Prefix(embeds, picture, page_seen, reading, 1e3 * (prepared - started), 1e3 * (ended - prepared))
+    milliseconds = 1e3 * (prepared - started), 1e3 * (ended - prepared)
+    return Prefix(embeds, picture, page_seen, reading, page_features(tokens), *milliseconds)

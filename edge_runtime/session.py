@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from edge_runtime.answer import Answer, Reply, Timing, with_evidence
@@ -22,7 +23,7 @@ from edge_runtime.constrain import Choices, Constraint, choices
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
 from edge_runtime.evidence import Evidence, evidence
-from edge_runtime.findings import Finding, FindingScorer
+from edge_runtime.findings import Finding, FindingScorer, by_head
 from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard, decided
 from edge_runtime.inference import FindingSpec, Inference
@@ -110,7 +111,7 @@ class Session:
         cost = Cost(
             before.preprocess_ms, before.vision_ms, 1e3 * (ended - started), 1e3 * (time.perf_counter() - ended)
         )
-        seen = Observation(self, prefix, before.seen, turns, is_ecg, cost)
+        seen = Observation(self, prefix, before.seen, turns, is_ecg, cost, before.features)
         seen.evidence = measured
         if not seen.looks_like_ecg:
             seen.problem = worst(before.picture)  # the picture itself is not kept
@@ -140,16 +141,25 @@ class Observation:
     is_ecg: probability that it is an ECG page, None if the model cannot tell. seen: the page as the model looked at it,
     RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. problem: what
     may be wrong with a picture that does not look like one, a key of page.quality.HINTS, None where that is unknown.
-    evidence: what was measured on the page, None where that was not asked for.
+    evidence: what was measured on the page, None where that was not asked for. features: float32 [D],
+    learnt.page_features of the page.
     """
 
     def __init__(
-        self, session: Session, prefix: Cache, seen: Image.Image, turns: int, is_ecg: float | None, cost: Cost
+        self,
+        session: Session,
+        prefix: Cache,
+        seen: Image.Image,
+        turns: int,
+        is_ecg: float | None,
+        cost: Cost,
+        features: np.ndarray,
     ) -> None:
         self._session = session
         self.is_ecg = is_ecg
         self.seen = seen
         self.turns = turns
+        self.features = features
         self.problem: str | None = None
         self.evidence: Evidence | None = None
         self._prefix = prefix
@@ -237,7 +247,10 @@ class Observation:
         check_fits(self._cache.length + len(ids), session.inference.model.context_length)
         if findings:
             for spec in session.inference.findings[len(self._findings) :]:
-                session.scorer.check(self._prefix, spec)
+                if spec.learnt is None:
+                    session.scorer.check(self._prefix, spec)
+        if (learnt := self._learnt(question)) is not None and not unconstrained:
+            return Reply(self._answer_by_head(ids, learnt, findings))
         listed = None if unconstrained else choices(question)
         eos = session.inference.model.eos_token_ids
         constraint = None
@@ -274,8 +287,32 @@ class Observation:
     def finding(self, spec: FindingSpec) -> Finding:
         """One finding, the bundle's own or another, asked of the page alone; computed once."""
         if spec not in self._findings:
-            self._findings[spec] = self._session.scorer.score(self._prefix, spec)
+            head = spec.learnt
+            self._findings[spec] = (
+                self._session.scorer.score(self._prefix, spec) if head is None else by_head(spec, head, self.features)
+            )
         return self._findings[spec]
+
+    def _learnt(self, question: str) -> FindingSpec | None:
+        """The learnt finding that a question asks for in its own words, if it does."""
+        asked = question.strip().casefold()
+        specs = (spec for spec in self._session.inference.findings if spec.learnt is not None)
+        return next((spec for spec in specs if spec.question.strip().casefold() == asked), None)
+
+    def _answer_by_head(self, ids: list[int], spec: FindingSpec, findings: bool) -> Generator[str, None, Answer]:
+        """Yes or no by the head, in words that the next turn reads as any other answer."""
+        session, found = self._session, self.finding(spec)
+        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
+        point = 0.5 if found.point is None else found.point
+        text = (
+            f"{spec.yes if found.likely else spec.no}: {found.told}, score {found.probability:.2f} (point {point:.2f})."
+        )
+        yield text
+        token_ids = session.tokenizer.encode(text)
+        self._pending = [*ids, *token_ids, session.inference.model.eos_token_ids[0]]
+        listed = self.findings() if findings else []
+        timing = Timing(cost.preprocess, cost.vision, cost.prefill, sum(cost), 0.0, len(token_ids), 0.0, cost.measure)
+        return Answer(text, token_ids, "stop", listed, self.is_ecg, timing)
 
     def _options(self, listed: Choices) -> list[Finding]:
         """The findings among a question's options, if all of them are."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
+from edge_runtime.sign import signer
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.bundle import certificate_of
 from export.certificate.certify import Certificate
@@ -20,7 +21,6 @@ from export.manifest import manifest_of
 from export.options import Options, with_options
 from export.pages import example_pages
 from export.plan import graphs_bytes, room
-from export.sign import signer
 from export.target import Job, Target
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.tokenizer import TOKENIZER

@@ -270,9 +270,7 @@ def _row(finding: Finding) -> Widget:
     strong, probability = finding.likely, finding.probability
     share = Text(f"{100 * probability:.0f} %", 14, "text" if strong else "muted", halign="right", bold=strong)
     share.size_hint_x, share.width = None, style.text_size(14) * 3.2
-    words = Text(
-        finding_name(style.now.language, finding.label, finding.name), 14, "text" if strong else "muted", bold=strong
-    )
+    words = Text(finding_name(style.now.language, finding), 14, "text" if strong else "muted", bold=strong)
     parts = [Row(words, share), Bar(probability, strong, 6)]
     if told := finding_worth(style.now.language, finding):
         parts.append(Text(told, 12, "muted"))

@@ -43,7 +43,7 @@ def report(
         f"SHA-256 of certificate.json: {model.certificate or 'none'}",
     )
     said = Said(_plain(question), _plain(answer.text), _plain(aside) if answer.left_out else "")
-    findings = tuple(Named(_plain(f.name), f.probability, f.likely, _worth(f)) for f in answer.findings)
+    findings = tuple(Named(_plain(f.told), f.probability, f.likely, _worth(f)) for f in answer.findings)
     return Report(_TITLE, model.notice, _FOOTER, seen, (said,), findings, tuple(map(_plain, lines)))
 
 

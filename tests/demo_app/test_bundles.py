@@ -11,7 +11,7 @@ import pytest
 from demo_app.bundles import Bundles, describe
 from demo_app.worker import Cancelled
 from edge_runtime.errors import UserError
-from export.sign import signer
+from edge_runtime.sign import signer
 
 
 def pack(folder, target, prefix="bundle/", extra=(), skip=()):

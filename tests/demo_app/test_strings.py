@@ -17,6 +17,7 @@ from demo_app.paths import EXAMPLES
 from demo_app.settings import TEXT_SIZES, THEMES
 from demo_app.strings import finding_name, languages, system_language, translate
 from edge_runtime.errors import UserError
+from edge_runtime.findings import Finding
 from edge_runtime.page.quality import HINTS
 
 PACKAGE = Path(demo_app.__file__).parent
@@ -157,8 +158,9 @@ def test_unknown_key_is_a_fault():
 
 
 def test_findings_are_named_in_the_language_if_the_app_knows_them():
-    assert finding_name("de", "MI", "myocardial infarction") == "Herzinfarkt"
-    assert finding_name("de", "XYZ", "something new") == "something new"
+    assert finding_name("de", Finding("MI", "myocardial infarction", 0.5)) == "Herzinfarkt"
+    assert finding_name("de", Finding("XYZ", "something new", 0.5)) == "something new"
+    assert "aus 10 Beispielen" in finding_name("de", Finding("XYZ", "something new", 0.5, examples=10))
 
 
 @pytest.mark.parametrize(

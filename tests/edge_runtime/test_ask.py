@@ -45,7 +45,7 @@ def test_json(tiny, page, page_file, capsys):
     assert data["token_ids"] == tiny.twin.greedy(tiny.prompt(page, "rhythm?"), 5)
     assert [f["label"] for f in data["findings"]] == ["NORM", "MI"]
     assert all(
-        set(f) == {"label", "name", "probability", "point", "sensitivity", "precision", "likely"}
+        set(f) == {"label", "name", "probability", "point", "sensitivity", "precision", "examples", "likely"}
         and 0 <= f["probability"] <= 1
         for f in data["findings"]
     )

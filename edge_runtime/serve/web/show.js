@@ -31,7 +31,8 @@ export function findings(body, found) {
 
 function finding(found) {
   const row = make("tr", found.likely ? "likely" : "");
-  const name = make("th", "", textOr(`finding.${found.label}`, found.name));
+  const own = textOr(`finding.${found.label}`, found.name);
+  const name = make("th", "", found.examples ? text("result.finding.learnt", found) : own);
   name.scope = "row";
   if (found.likely) name.append(make("span", "unseen", ` (${text("page.named")})`));
   if (found.sensitivity !== null && found.precision !== null) {
