@@ -75,7 +75,11 @@ def _main(args: argparse.Namespace) -> int:
         write_recipe(out, settings)
     except OSError as error:
         raise UserError(f"{out}: cannot write there ({error.strerror}); give another --out") from None
+    measured = {(row["recipe"], row["labels"]) for row in table.read_rows(out / table.TABLE)}
     for share in args.labels:
+        if (args.recipe, f"{share:g}") in measured:
+            print(f"{out / table.TABLE}: has {args.recipe} with {share:g} of the labels already")
+            continue
         row = _row(args, size, data, share, pick_device(args.device))
         table.write_row(out / table.TABLE, row)
         print("  ".join(f"{name} {value}" for name, value in row.items()))

@@ -92,9 +92,8 @@ def interval(figure: Callable[[np.ndarray], float], patients: np.ndarray, seed: 
 
 
 def write_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append a row; one of the same recipe and labels is replaced."""
-    rows = read_rows(path)
-    kept = [one for one in rows if (one["recipe"], one["labels"]) != (str(row["recipe"]), str(row["labels"]))]
+    """Append a row."""
+    kept = read_rows(path)
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
         writer.writeheader()
