@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,8 @@ class PretrainedTeacher(SignalTeacher):
         """The recipe's settings."""
         from distill.pretraining.recipes import RECIPES
 
-        return {"recipe": asdict(RECIPES.load(self.name))}  # type: ignore[call-overload]  # as distill.teaching
+        recipe = asdict(RECIPES.load(self.name))  # type: ignore[call-overload]  # as distill.teaching
+        return {"recipe": json.loads(json.dumps(recipe))}
 
     def probabilities(self, data: TrainingSet, workspace: Workspace) -> np.ndarray:
         """As SignalTeacher's. The encoder has seen the samples of all training records, and no label of any."""
