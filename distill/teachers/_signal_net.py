@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,11 +97,23 @@ def _parts(cache: DatasetCache, rows: np.ndarray, count: int) -> list[np.ndarray
     return [rows[np.isin(groups, np.unique(groups)[part::count])] for part in range(count)]
 
 
-def train_part(run: SignalTeacher, data: TrainingSet, rows: np.ndarray, part: int, workspace: Workspace) -> SignalNet:
-    """The network of one part, trained on `rows` and averaged; resumes at the last whole epoch of signal-PART.pt."""
+def train_part(
+    run: SignalTeacher,
+    data: TrainingSet,
+    rows: np.ndarray,
+    part: int,
+    workspace: Workspace,
+    start: Mapping[str, Tensor] | None = None,
+) -> SignalNet:
+    """The network of one part, trained on `rows` and averaged; resumes at the last whole epoch of signal-PART.pt.
+
+    start: weights of its layers to begin with (distill/pretraining), instead of nothing.
+    """
     device, cache, targets = workspace.device, data.cache, data.targets
     torch.manual_seed(run.seed + part)
     net = SignalNet(len(targets.names), run.channels).to(device)
+    if start is not None:
+        net.layers.load_state_dict(start)
     optimizer = torch.optim.AdamW(net.parameters(), run.peak, weight_decay=run.weight_decay)
     average, begun, path = Average(net), 0, workspace.folder / f"signal-{part}.pt"
     if state := load(path, device):

@@ -24,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 def test_the_help_names_them_and_the_teachers_own_option(house: House) -> None:
     text = house.prints("distill.cli", "--help")
     assert "{nano,pico,small}" in text
-    assert "age, checkpoint, signal" in " ".join(text.split())
+    assert "age, augmented, checkpoint, periods, signal, wav2vec, waves-as-words" in " ".join(text.split())
     assert "--age-years" not in text
     assert "--age-years" in house.prints("distill.cli", "--teacher", "labels", "--teacher", "age", "--help")
 
