@@ -18,6 +18,7 @@ from edge_runtime.inference import Inference
 from edge_runtime.page.reading import DRAFT, Reading, read
 from edge_runtime.preprocess import as_picture, draft_size, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
+from edge_runtime.similar import pooled
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -37,13 +38,14 @@ class Eyes(Protocol):
 
 class Prefix(NamedTuple):
     """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. seen: what the tiles were cut
-    from, RGB. reading: what was found in the picture, None where it was not looked at for that. preprocess_ms,
-    vision_ms: what tiles and tower took."""
+    from, RGB. reading: what was found in the picture, None where it was not looked at for that. pooled: float32
+    [2 D] of what the tower saw (similar.pooled). preprocess_ms, vision_ms: what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
     seen: Image.Image
     reading: Reading | None
+    pooled: np.ndarray
     preprocess_ms: float
     vision_ms: float
 
@@ -73,8 +75,11 @@ def page_prefix(
     def newline() -> np.ndarray:
         return engine.embed([inference.model.vocab_size])[0]
 
-    seen = pack_image_tokens(engine.vision(tiles), len(tiles), page_seen.size, spec, newline)
+    features = engine.vision(tiles)
+    seen = pack_image_tokens(features, len(tiles), page_seen.size, spec, newline)
     ended = time.perf_counter()
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
-    return Prefix(embeds, picture, page_seen, reading, 1e3 * (prepared - started), 1e3 * (ended - prepared))
+    return Prefix(
+        embeds, picture, page_seen, reading, pooled(features), 1e3 * (prepared - started), 1e3 * (ended - prepared)
+    )
