@@ -22,7 +22,8 @@ _ARRAYS = ("mean", "scale", "w1", "b1", "w2", "b2", "vectors", "ids", "age", "se
 @dataclass(frozen=True)
 class Case:
     """A record like the page. record: its ecg_id in PTB-XL. similarity: cosine of the embeddings. statements: its
-    SCP-ECG codes. report: as PTB-XL has it, German or English. age in years (90: 90 or older) and sex, None where not known."""
+    SCP-ECG codes. report: as PTB-XL has it, German or English. age in years (90: 90 or older)
+    and sex, None where not known."""
 
     record: int
     similarity: float

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, metavar="DIR", help="PTB-XL's folder, for its reports")
     parser.add_argument("--checkpoint", default="pulse-nano", metavar="MODEL", help="what that run made (%(default)s)")
     parser.add_argument("--out", metavar="FILE", required=True, help="the index: cases.npz of a checkpoint folder")
-    parser.add_argument("--steps", type=int, default=400, metavar="N", help="of 512 pages each (%(default)s)")
+    parser.add_argument("--steps", type=int, default=600, metavar="N", help="of 512 pages each (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same weights (%(default)s)")
     return parser

@@ -21,14 +21,14 @@ from distill.retrieval.data import Records, Seen, Words
 class Settings:
     """soft: share of a target that goes by labels. temperature: of the loss between pages."""
 
-    steps: int = 400
+    steps: int = 600
     batch: int = 512
     peak: float = 2e-3  # of the learning rate
     decay: float = 0.05
     hidden: int = 256
     width: int = 96
     dropout: float = 0.3
-    soft: float = 0.3
+    soft: float = 0.5
     temperature: float = 0.2
     seed: int = 0
 
