@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edge_runtime.ask import main
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.similar import CaseIndex, pooled
 
 WIDTH, D = 3, 4
+EXAMPLES = Path(__file__).resolve().parents[2] / "demo_app" / "examples"
 
 
 def index_arrays(vectors):
@@ -84,3 +88,16 @@ def test_the_shipped_index_has_no_record_twice_and_answers_a_page():
     assert time.thread_time() - started < 2  # a query; the figure itself is measured, not tested
     assert [case.similarity for case in found] == sorted((case.similarity for case in found), reverse=True)
     assert all("CC BY 4.0" in case.source and case.report for case in found)
+
+
+def test_pulse_ask_prints_cases_with_their_source_and_has_them_in_json(capsys):
+    asked = ["pulse-nano", str(EXAMPLES / "b-normal.jpg"), "--similar", "2", "--no-measure", "--no-findings"]
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["similar"]
+    assert len(told) == 2
+    assert "NORM" in told[0]["statements"]
+    assert main(asked) == 0
+    printed = capsys.readouterr().out
+    assert f"record {told[0]['record']} of {told[0]['source']}" in printed
+    assert main([*asked[:3], "0"]) == 2
+    assert "ask for 1 or more" in capsys.readouterr().err
