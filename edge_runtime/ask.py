@@ -18,6 +18,7 @@ from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
 from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
+from edge_runtime.similar import Case
 
 _BAR = 24
 _STARRED = "*: likely, since it reaches its operating point; sensitivity and precision there on validation records"
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="measure rate, intervals and axes on the page itself, and answer with them (default: in a report)",
     )
+    parser.add_argument(
+        "--similar", type=int, metavar="K", help="the K cases of PTB-XL that are most like the page as well"
+    )
     parser.add_argument("--signals", action="store_true", help="with --json: the leads' samples as well")
     parser.add_argument(
         "--report",
@@ -77,6 +81,7 @@ def _run(args: argparse.Namespace) -> int:
     whole = args.question in (None, session.inference.default_question)
     measure = args.measure if args.measure is not None else whole or args.signals
     page = session.look(args.image, measure=measure)
+    cases = page.similar(args.similar) if args.similar is not None else None
     reply = page.ask(
         args.question,
         max_new_tokens=args.max_new_tokens,
@@ -99,7 +104,7 @@ def _run(args: argparse.Namespace) -> int:
         )
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
-    _print(args, reply, page, bundle, whole, simulator_of(session.engine))
+    _print(args, reply, page, bundle, whole, simulator_of(session.engine), cases)
     if args.report is not None:
         question, answer = args.question or session.inference.default_question, reply.finish()
         when, served = datetime.now().astimezone(), bundle.provenance
@@ -110,11 +115,19 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _print(
-    args: argparse.Namespace, reply: Reply, page: Observation, bundle: Bundle, whole: bool, simulator: str
+    args: argparse.Namespace,
+    reply: Reply,
+    page: Observation,
+    bundle: Bundle,
+    whole: bool,
+    simulator: str,
+    cases: list[Case] | None,
 ) -> None:
     """whole: the answer is a report, whose words carry what was measured. simulator: of the engine, or ""."""
     if args.json:
         told = _as_json(reply.finish(), page, bundle, args.signals)
+        if cases is not None:
+            told["similar"] = [dataclasses.asdict(case) for case in cases]
         if simulator:
             told |= {"timing": None, "simulated": simulator}
         print(json.dumps(told, ensure_ascii=True))
@@ -126,7 +139,7 @@ def _print(
         print(piece, end="", flush=True)
     answer = reply.finish()
     measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
-    lines = [*measured, *_left_out(answer), *_table(answer)]
+    lines = [*measured, *_left_out(answer), *_table(answer), *_similar(cases or [])]
     print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
 
 
@@ -170,6 +183,16 @@ def _table(answer: Answer) -> list[str]:
         lines.append(_STARRED)
     if any(f.examples for f in found):
         lines.append("of a learnt finding: sensitivity on its own examples, each left out in turn")
+    return [*lines, ""] if lines else []
+
+
+def _similar(cases: list[Case]) -> list[str]:
+    """Three lines a case: what it is, its report, where it is from."""
+    lines = []
+    for case in cases:
+        about = ", ".join(str(part) for part in (case.sex, case.age) if part is not None)
+        lines.append(f"similar {case.similarity:.2f}: {' '.join(case.statements)} ({about or 'age and sex not known'})")
+        lines += [f"  report: {case.report}", f"  record {case.record} of {case.source}"]
     return [*lines, ""] if lines else []
 
 

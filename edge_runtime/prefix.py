@@ -19,6 +19,7 @@ from edge_runtime.learnt import page_features
 from edge_runtime.page.reading import DRAFT, Reading, read
 from edge_runtime.preprocess import as_picture, draft_size, pack_image_tokens, pixels
 from edge_runtime.prompt import Prompt
+from edge_runtime.similar import pooled
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -39,13 +40,15 @@ class Eyes(Protocol):
 class Prefix(NamedTuple):
     """embeds: float32 [P, D] of everything before the question. picture: as it came, RGB. seen: what the tiles were cut
     from, RGB. reading: what was found in the picture, None where it was not looked at for that. features: float32 [D],
-    learnt.page_features of the tower's tokens. preprocess_ms, vision_ms: what tiles and tower took."""
+    learnt.page_features of the tower's tokens. pooled: float32 [2 D], similar.pooled of them. preprocess_ms, vision_ms:
+    what tiles and tower took."""
 
     embeds: np.ndarray
     picture: Image.Image
     seen: Image.Image
     reading: Reading | None
     features: np.ndarray
+    pooled: np.ndarray
     preprocess_ms: float
     vision_ms: float
 
@@ -81,4 +84,4 @@ def page_prefix(
     before = prompt.before_image()
     embeds = np.concatenate([engine.embed(before), seen]) if before else seen
     milliseconds = 1e3 * (prepared - started), 1e3 * (ended - prepared)
-    return Prefix(embeds, picture, page_seen, reading, page_features(tokens), *milliseconds)
+    return Prefix(embeds, picture, page_seen, reading, page_features(tokens), pooled(tokens), *milliseconds)

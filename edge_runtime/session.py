@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,13 +33,15 @@ from edge_runtime.page.quality import hint, worst
 from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.sampling import Sampler
+from edge_runtime.similar import ARTIFACT, Case, CaseIndex
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
 
 
 class Session:
     """An engine at work, of a bundle or of a torch checkpoint. Not for several threads at once."""
 
-    def __init__(self, engine: Engine, inference: Inference, tokenizer: Tokenizer) -> None:
+    def __init__(self, engine: Engine, inference: Inference, tokenizer: Tokenizer, cases: Path | None = None) -> None:
+        """cases: the bundle's index of similar cases, read when it is first asked; None where it has none."""
         model = inference.model
         if tokenizer.vocab_size > model.vocab_size:
             raise UserError(
@@ -46,6 +50,7 @@ class Session:
             )
         self.inference = inference
         self.engine = engine
+        self._cases_file = cases
         self.tokenizer = tokenizer
         self.prompt = Prompt.of(inference, tokenizer)
         self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
@@ -80,7 +85,14 @@ class Session:
         engine, inference = open_engine(bundle, threads, provider), bundle.manifest.inference
         if flatten is not None:
             inference = replace(inference, flatten=flatten)
-        return cls(engine, inference, Tokenizer(bundle.path("tokenizer")))
+        return cls(engine, inference, Tokenizer(bundle.path("tokenizer")), cases_of(bundle))
+
+    @cached_property
+    def cases(self) -> CaseIndex:
+        """The index of similar cases. Raises UserError where the bundle has none."""
+        if self._cases_file is None:
+            raise UserError("this bundle has no similar cases; export a checkpoint that has them, such as pulse-nano")
+        return CaseIndex(self._cases_file)
 
     def look(self, picture: Picture, page: int | None = None, measure: bool = False) -> Observation:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
@@ -113,6 +125,7 @@ class Session:
         )
         seen = Observation(self, prefix, before.seen, turns, is_ecg, cost, before.features)
         seen.evidence = measured
+        seen.pooled = before.pooled
         if not seen.looks_like_ecg:
             seen.problem = worst(before.picture)  # the picture itself is not kept
         return seen
@@ -124,6 +137,11 @@ class Session:
             return 0
         shares = self.scorer.choose(prefix, asked.question, asked.answers)
         return max(range(len(shares)), key=shares.__getitem__)
+
+
+def cases_of(bundle: Bundle) -> Path | None:
+    """The file of a bundle's similar cases, None where it has none."""
+    return bundle.path(ARTIFACT) if ARTIFACT in bundle.manifest.artifacts else None
 
 
 class Cost(NamedTuple):
@@ -141,8 +159,8 @@ class Observation:
     is_ecg: probability that it is an ECG page, None if the model cannot tell. seen: the page as the model looked at it,
     RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. problem: what
     may be wrong with a picture that does not look like one, a key of page.quality.HINTS, None where that is unknown.
-    evidence: what was measured on the page, None where that was not asked for. features: float32 [D],
-    learnt.page_features of the page.
+    evidence: what was measured on the page, None where that was not asked for. features, pooled: float32 [D] and [2 D]
+    of the tower's tokens, learnt.page_features and similar.pooled.
     """
 
     def __init__(
@@ -162,6 +180,7 @@ class Observation:
         self.features = features
         self.problem: str | None = None
         self.evidence: Evidence | None = None
+        self.pooled = np.zeros(0, np.float32)
         self._prefix = prefix
         self._cost = cost
         self._findings: dict[FindingSpec, Finding] = {}
@@ -205,6 +224,15 @@ class Observation:
     def is_part(self) -> bool:
         """Whether leads of the page are likely missing in the picture; false for a model that cannot tell."""
         return self.whole is not None and self.whole < 0.5
+
+    def similar(self, k: int = 5) -> list[Case]:
+        """The k cases of the bundle's index that are most like the page, the nearest first.
+
+        Raises UserError for a bundle without cases, a k below 1, and a picture that does not look like an ECG page.
+        """
+        if not self.looks_like_ecg:
+            raise UserError("nothing is similar to a picture that does not look like an ECG page; give one that does")
+        return self._session.cases.nearest(self.pooled, k)
 
     def ask(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
 from edge_runtime.sign import signer
+from edge_runtime.similar import ARTIFACT, FILE
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.bundle import certificate_of
 from export.certificate.certify import Certificate
@@ -94,7 +95,7 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
         with meter.stage("graphs"):
             # Nothing here keeps the model: its target uses it up.
             artifacts = target.write(job, load_model(job.checkpoint, weights, halves=True), part)
-        artifacts = {**artifacts, "tokenizer": TOKENIZER}
+        artifacts = {**artifacts, "tokenizer": TOKENIZER, **_cases(source, part)}
         manifest = manifest_of(job.config, source, target, weights, artifacts, options)
         write_manifest(part, manifest)
         bundle = Bundle.read(part)  # its digests were taken a moment ago
@@ -107,3 +108,11 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
         if sign is not None:
             sign(part)
     return certificate
+
+
+def _cases(source: Checkpoint, part: Path) -> dict[str, str]:
+    """The checkpoint's index of similar cases beside the graphs, where it has one."""
+    if not (source.folder / FILE).is_file():
+        return {}
+    shutil.copyfile(source.folder / FILE, part / FILE)
+    return {ARTIFACT: FILE}
