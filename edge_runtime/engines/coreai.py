@@ -1,4 +1,4 @@
-"""Runs a bundle's Core AI assets with Apple's runtime: on a Mac the system's, elsewhere that of coreai-core, on the CPU.
+"""Runs a bundle's Core AI assets with Apple's runtime: on a Mac the system's, else that of coreai-core, on the CPU.
 
 Keys and values go in and come out as arrays, so caches are values and branches need no care. The runtime (1.0.0b3) ends
 the process on an asset whose bytes are not a program's; Bundle.load has held every byte against its digest before.
@@ -51,7 +51,7 @@ class CoreAIEngine:
 
     def vision(self, pixels: np.ndarray) -> np.ndarray:
         """Image features [T, D] for pixels [N, C, H, W], a tile at a time."""
-        tiles = [self._run(self._vision, {"pixels": tile[None]})["features"] for tile in np.float32(pixels)]
+        tiles = [self._run(self._vision, {"pixels": tile[None]})["features"] for tile in np.asarray(pixels, np.float32)]
         return np.concatenate(tiles).reshape(-1, self._model.hidden_size)
 
     def embed(self, ids: Sequence[int]) -> np.ndarray:

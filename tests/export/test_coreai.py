@@ -80,7 +80,12 @@ def test_a_conversation_goes_on_and_back(apples: Bundle, checkpoint: Checkpoint)
 
 def test_the_readme_has_the_swift_that_loads_it(apples: Bundle) -> None:
     text = (apples.folder / "README.md").read_text()
-    for line in ("AIModel(contentsOf:", 'loadFunction(named: "main")', '"past_" + name', "Neural Engine and GPU: not_run"):
+    for line in (
+        "AIModel(contentsOf:",
+        'loadFunction(named: "main")',
+        '"past_" + name',
+        "Neural Engine and GPU: not_run",
+    ):
         assert line in text
 
 
@@ -96,7 +101,9 @@ def test_without_the_extra(apples: Bundle, checkpoint: Checkpoint, monkeypatch: 
     with pytest.raises(CannotRunHere, match=r"pip install 'pulse-edge\[coreai\]'"):
         open_engine(apples)
     monkeypatch.setattr(coreai.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"needs coreai-torch, which is not installed; pip install 'pulse-edge\[coreai\]'"):
+    with pytest.raises(
+        UserError, match=r"needs coreai-torch, which is not installed; pip install 'pulse-edge\[coreai\]'"
+    ):
         export(checkpoint, "coreai", "int4", Path("never"))
 
 
@@ -158,7 +165,7 @@ def test_a_pool_keeps_its_windows(given: dict[str, list[int]]) -> None:
     from export.targets.coreai.pools import POOL, pool_with_its_windows
 
     x = torch.randn(1, 2, 12, 17)
-    want = POOL(x, *(given.get(k, d) for k, d in (("kernel", []), ("stride", []), ("padding", [0, 0]))),
-                given.get("ceil_mode", False), False)  # fmt: skip
+    stride, padding = given.get("stride", []), given.get("padding", [0, 0])
+    want = POOL(x, given["kernel"], stride, padding, given.get("ceil_mode", False), False)
     torch.testing.assert_close(pool_with_its_windows(x, **given, count_include_pad=False), want)
     assert pool_with_its_windows(x, given["kernel"], count_include_pad=True) is NotImplemented

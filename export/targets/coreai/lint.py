@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from edge_runtime.errors import UserError
@@ -30,7 +32,9 @@ def check_program(program: torch.export.ExportedProgram) -> None:
             )
         half = isinstance(value := node.meta.get("val"), torch.Tensor) and value.dtype == torch.float16
         if half and name in _PRODUCTS:
-            raise UserError(f"Core AI: {name} in float16 has answered wrongly on an iPhone (coreai-torch#115); widen it")
+            raise UserError(
+                f"Core AI: {name} in float16 has answered wrongly on an iPhone (coreai-torch#115); widen it"
+            )
 
 
 _PRODUCTS = {"linear", "mm", "bmm", "matmul", "addmm", "convolution", "conv2d", "scaled_dot_product_attention"}
@@ -38,6 +42,8 @@ _PRODUCTS = {"linear", "mm", "bmm", "matmul", "addmm", "convolution", "conv2d", 
 
 def _plain(node: torch.fx.Node) -> bool:
     """Kernel and stride given, and nothing else that the lowering would drop."""
+    stride: Any
+    padding: Any
     stride, padding, ceil_mode = ((*node.args[2:], *([], [0, 0], False)[len(node.args) - 2 :]))[:3]
     return bool(stride) and not any(padding) and not ceil_mode
 

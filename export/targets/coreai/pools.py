@@ -1,6 +1,6 @@
 """Average pools as coreai-torch can lower them: no stride left out, no padding, no partial windows.
 
-Its lowering (0.4.3) fails on a stride that is left out and on ceil_mode (coreai-torch#73), and where it does not fail it
+Its lowering (0.4.3) fails on a stride that is left out and on ceil_mode (coreai-torch#73), and where it does not it
 counts padding whatever it is told and drops partial windows, without a word.
 """
 

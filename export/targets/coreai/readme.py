@@ -17,7 +17,7 @@ float32 model, on Apple's Core AI runtime on the CPU of the machine that made it
 |---|---|---|
 | vision | `pixels` [1, {channels}, {height}, {width}], one tile | `features` [1, T, {width_d}] |
 | embed | `input_ids` int32 [1, S] | `embeds` [1, S, {width_d}] |
-| decoder | `embeds` [1, S, {width_d}]; `past_key_I`, `past_value_I` [1, {kv}, P, {size}] for each of {layers} layers | \
+| decoder | `embeds` [1, S, {width_d}]; `past_key_I`, `past_value_I` [1, {kv}, P, {size}], {layers} layers | \
 `logits` [1, {vocab}] of the last position; `present_key_I`, `present_value_I` [1, {kv}, P + S, {size}] |
 
 All float32. S is 1 or more, P 0 or more, P + S at most {context}. What a step gives as `present_` goes into the next as
