@@ -163,7 +163,7 @@ def test_a_target_of_a_later_version_is_one_line(tiny, tmp_path):
 
 def test_helpers_of_the_engines_are_no_targets():
     assert all(not name.startswith(("-", "_")) for name in ENGINES.names())
-    assert {"onnx", "executorch", "coreml"} <= set(ENGINES.names())
+    assert {"onnx", "executorch", "coreml", "coreai"} <= set(ENGINES.names())
 
 
 def test_what_an_engine_needs_and_the_bundle_lacks_is_one_line(tiny, tmp_path):

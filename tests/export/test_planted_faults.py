@@ -31,6 +31,7 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnx int8 cache": ("onnx", {"kv": "int8"}),
     "executorch": ("executorch", {}),
     "coreml": ("coreml", {}),
+    "coreai": ("coreai", {}),
 }
 QUICK = ("onnx rounded",)  # the others are minutes, in `make test-all`
 Made = tuple[str, Path, Checkpoint]
@@ -106,12 +107,14 @@ FAULTS: dict[str, tuple[Callable[[Llava], tuple[Tensor, Tensor]], str]] = {
     "norm": (norm, "decoder"),
     "tokens": (tokens, "token_embeddings"),
 }
-FIRST = {"executorch": "decoder_texts"}
+FIRST = {"executorch": "decoder_texts", "coreai": "first_logits"}  # coreai shows no insides, and rounds nothing
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_small_fault_is_found_at_its_stage(fault: str, made: Made, pages: list[Path], tmp_path: Path) -> None:
     name, out, checkpoint = made
+    if (name, fault) == ("coreai", "rope"):
+        pytest.skip("its graph computes the angles and holds no table of them")
     change, stage = FAULTS[fault]
     with torch.no_grad():
         right, wrong = change(load_model(checkpoint, "int4"))
@@ -126,7 +129,7 @@ def test_a_small_fault_is_found_at_its_stage(fault: str, made: Made, pages: list
 def replace_tensor(folder: Path, right: Tensor, wrong: Tensor) -> None:
     """Write `wrong` where a file of the bundle holds `right`, in whatever float type and layout it does."""
     done = 0
-    for path in (p for p in folder.rglob("*") if p.suffix in (".onnx", ".pte", ".bin", ".mlmodel")):
+    for path in (p for p in folder.rglob("*") if p.suffix in (".onnx", ".pte", ".bin", ".mlmodel", ".mlirb")):
         data = path.read_bytes()
         for old, new in zip(forms(right), forms(wrong), strict=True):
             if old in data:

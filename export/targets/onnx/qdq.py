@@ -1,6 +1,7 @@
 """Quantized layers in standard ONNX operators alone: the checkpoint's integers behind blocked DequantizeLinear nodes.
 
-Compilers of other execution providers (TensorRT, QNN) fuse DequantizeLinear and MatMul into their own 4-bit product;
+Compilers of other execution providers (TensorRT; QNN beside 16-bit activations, as export.targets.qnn writes them) fuse
+DequantizeLinear and MatMul into their own 4-bit product;
 ONNX Runtime on a CPU does so as well. Blocks and 4-bit integers came with opset 21.
 https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html
 """
