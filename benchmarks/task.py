@@ -118,7 +118,15 @@ class Answered:
         left_out, likely = tuple(row["left_out"]), tuple(row.get("likely", ()))
         kept = {key: row[key] for key in ("id", "group", "likelihood", "is_ecg", "probabilities", "fits")}
         answers, reading_ms = tuple(row["answers"]), row.get("reading_ms")
-        return cls(**kept, turns=turns, answers=answers, likely=likely, left_out=left_out, reading_ms=reading_ms, sources=tuple(row.get("sources", ())))
+        return cls(
+            **kept,
+            turns=turns,
+            answers=answers,
+            likely=likely,
+            left_out=left_out,
+            reading_ms=reading_ms,
+            sources=tuple(row.get("sources", ())),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Calibrates the questions that a student was not trained on, as far as they are worth asking: "further" in config.json.
+"""Calibrates questions that a student was not trained on, where they are worth asking: "further" in config.json.
 
 python -m distill.further MODEL PTBXL_DIR CONFIG [--records N] [--seed N]
 
@@ -47,8 +47,8 @@ def specs() -> list[FindingSpec]:
     for label, about in scp_statements().items():
         if label in (*SUPERCLASSES, *STATEMENTS):
             continue
-        spec = {key: tuple(v) if isinstance(v, list) else v for key, v in finding_spec(label).items()}
-        asked = FindingSpec(**spec)
+        spec = finding_spec(label)
+        asked = FindingSpec(**{**spec, "words": tuple(spec["words"])})
         if about.rhythm:
             against = "AFIB" if label == "SR" else "SR"
             asked = replace(asked, question=RHYTHM[0], yes=_answer(label), no=_answer(against))
@@ -74,7 +74,8 @@ def sample(codes: Mapping[int, Iterable[str]], records: int, seed: int) -> list[
 
 
 def fit(truth: np.ndarray, log_odds: np.ndarray, share: float) -> Calibration | None:
-    """truth bool [n] and log odds [n] of a sample in which the statement is more frequent than its share of all records.
+    """truth bool [n] and log odds [n] of a sample; share: of all records that have the statement.
+
     None where the question is not worth asking. The point is the one with the best weighted F1."""
     positives = int(truth.sum())
     if positives < _LEAST_POSITIVES or positives == len(truth) or roc_auc_score(truth, log_odds) < LEAST_AUC:
@@ -100,7 +101,7 @@ def _f1(truth: np.ndarray, named: np.ndarray, weight: np.ndarray) -> float:
 
 
 def calibrated(odds: Mapping[int, Mapping[str, float]], codes: Mapping[int, Iterable[str]]) -> list[FindingSpec]:
-    """The specs worth asking. odds: log odds of each statement, of the records asked; codes: of all training records."""
+    """The specs worth asking. odds: of each statement, of the records asked; codes: of all training records."""
     kept, ids = [], list(odds)
     for spec in specs():
         share = sum(spec.label in each for each in codes.values()) / len(codes)

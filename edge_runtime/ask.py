@@ -16,8 +16,8 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
-from edge_runtime.report import answered as report
 from edge_runtime.questions import Because, needs_measuring
+from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
 
 _BAR = 24
@@ -77,7 +77,9 @@ def _run(args: argparse.Namespace) -> int:
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     whole = args.question in (None, session.inference.default_question)
-    measure = args.measure if args.measure is not None else whole or args.signals or needs_measuring(args.question or "")
+    measure = (
+        args.measure if args.measure is not None else whole or args.signals or needs_measuring(args.question or "")
+    )
     page = session.look(args.image, measure=measure)
     reply = page.ask(
         args.question,

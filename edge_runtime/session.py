@@ -216,10 +216,10 @@ class Observation:
         A picture that does not look like an ECG page gets one sentence saying so instead, unless `allow_non_ecg`.
         A question that lists options or classes (constrain.choices) is answered with those alone, and where they are
         findings with operating points with those that reach theirs; a question about attributes is decided by what is
-        known of the page, and the answer tells by what (questions.decide); any other answer names no finding that does not
-        reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches both
-        off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and the
-        default report has them all; later turns go on from the model's own words.
+        known of the page, and the answer tells by what (questions.decide); any other answer names no finding that does
+        not reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches all
+        of it off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and
+        the default report has them all; later turns go on from the model's own words.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.inference.generation

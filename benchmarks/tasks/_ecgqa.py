@@ -54,7 +54,8 @@ def answers_by_template(folder: Path) -> dict[int, tuple[str, ...]]:
 
 def real(folder: Path, wording: str, ids: set[int]) -> dict[int, tuple[Turn, ...]]:
     """The single questions about these records, by record. Raises UserError for files that are none of ECG-QA's."""
-    listed, found = answers_by_template(folder), {}
+    listed = answers_by_template(folder)
+    found: dict[int, list[QaTurn]] = {}
     for row in _rows(folder / wording):
         if row["question_type"].startswith("single") and row["ecg_id"][0] in ids:
             found.setdefault(row["ecg_id"][0], []).append(_turn(row, listed))
@@ -89,9 +90,7 @@ def made(question: str, options: Sequence[str], answer: Sequence[str], kind: str
     return QaTurn(_FORM.format(question=question, options=", ".join(options)), ", ".join(answer), kind)
 
 
-def generated(
-    database: PtbXl, ids: Sequence[int], listed: Mapping[int, Sequence[str]]
-) -> dict[int, tuple[Turn, ...]]:
+def generated(database: PtbXl, ids: Sequence[int], listed: Mapping[int, Sequence[str]]) -> dict[int, tuple[Turn, ...]]:
     """Of each record: a query for each set of statements and for the axis, a choice and a yes or no out of each set,
     half of them with an attribute that it has where it has one. Drawn from the record's number."""
     return {ecg_id: tuple(_of_record(database, ecg_id, listed)) for ecg_id in ids}
@@ -119,6 +118,8 @@ def _three(
     kind = f"{attribute}/{template}"
     false = [name for name in names if name not in true and name != "none"]
     yield made(f"What {words} does this ECG show?", names, true or ["none"], f"single-query/{kind}")
+    if len(false) < 2:
+        return  # it has nearly all of them
     one = str(rng.choice(true if true and rng.random() < 0.5 else false))
     other = str(rng.choice([name for name in false if name != one]))
     pair = [one, other] if rng.random() < 0.5 else [other, one]

@@ -100,7 +100,9 @@ class EcgQa:
         return {"accuracy": figures["all"]["accuracy"]}
 
     def as_text(self, figures: Mapping[str, Any]) -> str:
-        lines = [f"{figures['all']['questions']} questions about {figures['records']} records; 95 % intervals by record"]
+        lines = [
+            f"{figures['all']['questions']} questions about {figures['records']} records; 95 % intervals by record"
+        ]
         lines.append(f"  {'':36}{'questions':>10}   {'exact sets':24}{'most frequent answer'}")
         rows = [("all", figures["all"])]
         for part in ("types", "attributes", "sources"):
@@ -143,10 +145,11 @@ def _by(table: Sequence[_Row], majority: Sequence[bool], key: Any) -> dict[str, 
 def _figures(table: Sequence[_Row], majority: Sequence[bool]) -> dict[str, Any]:
     groups = np.array([each.group for each in table])
     told = {"accuracy": np.array([each.right for each in table]), "majority": np.array(majority)}
-    return {"questions": len(table)} | {
-        key: [100 * float(v.mean()), *bootstrap(lambda at, v=v: 100 * float(v[at].mean()), groups, _ROUNDS)]
-        for key, v in told.items()
-    }
+    return {"questions": len(table), **{key: _interval(hits, groups) for key, hits in told.items()}}
+
+
+def _interval(hits: np.ndarray, groups: np.ndarray) -> list[float]:
+    return [100 * float(hits.mean()), *bootstrap(lambda at: 100 * float(hits[at].mean()), groups, _ROUNDS)]
 
 
 TASK = EcgQa()

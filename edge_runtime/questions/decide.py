@@ -12,8 +12,8 @@ from edge_runtime.findings import Finding
 from edge_runtime.inference import FindingSpec, Inference
 from edge_runtime.questions.understand import Understood, lead_of, understand
 from edge_runtime.questions.vocabulary import Attribute, Vocabulary
-from edge_runtime.waves.normal import NORMAL, axis_name
 from edge_runtime.waves.noise import NOISE, noise_mv
+from edge_runtime.waves.normal import NORMAL, axis_name
 
 CANNOT_TELL = "decoder"
 
@@ -52,7 +52,7 @@ class Decision:
 
 
 def decide(question: str, listed: Choices | None, known: Known, inference: Inference) -> Decision | None:
-    """None for a question that is not understood, an open one that cannot be told, and a model without operating points.
+    """None for a question that is not understood, an open one that cannot be told, a model without operating points.
 
     listed: the options that the question lists. An option that cannot be told is not chosen beside others that can.
     """
@@ -166,7 +166,8 @@ class _Judge:
         evidence = self._known.evidence
         if evidence is None or evidence.signals is None:
             return _unknown(attribute)
-        told = [(noise_mv(kind, evidence.signals.mv, lead), NOISE[kind]) for kind in attribute.noise if kind in NOISE]
+        kinds = [kind for kind in attribute.noise if kind in NOISE]
+        told = [(noise_mv(kind, evidence.signals.mv, lead), NOISE[kind][0 if lead else 1]) for kind in kinds]
         over = [(value, limit) for value, limit in told if value is not None]
         if not over:
             return _unknown(attribute)

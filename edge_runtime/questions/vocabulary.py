@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.inference import FindingSpec
 
@@ -42,11 +43,12 @@ class Attribute:
 def attributes() -> tuple[Attribute, ...]:
     """All of vocabulary.json."""
     listed = json.loads(Path(__file__).with_name("vocabulary.json").read_text(encoding="utf-8"))["attributes"]
-    lists = ("also", "labels", "noise")
-    return tuple(
-        Attribute(name, **{key: tuple(value) if key in lists else value for key, value in about.items()})
-        for name, about in listed.items()
-    )
+    return tuple(_attribute(name, about) for name, about in listed.items())
+
+
+def _attribute(name: str, about: dict[str, Any]) -> Attribute:
+    lists = {key: tuple(about[key]) for key in ("also", "labels", "noise") if key in about}
+    return Attribute(name, **{**about, **lists})
 
 
 class Vocabulary:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.questions import needs_measuring
+from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
 

@@ -13,7 +13,8 @@ from edge_runtime.leads import LEADS
 from edge_runtime.waves.prepare import Array
 
 FS = 500.0  # samples a second of signals that are read of a page
-NOISE = {"drift": 0.5, "static": 0.02}  # mV from which on it is noise
+# mV from which on it is noise: in a lead that is asked about, and in the worst of all leads.
+NOISE = {"drift": (0.5, 0.8), "static": (0.007, 0.02)}
 _BASELINE_S = 0.6
 _TREMOR_S = 0.06
 _WINDOW_S = 0.1
