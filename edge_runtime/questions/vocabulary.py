@@ -47,7 +47,7 @@ def attributes() -> tuple[Attribute, ...]:
 
 
 def _attribute(name: str, about: dict[str, Any]) -> Attribute:
-    lists = {key: tuple(about[key]) for key in ("also", "labels", "noise") if key in about}
+    lists: dict[str, Any] = {key: tuple(about[key]) for key in ("also", "labels", "noise") if key in about}
     return Attribute(name, **{**about, **lists})
 
 

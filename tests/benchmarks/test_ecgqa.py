@@ -93,7 +93,7 @@ def test_generated_questions_follow_the_labels():
     listed = {
         3: ("hypertrophy", "myocardial infarction", "conduction disturbance", "none"),
         6: ("q waves present", "abnormal qrs", "none"),
-        7: ("atrial fibrillation", "sinus rhythm", "bigeminal pattern (a, b)", "none"),
+        7: ("atrial fibrillation", "sinus rhythm", "atrial flutter", "bigeminal pattern (a, b)", "none"),
         21: ("left axis deviation", "normal heart axis", "right axis deviation", "none"),
     }
     turns = _ecgqa.generated(Labels(), [1], listed)[1]

@@ -155,3 +155,19 @@ def test_noise_is_measured_where_it_is():
     assert noise_mv("drift", mv) == noise_mv("drift", mv, "II")
     assert noise_mv("static", mv, "V2") > NOISE["static"][1] > noise_mv("static", mv, "II")
     assert noise_mv("static", mv, "V4") is None
+
+
+def test_a_session_answers_and_tells_why(variant, page):
+    from edge_runtime.session import Session
+
+    calibration = {"slope": 1.0, "offset": 20.0, "point": 0.5, "sensitivity": None, "precision": None, "positives": 30}
+    asked = {"question": "Is there sinus rhythm?", "yes": " Yes", "no": " No", "words": ["sinus rhythm"]}
+    spec = {**asked, "label": "SR", "name": "sinus rhythm", "calibration": calibration}
+    session = Session.open(variant(further=[spec]), threads=1)
+    assert session.inference.to_dict()["further"] == [spec]
+    seen = session.look(page)
+    answer = seen.ask("Does this ECG show sinus rhythm?", findings=False).finish()
+    assert answer.text == "Yes"
+    assert [(each.what, each.holds, each.source) for each in answer.because] == [("sinus rhythm", True, "question")]
+    assert seen.ask("Does this ECG show sinus rhythm?", findings=False, unconstrained=True).finish().because == ()
+    assert all(found.label != "SR" for found in seen.findings()), "a further question is not listed"
