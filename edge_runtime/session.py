@@ -244,7 +244,7 @@ class Observation:
         eos = session.inference.model.eos_token_ids
         constraint = None
         decision = None if unconstrained else decide(question, listed, self, session.inference)
-        if decision is not None:
+        if decision is not None and decision.choices is not None:
             constraint = Constraint(decision.choices, session.tokenizer, eos)
         elif listed is not None:
             constraint = Constraint(decided(listed, self._options(listed)), session.tokenizer, eos)

@@ -45,14 +45,14 @@ class Because:
 @dataclass(frozen=True)
 class Decision:
     """choices: what may be answered still: one answer where the question is decided, the question's own options where
-    it is not. because: of each attribute that was looked at."""
+    it is not, None for those of an open one. because: of each attribute that was looked at."""
 
-    choices: Choices
+    choices: Choices | None
     because: tuple[Because, ...]
 
 
 def decide(question: str, listed: Choices | None, known: Known, inference: Inference) -> Decision | None:
-    """None for a question that is not understood, an open one that cannot be told, a model without operating points.
+    """None for a question that is not understood, and a model without operating points.
 
     listed: the options that the question lists. An option that cannot be told is not chosen beside others that can.
     """
@@ -78,7 +78,7 @@ def _verify(asked: Understood, listed: Choices | None, judge: _Judge) -> Decisio
     if because is None:
         return None
     if because.holds is None:
-        return None if listed is None else Decision(listed, (because,))
+        return Decision(listed, (because,))
     return Decision(Choices((asked.yes if because.holds else asked.no,)), (because,))
 
 

@@ -39,7 +39,7 @@ def listed(question, *options):
 
 def answer(inference, page, question):
     decision = decide(question, choices(question), page, inference)
-    return None if decision is None else decision.choices.options
+    return None if decision is None or decision.choices is None else decision.choices.options
 
 
 AF = {"AFIB": 0.9}
