@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pulse.ecg.ptbxl import PtbXl
     from pulse.instruct.questions import Turn
 
+PLAIN_DPI = 50.8  # of a page that is not photographed
 SCENE_DPI = 127.0  # of a page before it is photographed: finer than the camera sees it
 
 
@@ -32,6 +33,7 @@ class Drawn:
     photo: int | None = None
     family: str | None = None
     scene: int | None = None
+    dpi: float = PLAIN_DPI
 
     def page(self) -> np.ndarray:
         """uint8 RGB [H, W, 3]."""
@@ -39,7 +41,7 @@ class Drawn:
         from pulse.ecg.photo.photograph import photograph
         from pulse.ecg.photo.scene.shoot import shoot
 
-        dpi = 50.8 if self.scene is None else SCENE_DPI
+        dpi = self.dpi if self.scene is None else SCENE_DPI
         drawn = drawn_page(_database(self.data)[self.ecg_id], self.family, self.layout, self.ecg_id, dpi)
         page = drawn.image
         if self.scene is not None:
@@ -59,13 +61,14 @@ class Asked:
     """A picture (a path, a file's bytes, or one to be drawn) and the turns of a conversation about it: questions, with
     the answers wanted. group: whose it is, a patient or a record; intervals draw groups. findings: class -> label of
     the finding whose probability stands for it (a superclass or SCP statement); None: the bundle's own findings by
-    their labels."""
+    their labels. apart: each turn is asked of the page alone, not after the one before it."""
 
     id: str
     picture: str | bytes | Drawn
     turns: tuple[Turn, ...]
     group: str
     findings: tuple[tuple[str, str], ...] | None = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Answered:
     """answers: one a turn, "" from the first one on whose question does not fit the model's context (fits False).
     likelihood: of the first answer among the options listed, None where there were none. is_ecg: probability, or None.
     likely: the findings of `probabilities` that reach their operating points. left_out: what the guard kept back.
-    reading_ms: from the picture to the tower's pixels, decoding included; None where no question was answered."""
+    reading_ms: from the picture to the tower's pixels, decoding included; None where no question was answered.
+    sources: of each answer, what decided it (questions.Because), "" where nothing but the decoder did."""
 
     id: str
     group: str
@@ -86,6 +90,7 @@ class Answered:
     left_out: tuple[str, ...] = ()
     fits: bool = True
     reading_ms: float | None = field(default=None, compare=False)
+    sources: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -101,6 +106,7 @@ class Answered:
             "left_out": list(self.left_out),
             "fits": self.fits,
             "reading_ms": self.reading_ms,
+            "sources": list(self.sources),
         }
 
     @classmethod
@@ -112,7 +118,15 @@ class Answered:
         left_out, likely = tuple(row["left_out"]), tuple(row.get("likely", ()))
         kept = {key: row[key] for key in ("id", "group", "likelihood", "is_ecg", "probabilities", "fits")}
         answers, reading_ms = tuple(row["answers"]), row.get("reading_ms")
-        return cls(**kept, turns=turns, answers=answers, likely=likely, left_out=left_out, reading_ms=reading_ms)
+        return cls(
+            **kept,
+            turns=turns,
+            answers=answers,
+            likely=likely,
+            left_out=left_out,
+            reading_ms=reading_ms,
+            sources=tuple(row.get("sources", ())),
+        )
 
 
 @dataclass(frozen=True)

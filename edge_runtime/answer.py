@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_runtime.evidence import Evidence
 from edge_runtime.findings import Finding
+from edge_runtime.questions import Because
 from edge_runtime.replaced import Replaced, Rewriting
 
 
@@ -45,6 +46,7 @@ class Answer:
     left_out: clauses that were written but not passed on (guard.Guard); text and token_ids are without them.
     evidence: what was measured on the page, where that was asked for. text then has the measured numbers, and replaced
     tells each place; token_ids are the model's own words.
+    because: from where each part of an answer comes, of a question about attributes (edge_runtime.questions).
     """
 
     text: str
@@ -57,6 +59,7 @@ class Answer:
     left_out: tuple[str, ...] = ()
     evidence: Evidence | None = None
     replaced: tuple[Replaced, ...] = ()
+    because: tuple[Because, ...] = ()
 
 
 class Reply:

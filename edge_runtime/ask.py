@@ -16,11 +16,13 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
+from edge_runtime.questions import Because, needs_measuring
 from edge_runtime.report import answered as report
 from edge_runtime.session import Observation, Session
 from edge_runtime.similar import Case
 
 _BAR = 24
+_FEW = 3  # reasons shown where none of many attributes holds
 _STARRED = "*: likely, since it reaches its operating point; sensitivity and precision there on validation records"
 
 
@@ -79,7 +81,9 @@ def _run(args: argparse.Namespace) -> int:
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     whole = args.question in (None, session.inference.default_question)
-    measure = args.measure if args.measure is not None else whole or args.signals
+    measure = (
+        args.measure if args.measure is not None else whole or args.signals or needs_measuring(args.question or "")
+    )
     page = session.look(args.image, measure=measure)
     cases = page.similar(args.similar) if args.similar is not None else None
     reply = page.ask(
@@ -139,7 +143,8 @@ def _print(
         print(piece, end="", flush=True)
     answer = reply.finish()
     measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
-    lines = [*measured, *_left_out(answer), *_table(answer), *_similar(cases or [])]
+    told = [*_because(answer.because), *_left_out(answer), *_table(answer)]
+    lines = [*measured, *told, *_similar(cases or [])]
     print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
 
 
@@ -156,6 +161,7 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -
         "turns": page.turns,
         "likelihood": answer.likelihood,
         "left_out": list(answer.left_out),
+        "because": [dataclasses.asdict(each) for each in answer.because],
         "timing": {key: round(value, 3) for key, value in timing.items()},
         "model": bundle.manifest.name,
         "target": bundle.manifest.target,
@@ -167,6 +173,18 @@ def _left_out(answer: Answer) -> list[str]:
     if not answer.left_out:
         return []
     return [f"left out, as unlikely by its own probability or said before: {'; '.join(answer.left_out)}", ""]
+
+
+def _because(because: Sequence[Because]) -> list[str]:
+    """From where an answer about attributes comes, a line each; of many the ones that hold."""
+    shown = [each for each in because if each.holds] or list(because[:_FEW])
+    lines = []
+    for each in shown:
+        value = "" if each.value is None else f" {each.value:g}"
+        limit = "" if each.limit is None else f" (limit {each.limit:g})"
+        told = "cannot be told, the decoder's own words" if each.holds is None else f"{each.source}{value}{limit}"
+        lines.append(f"{each.what}: {'yes, ' if each.holds else '' if each.holds is None else 'no, '}{told}")
+    return [*lines, ""] if lines else []
 
 
 def _table(answer: Answer) -> list[str]:

@@ -124,7 +124,8 @@ class Inference:
     """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
     tell; is_ecg_threshold: the probability from which on it is taken for one. way_up, whole: the questions which way up
     the page is and whether all of its leads are there, None for a model that cannot tell. notice: what every user must
-    read. flatten: photographs are flattened first (edge_runtime.page)."""
+    read. flatten: photographs are flattened first (edge_runtime.page). further: findings that are asked for where a
+    question names them, and not listed."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
@@ -138,6 +139,7 @@ class Inference:
     flatten: bool = False
     way_up: WayUpSpec | None = None
     whole: FindingSpec | None = None
+    further: tuple[FindingSpec, ...] = ()
 
     @classmethod
     def from_fields(cls, fields: Fields, model: ModelSpec) -> Inference:
@@ -160,6 +162,7 @@ class Inference:
             flatten=not fields.is_null("flatten") and fields.flag("flatten"),
             way_up=None if fields.is_null("way_up") else _way_up(fields.child("way_up")),
             whole=None if fields.is_null("whole") else _finding(fields.child("whole"), "whole", "whole page"),
+            further=() if fields.is_null("further") else _further(fields),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,6 +187,8 @@ class Inference:
             data["way_up"] = {"question": self.way_up.question, "answers": list(self.way_up.answers)}
         if self.whole is not None:
             data["whole"] = _asked(self.whole)
+        if self.further:
+            data["further"] = [_listed(finding) for finding in self.further]
         return data
 
 
@@ -254,6 +259,10 @@ def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
 def _learnt(fields: Fields, model: ModelSpec) -> FindingSpec:
     spec = _finding(fields, fields.text("label"), fields.text("name"))
     return replace(spec, learnt=Learnt.from_fields(fields.child("head"), model.hidden_size))
+
+
+def _further(fields: Fields) -> tuple[FindingSpec, ...]:
+    return tuple(_finding(each, each.text("label"), each.text("name")) for each in fields.children("further"))
 
 
 def _way_up(fields: Fields) -> WayUpSpec:

@@ -32,6 +32,7 @@ from edge_runtime.inference import FindingSpec, Inference
 from edge_runtime.page.quality import hint, worst
 from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.prompt import Prompt
+from edge_runtime.questions import Because, decide
 from edge_runtime.sampling import Sampler
 from edge_runtime.similar import ARTIFACT, Case, CaseIndex
 from edge_runtime.tokenizer import StreamDecoder, Tokenizer
@@ -252,10 +253,11 @@ class Observation:
         None takes the bundle's own default; seed None draws a fresh one. findings: score them after the answer.
         A picture that does not look like an ECG page gets one sentence saying so instead, unless `allow_non_ecg`.
         A question that lists options or classes (constrain.choices) is answered with those alone, and where they are
-        findings with operating points with those that reach theirs; any other answer names no finding that does not
-        reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches both
-        off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and the
-        default report has them all; later turns go on from the model's own words.
+        findings with operating points with those that reach theirs; a question about attributes is decided by what is
+        known of the page, and the answer tells by what (questions.decide); any other answer names no finding that does
+        not reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches all
+        of it off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and
+        the default report has them all; later turns go on from the model's own words.
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.inference.generation
@@ -282,11 +284,15 @@ class Observation:
         listed = None if unconstrained else choices(question)
         eos = session.inference.model.eos_token_ids
         constraint = None
-        if listed is not None:
+        decision = None if unconstrained else decide(question, listed, self, session.inference)
+        if decision is not None and decision.choices is not None:
+            constraint = Constraint(decision.choices, session.tokenizer, eos)
+        elif listed is not None:
             constraint = Constraint(decided(listed, self._options(listed)), session.tokenizer, eos)
         report = question == session.inference.default_question
         guard = None if unconstrained or constraint else Guard(session.inference.findings, self.finding, report)
-        steps = self._answer(ids, sampler, limit, findings, constraint, guard)
+        because = () if decision is None else decision.because
+        steps = self._answer(ids, sampler, limit, findings, constraint, guard, because)
         return Reply(
             steps if self.evidence is None else with_evidence(steps, self.evidence, constraint is None, report)
         )
@@ -355,6 +361,7 @@ class Observation:
         findings: bool,
         constraint: Constraint | None,
         guard: Guard | None,
+        because: tuple[Because, ...],
     ) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.inference.model
         cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
@@ -404,7 +411,17 @@ class Observation:
         )
         likelihood = math.exp(constraint.log_likelihood) if constraint and constraint.leaves_choice else None
         left_out = tuple(guard.left_out) if guard else ()
-        return Answer(text, token_ids, ending.finish_reason, found, self.is_ecg, timing, likelihood, left_out)
+        return Answer(
+            text,
+            token_ids,
+            ending.finish_reason,
+            found,
+            self.is_ecg,
+            timing,
+            likelihood,
+            left_out,
+            because=because,
+        )
 
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice

@@ -12,9 +12,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.subjects.subject import Subject
 from benchmarks.task import Answered, Asked, Drawn
 from edge_runtime import image
+from edge_runtime.answer import Answer
 from edge_runtime.errors import DoesNotFit, UserError
 from edge_runtime.findings import Finding
 from edge_runtime.inference import FindingSpec
+from edge_runtime.questions import needs_measuring
 from edge_runtime.session import Observation, Session
 from pulse.instruct.questions import finding_spec
 from pulse.runner import run
@@ -48,14 +50,19 @@ def _begin(subject: Subject, unconstrained: bool) -> Callable[[tuple[int, Asked]
 
 def _answer(session: Session, unconstrained: bool, asked: Asked) -> Answered:
     try:
-        seen = session.look(asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture)
+        picture = asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture
+        seen = session.look(picture, measure=any(needs_measuring(turn.question) for turn in asked.turns))
     except UserError as error:
         raise UserError(f"{asked.id}: {error}") from None
     said: list[str] = []
     likelihoods: list[float | None] = []
     left_out: list[str] = []
+    sources: list[str] = []
+    begin = seen.conversation
     fits, reading_ms = True, None
     for turn in asked.turns:
+        if asked.apart:
+            seen.conversation = begin
         try:
             # Scored on its answer even where the model doubts that this is an ECG: the doubt is counted on its own.
             answer = seen.ask(
@@ -68,7 +75,9 @@ def _answer(session: Session, unconstrained: bool, asked: Asked) -> Answered:
         said.append(answer.text)
         likelihoods.append(answer.likelihood)
         left_out += answer.left_out
-    said += [""] * (len(asked.turns) - len(said))
+        sources.append(_source(answer))
+    lacking = [""] * (len(asked.turns) - len(said))
+    said, sources = said + lacking, sources + lacking
     found = _found(session, seen, asked.findings)
     return Answered(
         asked.id,
@@ -82,7 +91,15 @@ def _answer(session: Session, unconstrained: bool, asked: Asked) -> Answered:
         tuple(left_out),
         fits,
         reading_ms,
+        tuple(sources),
     )
+
+
+def _source(answer: Answer) -> str:
+    """What decided an answer: of several sources the one of what was answered, or else the first."""
+    known = [each for each in answer.because if each.holds is not None]
+    chosen = [each for each in known if each.holds] or known
+    return chosen[0].source if chosen else ""
 
 
 def _found(session: Session, seen: Observation, findings: tuple[tuple[str, str], ...] | None) -> dict[str, Finding]:

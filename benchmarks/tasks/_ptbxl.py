@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sample import FOLD
-from benchmarks.task import Drawn
+from benchmarks.task import PLAIN_DPI, Drawn
 
 DATA = "a PTB-XL folder as PhysioNet lays it out, records100"
 
@@ -31,5 +31,5 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
     return {"fold": options.fold, "layout": layout, "family": options.family, **seeds}
 
 
-def drawn(data: Path, ecg_id: int, options: argparse.Namespace) -> Drawn:
-    return Drawn(data, ecg_id, options.layout, options.photo, options.family, options.scene)
+def drawn(data: Path, ecg_id: int, options: argparse.Namespace, dpi: float = PLAIN_DPI) -> Drawn:
+    return Drawn(data, ecg_id, options.layout, options.photo, options.family, options.scene, dpi)

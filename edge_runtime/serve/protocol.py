@@ -179,6 +179,7 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "whole": result.whole,
         "turns": page.turns,
         "left_out": list(answer.left_out),
+        "because": [asdict(each) for each in answer.because],
         "timing": {key: round(value, 3) for key, value in asdict(answer.timing).items()},
         "target": served.target,
         "certificate": served.certificate,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runtime.questions import needs_measuring
 from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
@@ -85,7 +86,8 @@ class Worker:
             raise Cancelled
         names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
         asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
-        job.page = page = self._session.look(job.question.picture, measure=job.question.measure)
+        measure = job.question.measure or needs_measuring(job.question.question or "")
+        job.page = page = self._session.look(job.question.picture, measure=measure)
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
