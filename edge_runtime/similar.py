@@ -16,7 +16,7 @@ from edge_runtime.errors import UserError
 
 ARTIFACT, FILE = "cases", "cases.npz"
 SOURCE = "PTB-XL 1.0.3 (Wagner et al. 2020), CC BY 4.0"
-_ARRAYS = ("mean", "scale", "w1", "b1", "w2", "b2", "vectors", "ids", "age", "sex", "codes", "reports")
+_ARRAYS = ("mean", "scale", "w1", "b1", "w2", "b2", "vectors", "ids", "age", "sex", "codes", "reports", "model")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ def pooled(features: np.ndarray) -> np.ndarray:
 
 
 class CaseIndex:
-    """Cases with their vectors int8 [n, d], each 127 times a unit vector, and the network that embeds a page."""
+    """Cases with their vectors int8 [n, d], each 127 times a unit vector, and the network that embeds a page.
+
+    model: the digest of the checkpoint whose tower saw them; another's pages lie elsewhere."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Read a file that distill.retrieval wrote; raises UserError for any other."""
@@ -51,7 +53,7 @@ class CaseIndex:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: is no index of cases ({error}); export the bundle again") from None
         self._net = {name: arrays[name].astype(np.float32) for name in _ARRAYS[:6]}
-        self.vectors, self.ids = arrays["vectors"], arrays["ids"]
+        self.vectors, self.ids, self.model = arrays["vectors"], arrays["ids"], str(arrays["model"])
         self._age, self._sex = arrays["age"], arrays["sex"]
         self._codes, self._reports = (bytes(arrays[name]).decode().split("\n") for name in ("codes", "reports"))
         if {len(part) for part in (self.vectors, self._age, self._sex, self._codes, self._reports)} != {len(self.ids)}:

@@ -11,7 +11,7 @@ from typing import Any
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
 from edge_runtime.sign import signer
-from edge_runtime.similar import ARTIFACT, FILE
+from edge_runtime.similar import ARTIFACT, FILE, CaseIndex
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.bundle import certificate_of
 from export.certificate.certify import Certificate
@@ -111,8 +111,12 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
 
 
 def _cases(source: Checkpoint, part: Path) -> dict[str, str]:
-    """The checkpoint's index of similar cases beside the graphs, where it has one."""
-    if not (source.folder / FILE).is_file():
+    """The checkpoint's index of similar cases beside the graphs, where it has one; an adapter's has none, as its tower
+    may be another. Raises UserError for an index of other weights."""
+    path = source.folder / FILE
+    if source.adapter is not None or not path.is_file():
         return {}
-    shutil.copyfile(source.folder / FILE, part / FILE)
+    if CaseIndex(path).model != source.digest():
+        raise UserError(f"{path}: holds cases of other weights; make it anew with python -m distill.retrieval")
+    shutil.copyfile(path, part / FILE)
     return {ARTIFACT: FILE}

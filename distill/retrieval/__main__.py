@@ -65,7 +65,7 @@ def _main(args: argparse.Namespace) -> int:
     net = train(seen, records, words, Settings(steps=args.steps, seed=args.seed))
     spent, known = time.perf_counter() - started, len(np.unique(seen.rows))
     print(f"trained on {len(seen.rows)} pages of {known} records: {spent:.0f} s")
-    arrays, rows = case_arrays(net, words, seen, records)
+    arrays, rows = case_arrays(net, words, seen, records, checkpoint.digest())
     with replacing(out) as aside, aside.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
     print(table(CaseIndex(out), rows, net, words, seen, plain, records))

@@ -15,8 +15,10 @@ REPORT = 2.0  # chosen on fold 9
 _SEX = {"male": 1, "female": 2}
 
 
-def case_arrays(net: Embedding, words: Words, seen: Seen, records: Records) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The file's arrays, and the rows [n] of their records.
+def case_arrays(
+    net: Embedding, words: Words, seen: Seen, records: Records, model: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The file's arrays, and the rows [n] of their records. model: the digest of the checkpoint whose tower saw them.
 
     A case lies between its page (the mean of its views) and its report, nearer to the report: what was written of a
     record counts REPORT times what the tower sees of it. A query has its page alone."""
@@ -35,6 +37,7 @@ def case_arrays(net: Embedding, words: Words, seen: Seen, records: Records) -> t
         "sex": np.array([_SEX.get(label["sex"], 0) for label in labels], np.int8),
         "codes": _lines(codes),
         "reports": _lines([records.reports[row] for row in rows]),
+        "model": np.array(model),
     }, rows
 
 

@@ -37,9 +37,10 @@ def trained():
 
 def test_pages_of_a_kind_become_neighbours_and_the_file_gives_the_runtime_the_same_vectors(trained, tmp_path):
     net, words, seen, records, _, kind = trained
-    arrays, rows = case_arrays(net, words, seen, records)
+    arrays, rows = case_arrays(net, words, seen, records, "weights")
     np.savez(tmp_path / "cases.npz", **arrays)
     index = CaseIndex(tmp_path / "cases.npz")
+    assert index.model == "weights"
     found = nearest(index.embed(seen.pooled), unit(index.vectors.astype(np.float32)), 5)
     assert (kind[rows[found]] == kind[:, None]).mean() > 0.95
     raw = nearest(unit(seen.pooled), unit(seen.pooled), 6)[:, 1:]
@@ -52,8 +53,8 @@ def test_pages_of_a_kind_become_neighbours_and_the_file_gives_the_runtime_the_sa
 
 def test_the_same_seed_gives_the_same_file_and_another_another(trained):
     net, words, seen, records, settings, _ = trained
-    again = case_arrays(train(seen, records, words, settings), words, seen, records)[0]
-    first = case_arrays(net, words, seen, records)[0]
+    again = case_arrays(train(seen, records, words, settings), words, seen, records, "weights")[0]
+    first = case_arrays(net, words, seen, records, "weights")[0]
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 

@@ -29,6 +29,7 @@ def index_arrays(vectors):
         "vectors": np.array(vectors, np.int8), "ids": np.arange(100, 100 + n), "age": np.full(n, -1, np.int8),
         "sex": np.ones(n, np.int8), "codes": np.frombuffer("\n".join(["NORM SR"] * n).encode(), np.uint8),
         "reports": np.frombuffer("\n".join(f"größe {i}" for i in range(n)).encode(), np.uint8),
+        "model": np.array("weights"),
     }  # fmt: skip
 
 

@@ -1,23 +1,27 @@
-"""A checkpoint's index of similar cases goes into its bundle, whatever the target."""
+"""A checkpoint's index of similar cases goes into its bundle, whatever the target, if it is of the same weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import shutil
 
+import numpy as np
+import pytest
+
+from edge_runtime.errors import UserError
 from export.build import _cases
+from pulse.checkpoint.checkpoint import Checkpoint
 
 
-@dataclass
-class Source:
-    folder: Path
-
-
-def test_the_index_is_copied_where_there_is_one(tmp_path):
-    source, part = Source(tmp_path / "checkpoint"), tmp_path / "bundle"
-    source.folder.mkdir()
+def test_the_index_is_copied_where_there_is_one_of_these_weights(tmp_path):
+    shipped, part = Checkpoint.open("pulse-nano"), tmp_path / "bundle"
     part.mkdir()
-    assert _cases(source, part) == {}
-    (source.folder / "cases.npz").write_bytes(b"the index")
-    assert _cases(source, part) == {"cases": "cases.npz"}
-    assert (part / "cases.npz").read_bytes() == b"the index"
+    assert _cases(shipped, part) == {"cases": "cases.npz"}
+    assert (part / "cases.npz").read_bytes() == (shipped.folder / "cases.npz").read_bytes()
+    copy = Checkpoint.open(shutil.copytree(shipped.folder, tmp_path / "copy"))
+    with np.load(copy.folder / "cases.npz") as kept:
+        arrays = {**kept, "model": np.array("another")}
+    np.savez(copy.folder / "cases.npz", **arrays)
+    with pytest.raises(UserError, match="cases of other weights; make it anew"):
+        _cases(copy, part)
+    (copy.folder / "cases.npz").unlink()
+    assert _cases(copy, part) == {}
