@@ -143,8 +143,8 @@ def _print(
         print(piece, end="", flush=True)
     answer = reply.finish()
     measured = [answer.evidence.as_text(), ""] if answer.evidence is not None and not whole else []
-    told = [*_because(answer.because), *_left_out(answer), *_table(answer)]
-    lines = [*measured, *told, *_similar(cases or [])]
+    decided = [*_because(answer.because), *_left_out(answer)]
+    lines = [*measured, *decided, *_table(answer), *_similar(cases or [])]
     print("\n" + "".join(f"\n{line}" for line in lines) + (_simulated(simulator) if simulator else _timing(answer)))
 
 
