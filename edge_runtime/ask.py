@@ -182,7 +182,7 @@ def _because(because: Sequence[Because]) -> list[str]:
     for each in shown:
         value = "" if each.value is None else f" {each.value:g}"
         limit = "" if each.limit is None else f" (limit {each.limit:g})"
-        told = "cannot be told, the decoder's own words" if each.holds is None else f"{each.source}{value}{limit}"
+        told = "cannot be told" if each.holds is None else f"{each.source}{value}{limit}"
         lines.append(f"{each.what}: {'yes, ' if each.holds else '' if each.holds is None else 'no, '}{told}")
     return [*lines, ""] if lines else []
 

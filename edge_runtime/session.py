@@ -280,11 +280,13 @@ class Observation:
                 if spec.learnt is None:
                     session.scorer.check(self._prefix, spec)
         if (learnt := self._learnt(question)) is not None and not unconstrained:
-            return Reply(self._answer_by_head(ids, learnt, findings))
+            return Reply(self._tell(ids, self._by_head(learnt), findings))
         listed = None if unconstrained else choices(question)
         eos = session.inference.model.eos_token_ids
         constraint = None
         decision = None if unconstrained else decide(question, listed, self, session.inference)
+        if decision is not None and decision.text:
+            return Reply(self._tell(ids, decision.text, findings, decision.because))
         if decision is not None and decision.choices is not None:
             constraint = Constraint(decision.choices, session.tokenizer, eos)
         elif listed is not None:
@@ -333,20 +335,25 @@ class Observation:
         specs = (spec for spec in self._session.inference.findings if spec.learnt is not None)
         return next((spec for spec in specs if spec.question.strip().casefold() == asked), None)
 
-    def _answer_by_head(self, ids: list[int], spec: FindingSpec, findings: bool) -> Generator[str, None, Answer]:
-        """Yes or no by the head, in words that the next turn reads as any other answer."""
-        session, found = self._session, self.finding(spec)
-        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
+    def _by_head(self, spec: FindingSpec) -> str:
+        """Yes or no by a learnt finding's head."""
+        found = self.finding(spec)
         point = 0.5 if found.point is None else found.point
-        text = (
-            f"{spec.yes if found.likely else spec.no}: {found.told}, score {found.probability:.2f} (point {point:.2f})."
-        )
+        word = spec.yes if found.likely else spec.no
+        return f"{word}: {found.told}, score {found.probability:.2f} (point {point:.2f})."
+
+    def _tell(
+        self, ids: list[int], text: str, findings: bool, because: tuple[Because, ...] = ()
+    ) -> Generator[str, None, Answer]:
+        """An answer that does not come from the decoder, in words that the next turn reads as any other."""
+        session = self._session
+        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
         yield text
         token_ids = session.tokenizer.encode(text)
         self._pending = [*ids, *token_ids, session.inference.model.eos_token_ids[0]]
         listed = self.findings() if findings else []
         timing = Timing(cost.preprocess, cost.vision, cost.prefill, sum(cost), 0.0, len(token_ids), 0.0, cost.measure)
-        return Answer(text, token_ids, "stop", listed, self.is_ecg, timing)
+        return Answer(text, token_ids, "stop", listed, self.is_ecg, timing, because=because, evidence=self.evidence)
 
     def _options(self, listed: Choices) -> list[Finding]:
         """The findings among a question's options, if all of them are."""

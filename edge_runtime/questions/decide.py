@@ -45,10 +45,12 @@ class Because:
 @dataclass(frozen=True)
 class Decision:
     """choices: what may be answered still: one answer where the question is decided, the question's own options where
-    it is not, None for those of an open one. because: of each attribute that was looked at."""
+    it is not. because: of each attribute that was looked at. text: the whole answer to a question that lists no options
+    and that a word does not answer; choices is None then."""
 
     choices: Choices | None
     because: tuple[Because, ...]
+    text: str = ""
 
 
 def decide(question: str, listed: Choices | None, known: Known, inference: Inference) -> Decision | None:
@@ -66,7 +68,9 @@ def decide(question: str, listed: Choices | None, known: Known, inference: Infer
     judge = _Judge(known, inference)
     if asked.verify:
         return _verify(asked, listed, judge)
-    return None if listed is None else _choose(asked, listed, judge, vocabulary)
+    if listed is not None:
+        return _choose(asked, listed, judge, vocabulary)
+    return _either(asked, judge) if asked.options else None
 
 
 def _verify(asked: Understood, listed: Choices | None, judge: _Judge) -> Decision | None:
@@ -78,8 +82,21 @@ def _verify(asked: Understood, listed: Choices | None, judge: _Judge) -> Decisio
     if because is None:
         return None
     if because.holds is None:
-        return Decision(listed, (because,))
+        # The decoder would say something, and nobody could tell that from an answer.
+        text = f"Cannot be told of this page: {because.what}." if listed is None else ""
+        return Decision(listed, (because,), text)
     return Decision(Choices((asked.yes if because.holds else asked.no,)), (because,))
+
+
+def _either(asked: Understood, judge: _Judge) -> Decision:
+    """Of "A or B?" without listed options: those that hold, and those that cannot be told."""
+    because = tuple(judge.holds(attribute, asked.lead) for attribute in asked.attributes)
+    there, unknown = ([b.what for b in because if b.holds is holds] for holds in (True, None))
+    known = [b for b in because if b.holds is not None]
+    parts = [", ".join(there) if there else "None of these"] if known else []
+    parts += [f"cannot be told of this page: {', '.join(unknown)}"] if unknown else []
+    text = "; ".join(parts)
+    return Decision(None, because, f"{text[:1].upper()}{text[1:]}.")
 
 
 def _choose(asked: Understood, listed: Choices, judge: _Judge, vocabulary: Vocabulary) -> Decision | None:

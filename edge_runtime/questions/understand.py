@@ -60,8 +60,10 @@ def understand(question: str, listed: Choices | None, vocabulary: Vocabulary) ->
         return Understood(attributes, lead, options=options)
     plain = _VERIFY.match(asked) and not _BESIDES.search(asked) and len(asked.split()) <= _LONGEST
     about = [a for a in attributes if not a.level or any(b.feature is not None for b in attributes)]
-    one = len([a for a in about if not a.level]) == 1
-    return Understood(tuple(about), lead, True) if plain and one else None
+    named = [a for a in about if not a.level]
+    if plain and len(named) > 1 and " or " in asked and all(a.feature is None for a in named):
+        return Understood(tuple(named), lead, options=tuple(a.name for a in named))
+    return Understood(tuple(about), lead, True) if plain and len(named) == 1 else None
 
 
 def _asked(question: str) -> str:

@@ -113,6 +113,21 @@ def test_what_cannot_be_told_is_said(inference):
     assert [(each.holds, each.source) for each in decision.because] == [(None, "decoder")]
 
 
+@pytest.mark.parametrize(
+    ("question", "likely", "text"),
+    [
+        ("Is the PR interval prolonged?", {}, "Cannot be told of this page: pr interval."),
+        ("Does this ECG show atrial fibrillation or an old myocardial infarction?", AF, "Atrial fibrillation."),
+        ("Is it AF or sinus rhythm?", {}, "None of these."),
+        ("Is this atrial fibrillation or burst noise?", AF,
+         "Atrial fibrillation; cannot be told of this page: burst noise."),
+    ],
+)  # fmt: skip
+def test_a_question_without_options_is_answered_in_words(inference, question, likely, text):
+    decision = decide(question, None, Page(Measurements(), **likely), inference)
+    assert (decision.choices, decision.text) == (None, text)
+
+
 def test_a_stage_needs_an_infarction(inference):
     stages = ("early stage of myocardial infarction", "none of myocardial infarction")
     question = listed("What stage?", *stages)
