@@ -23,7 +23,8 @@ from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.findings import Finding
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.measure import reading, result
-from edge_runtime.session import Observation, Session
+from edge_runtime.observation import Observation
+from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 
 

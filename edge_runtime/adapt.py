@@ -27,7 +27,8 @@ from edge_runtime.inference import Calibration, FindingSpec
 from edge_runtime.learnt import Background, Fitted, fit, told
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.named import Names
-from edge_runtime.session import Observation, Session
+from edge_runtime.observation import Observation
+from edge_runtime.session import Session
 from edge_runtime.sign import signer
 from edge_runtime.signature import SIGNATURE
 

@@ -16,9 +16,10 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
+from edge_runtime.observation import Observation
 from edge_runtime.questions import Because, needs_measuring
 from edge_runtime.report import answered as report
-from edge_runtime.session import Observation, Session
+from edge_runtime.session import Session
 from edge_runtime.similar import Case
 
 _BAR = 24

@@ -22,9 +22,10 @@ from pathlib import Path
 from edge_runtime.commandline import Parser
 from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
+from edge_runtime.observation import Observation
 from edge_runtime.prefix import Picture
 from edge_runtime.preprocess import fewer_tiles
-from edge_runtime.session import Observation, Session
+from edge_runtime.session import Session
 
 # Each reading's figures, in the order in which they happen.
 FIGURES = (

@@ -16,8 +16,9 @@ from edge_runtime.answer import Answer
 from edge_runtime.errors import DoesNotFit, UserError
 from edge_runtime.findings import Finding
 from edge_runtime.inference import FindingSpec
+from edge_runtime.observation import Observation
 from edge_runtime.questions import needs_measuring
-from edge_runtime.session import Observation, Session
+from edge_runtime.session import Session
 from pulse.instruct.questions import finding_spec
 from pulse.runner import run
 

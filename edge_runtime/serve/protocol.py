@@ -19,7 +19,7 @@ from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
-from edge_runtime.session import Observation
+from edge_runtime.observation import Observation
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"

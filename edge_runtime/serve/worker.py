@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runtime.observation import Observation
 from edge_runtime.questions import needs_measuring
 from edge_runtime.serve.protocol import Question, Result
-from edge_runtime.session import Observation, Session
+from edge_runtime.session import Session
 
 
 class Busy(Exception):

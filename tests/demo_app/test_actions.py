@@ -19,7 +19,8 @@ from demo_app.reader import Reader
 from demo_app.worker import Worker
 from edge_runtime.engines import open_engine
 from edge_runtime.measure import FIGURES
-from edge_runtime.session import Observation, Session
+from edge_runtime.observation import Observation
+from edge_runtime.session import Session
 
 
 class App(Actions):

@@ -187,7 +187,7 @@ def test_what_is_no_bundle_is_one_line(bundles, tmp_path):
 def test_zip_larger_than_the_storage_is_refused_before_it_is_written(bundles, bundle, tmp_path, monkeypatch):
     source = pack(bundle, tmp_path / "b.zip")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
-    with pytest.raises(UserError, match=r"needs \d MB but only 0 MB are free"):
+    with pytest.raises(UserError, match=r"needs \d+ MB but only 0 MB are free"):
         bundles.add(source, None)
     assert nothing_left(bundles)
 
