@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runtime import pages
 from edge_runtime.serve.protocol import Question, Result
 from edge_runtime.session import Observation, Session
 
@@ -23,13 +24,14 @@ class Cancelled(Exception):
 @dataclass(eq=False)
 class Job:
     """A question, and who hears of it: on_piece of each piece of the answer, on_done of its end, both called in the
-    worker's thread. page: what it is about, there from the first piece on. cancel() ends it before it begins or after
-    the piece that is being written."""
+    worker's thread. page: what it is about, pages: how many its file has, both there from the first piece on. cancel()
+    ends it before it begins or after the piece that is being written."""
 
     question: Question
     on_piece: Callable[[str], None]
     on_done: Callable[[Result | Exception], None]
     page: Observation | None = None
+    pages: int = 1
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -85,7 +87,9 @@ class Worker:
             raise Cancelled
         names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
         asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
-        job.page = page = self._session.look(job.question.picture, measure=job.question.measure)
+        picture = job.question.picture
+        job.page = page = self._session.look(picture, job.question.page_number, job.question.measure)
+        job.pages = pages.count(picture)
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
@@ -94,4 +98,4 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None, job.pages)
