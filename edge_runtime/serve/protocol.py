@@ -31,8 +31,8 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 class Question:
     """picture: a file's bytes, page_number: which of its pages, from 1. turns: questions asked and answers given
     before, oldest first. question, and that of the first turn: None for the bundle's own. page, fhir, measure, signals:
-    whether the picture that the model saw, FHIR, what is measured on the page, and its samples as well are asked for. The
-    rest: as Observation.ask takes them."""
+    whether the picture that the model saw, FHIR, what is measured on the page, and its samples as well are asked for.
+    The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]

@@ -124,7 +124,7 @@ async function leaf(by) {
   if (number < 1 || number > page.pages) return;
   Object.assign(page, { number, turns: [], flat: false, anyway: false });
   $("conversation").replaceChildren();
-  $("frame").hidden = true;
+  $("frame").classList.add("turning");
   await converse("");
 }
 
@@ -187,6 +187,7 @@ function flat(told) {
   if (told.page) {
     page.flat = true;
     $("frame").hidden = false;
+    $("frame").classList.remove("turning");
     $("picture").src = told.page;
   }
   caption();
@@ -228,6 +229,7 @@ function forget() {
   fail("");
   busy("");
   enlarge(false);
+  $("frame").classList.remove("turning");
   $("conversation").replaceChildren();
   $("picture").removeAttribute("src");
   $("again").hidden = true;

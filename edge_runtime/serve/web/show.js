@@ -70,16 +70,18 @@ function measurement(key, value, normal) {
   const name = make("th", "", text(`measurement.${key}`));
   name.scope = "row";
   if (outside) name.append(make("strong", "", begun(outside)));
-  if (normal) name.append(make("small", "", begun(range(normal, text(UNITS[key])))));
-  row.append(name, make("td", "", `${Math.round(value)}\u00a0${text(UNITS[key])}`));
+  if (normal) name.append(make("small", "", begun(range(normal, UNITS[key]))));
+  row.append(name, make("td", "", quantity(Math.round(value), UNITS[key])));
   return row;
 }
+
+const quantity = (value, unit) => `${value}${unit === "page.unit.deg" ? "" : "\u00a0"}${text(unit)}`;
 
 const begun = (words) => words[0].toUpperCase() + words.slice(1);
 
 function range({ low, high, women_high }, unit) {
   const between = (most) => {
-    const words = `${most}\u00a0${unit}`;
+    const words = quantity(most, unit);
     return low === null ? text("measured.upto", { high: words }) : text("measured.between", { low, high: words });
   };
   if (women_high === null) return text("measured.normal", { range: between(high) });

@@ -297,7 +297,7 @@ def test_measurements_and_a_part_of_a_page_are_shown(visit):
         ["QRS duration", "Above normal", "Normal: up to 110 ms", "111 ms"],
         ["QT interval", "390 ms"],
         ["QTc (Bazett)", "Above normal for men", "Normal: men 391 to 449 ms, women 391 to 459 ms", "455 ms"],
-        ["QRS axis", "Left of normal", "Normal: -30 to 90 °", "-31 °"],
+        ["QRS axis", "Left of normal", "Normal: -30 to 90°", "-31°"],
     ]
     outside = page.locator("#measurement-rows tr.outside th").all_inner_texts()
     assert [name.split("\n")[0] for name in outside] == ["QRS duration", "QTc (Bazett)", "QRS axis"]
