@@ -13,7 +13,7 @@ from edge_runtime.leads import LEADS
 from edge_runtime.page.digitizer.signals import FS
 from edge_runtime.signal_files import signal_files
 from edge_runtime.traces import Trace, traces
-from edge_runtime.waves.normal import NORMAL, Normal
+from edge_runtime.waves.normal import NORMAL, Normal, judge
 
 # In the table's order: keys of Measurements, with their units.
 UNITS = {
@@ -109,9 +109,7 @@ def _line(key: str, value: float | None, language: str) -> Line:
     name = translate(language, f"measured.{key}")
     if value is None:
         return Line(key, name, translate(language, "measured.absent"), "", "")
-    judged = "normal" if normal is None else normal.judge(value)
-    if key.endswith("_axis_deg"):
-        judged = {"low": "left", "high": "right"}.get(judged, judged)
+    judged = judge(key, value)
     outside = "" if judged == "normal" else translate(language, f"measured.is.{judged}")
     return Line(key, name, _with(round(value), unit), "" if normal is None else _range(normal, unit, language), outside)
 

@@ -142,8 +142,8 @@ class _Server:
         head: tuple[str, int, Provenance],
     ) -> AsyncIterator[str]:
         try:
-            page = job.page if job.question.page else None
-            yield _event(await asyncio.to_thread(protocol.first_chunk, *head, page))
+            assert job.page is not None  # there is a piece, or the end
+            yield _event(await asyncio.to_thread(protocol.first_chunk, *head, job.question, job.page, job.pages))
             while isinstance(first, str):
                 yield _event(protocol.chunk(*head, {"content": first}))
                 first = await self._next(request, job, pieces, ends)

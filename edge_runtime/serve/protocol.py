@@ -20,6 +20,7 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.observation import Observation
+from edge_runtime.waves.normal import judged
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"
@@ -28,9 +29,10 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 
 @dataclass(frozen=True)
 class Question:
-    """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
-    first turn: None for the bundle's own. page, fhir, measure, signals: whether the picture that the model saw, FHIR,
-    what is measured on the page, and its samples as well are asked for. The rest: as Observation.ask takes them."""
+    """picture: a file's bytes, page_number: which of its pages, from 1. turns: questions asked and answers given
+    before, oldest first. question, and that of the first turn: None for the bundle's own. page, fhir, measure, signals:
+    whether the picture that the model saw, FHIR, what is measured on the page, and its samples as well are asked for.
+    The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -40,6 +42,7 @@ class Question:
     temperature: float | None
     top_p: float | None
     seed: int | None
+    page_number: int = 1
     page: bool = False
     fhir: bool = False
     measure: bool = False
@@ -48,11 +51,13 @@ class Question:
 
 
 class Result(NamedTuple):
-    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG."""
+    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG. pages:
+    how many the picture's file has."""
 
     page: Observation
     answer: Answer
     whole: float | None
+    pages: int
 
 
 def parse(data: object) -> Question:
@@ -75,6 +80,7 @@ def parse(data: object) -> Question:
     if not all(later):
         raise UserError("the request: an earlier message, or the one that follows it, has no text")
     texts: list[str | None] = [first or None, *later]
+    own = Fields({}, "") if fields.is_null("pulse") else fields.child("pulse")
     limit = "max_completion_tokens" if not fields.is_null("max_completion_tokens") else "max_tokens"
     return Question(
         picture=pictures[0],
@@ -85,18 +91,18 @@ def parse(data: object) -> Question:
         temperature=None if fields.is_null("temperature") else fields.number("temperature", 0, 2),
         top_p=None if fields.is_null("top_p") else fields.number("top_p", 0, 1),
         seed=None if fields.is_null("seed") else fields.integer("seed", 0),
-        page=_wants(fields, "page"),
-        fhir=_wants(fields, "fhir"),
-        measure=_wants(fields, "measure") or _wants(fields, "signals"),
-        signals=_wants(fields, "signals"),
-        allow_non_ecg=_wants(fields, "allow_non_ecg"),
+        page_number=1 if own.is_null("page_number") else own.integer("page_number", 1),
+        page=_wants(own, "page"),
+        fhir=_wants(own, "fhir"),
+        measure=_wants(own, "measure") or _wants(own, "signals"),
+        signals=_wants(own, "signals"),
+        allow_non_ecg=_wants(own, "allow_non_ecg"),
     )
 
 
-def _wants(fields: Fields, what: str) -> bool:
+def _wants(own: Fields, what: str) -> bool:
     """Whether the request's field "pulse" asks for something that OpenAI's protocol has no place for."""
-    own = None if fields.is_null("pulse") else fields.child("pulse")
-    return own is not None and not own.is_null(what) and own.flag(what)
+    return not own.is_null(what) and own.flag(what)
 
 
 def _text(message: Fields, pictures: list[bytes] | None) -> str:
@@ -144,10 +150,14 @@ def completion(identity: str, created: int, served: Provenance, question: Questi
     }
 
 
-def first_chunk(identity: str, created: int, served: Provenance, page: Observation | None) -> dict[str, Any]:
-    """The piece that begins a streamed response. page: what was looked at, where that is asked for."""
-    begun = chunk(identity, created, served, {"role": "assistant", "content": ""})
-    return begun if page is None else {**begun, "pulse": {"page": page_url(page)}}
+def first_chunk(
+    identity: str, created: int, served: Provenance, question: Question, page: Observation, pages: int
+) -> dict[str, Any]:
+    """The piece that begins a streamed response: which page of how many was looked at, and it where it is asked for."""
+    own: dict[str, Any] = {"pages": pages, "page_number": question.page_number}
+    if question.page:
+        own["page"] = page_url(page)
+    return {**chunk(identity, created, served, {"role": "assistant", "content": ""}), "pulse": own}
 
 
 def chunk(identity: str, created: int, served: Provenance, delta: Mapping[str, str]) -> dict[str, Any]:
@@ -172,6 +182,8 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
     problem: what may be wrong with it then, a key of page.quality.HINTS."""
     page, answer = result.page, result.answer
     own = {
+        "pages": result.pages,
+        "page_number": question.page_number,
         "findings": [{**asdict(found), "likely": found.likely} for found in answer.findings],
         "is_ecg": answer.is_ecg,
         "refused": answer.finish_reason == "not_ecg",
@@ -186,6 +198,8 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "notice": served.notice,
     }
     own |= evidence_json(answer, question.signals)
+    if answer.evidence is not None:
+        own["normal"] = judged(answer.evidence.values)
     if question.fhir:
         own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
     return own

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runtime import pages
 from edge_runtime.observation import Observation
 from edge_runtime.questions import needs_measuring
 from edge_runtime.serve.protocol import Question, Result
@@ -25,13 +26,14 @@ class Cancelled(Exception):
 @dataclass(eq=False)
 class Job:
     """A question, and who hears of it: on_piece of each piece of the answer, on_done of its end, both called in the
-    worker's thread. page: what it is about, there from the first piece on. cancel() ends it before it begins or after
-    the piece that is being written."""
+    worker's thread. page: what it is about, pages: how many its file has, both there from the first piece on. cancel()
+    ends it before it begins or after the piece that is being written."""
 
     question: Question
     on_piece: Callable[[str], None]
     on_done: Callable[[Result | Exception], None]
     page: Observation | None = None
+    pages: int = 1
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -87,8 +89,10 @@ class Worker:
             raise Cancelled
         names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
         asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
+        picture = job.question.picture
         measure = job.question.measure or needs_measuring(job.question.question or "")
-        job.page = page = self._session.look(job.question.picture, measure=measure)
+        job.page = page = self._session.look(picture, job.question.page_number, measure)
+        job.pages = pages.count(picture)
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
@@ -97,4 +101,4 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None, job.pages)

@@ -5,7 +5,9 @@ A range tells what is usual, not who is ill. Ages below 16 have others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 _CONDUCTION = "AHA/ACCF/HRS 2009, part III (Surawicz et al., doi:10.1161/CIRCULATIONAHA.108.191095)"
 _QT = "AHA/ACCF/HRS 2009, part IV (Rautaharju et al., doi:10.1161/CIRCULATIONAHA.108.191096)"
@@ -43,6 +45,23 @@ NORMAL = {
     "qtc_fridericia_ms": _QTC,
     "qrs_axis_deg": Normal(-30, 90, (_CONDUCTION,)),
 }
+
+
+def judge(key: str, value: float) -> str:
+    """What Normal.judge says of a measurement; of an axis "left" and "right" for "low" and "high", and "normal" of what
+    has no range."""
+    found = NORMAL[key].judge(value) if key in NORMAL else "normal"
+    return {"low": "left", "high": "right"}.get(found, found) if key.endswith("_axis_deg") else found
+
+
+def judged(values: Mapping[str, float | None]) -> dict[str, dict[str, Any]]:
+    """Each range for JSON, with what it makes of the value: "judged", None where there is no value."""
+    made = {}
+    for key, normal in NORMAL.items():
+        value = values.get(key)
+        made[key] = {**asdict(normal), "judged": None if value is None else judge(key, value)}
+    return made
+
 
 # Up to which degree, as part III of the recommendations names them.
 _AXES = (

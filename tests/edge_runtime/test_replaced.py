@@ -8,7 +8,7 @@ from edge_runtime.answer import Answer, Timing, evidence_json, with_evidence
 from edge_runtime.evidence import Evidence
 from edge_runtime.replaced import Rewriting, replace
 from edge_runtime.waves.intervals import Measurements
-from edge_runtime.waves.normal import NORMAL, axis_name
+from edge_runtime.waves.normal import NORMAL, axis_name, judge
 
 FOUND = Evidence(None, Measurements(rate_bpm=72.2, pr_ms=168.0, qrs_ms=92.0, qt_ms=380.0, qrs_axis_deg=-40.0))
 NOTHING = Evidence(None, Measurements(), "nothing, no grid was found")
@@ -145,3 +145,5 @@ def test_axes_and_ranges_have_the_limits_of_their_sources():
     judged = [NORMAL["qtc_bazett_ms"].judge(value) for value in (390, 391, 449.4, 450, 459, 460)]
     assert judged == ["low", "normal", "normal", "high_in_men", "high_in_men", "high"]
     assert [NORMAL["qrs_ms"].judge(value) for value in (60, 110, 111)] == ["normal", "normal", "high"]
+    axes = [judge("qrs_axis_deg", value) for value in (-31, -30, 90, 91)]
+    assert [*axes, judge("qt_ms", 999)] == ["left", "normal", "normal", "right", "normal"]

@@ -13,14 +13,14 @@ export async function accepted(token) {
   return answer.ok;
 }
 
-// Resolves to the field "pulse" of the last piece. onPage: told the picture that the model saw. onText: each piece.
-// anyway: although the picture may be no ECG.
-export async function ask(messages, token, anyway, signal, onPage, onText) {
+// Resolves to the field "pulse" of the last piece. onPage: told that of the first, with the picture that the model saw
+// where nothing was asked before. onText: each piece. wanted: more of the request's field "pulse".
+export async function ask(messages, token, wanted, signal, onPage, onText) {
   const first = messages.length === 1;
   const answer = await fetch("/v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...bearing(token) },
-    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: true, allow_non_ecg: anyway } }),
+    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: true, ...wanted } }),
     cache: "no-store",
     credentials: "omit",
     signal,
@@ -31,7 +31,7 @@ export async function ask(messages, token, anyway, signal, onPage, onText) {
     if (data === "[DONE]") return extension;
     const piece = JSON.parse(data);
     if (piece.error) throw new Refused(answer.status, piece.error.message);
-    if (piece.pulse?.page) onPage(piece.pulse.page);
+    if (piece.pulse && !piece.pulse.findings) onPage(piece.pulse);
     if (piece.pulse?.findings) extension = { ...piece.pulse, model: piece.model };
     const words = piece.choices[0].delta.content;
     if (words) onText(words);

@@ -3,14 +3,14 @@
 
 import { accepted, ask, Refused } from "./ask.js";
 import { prepared, TooLarge, Unreadable } from "./picture.js";
-import { findings, make, measurements } from "./show.js";
+import { findings, make, measurements, sources } from "./show.js";
 import { preferred, speak, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const kept = sessionStorage;
 let about;
-// The picture as a data URL, what was said (each { question, answer, extension, element }), whether it is answered
-// though it may be no ECG, and what is being asked.
+// The picture as a data URL, which page of its file's is read, what was said of it (each { question, answer, extension,
+// element }), whether it is answered though it may be no ECG, and what is being asked.
 let page = null;
 let asking = null;
 
@@ -31,6 +31,10 @@ function fail(what, detail = "") {
 
 function caption() {
   if (!page) return;
+  $("pages").hidden = page.pages < 2;
+  $("which").textContent = text("page.which", page);
+  $("previous").setAttribute("aria-disabled", String(page.number === 1)); // not disabled: the focus would be lost
+  $("next").setAttribute("aria-disabled", String(page.number === page.pages));
   const key = page.flat ? "page.seen" : "page.photo";
   $("caption").textContent = text(key);
   $("picture").alt = text(key);
@@ -59,7 +63,8 @@ function tell() {
   const first = page.turns[0]?.extension;
   $("findings").hidden = !first?.findings.length;
   if (first) findings($("finding-rows"), first.findings);
-  $("measurements").hidden = !measurements($("measurement-rows"), first?.measurements);
+  $("measurements").hidden = !measurements($("measurement-rows"), first?.measurements, first?.normal);
+  $("sources").textContent = sources(first?.normal);
   $("model").textContent = first ? text("page.model", { name: first.model, target: first.target }) : "";
   $("follow").hidden = !first || first.refused;
   $("send").disabled = Boolean(asking);
@@ -105,11 +110,21 @@ async function open(file) {
     else throw error;
     return;
   }
-  page = { url, turns: [], flat: false, anyway: false, preview: URL.createObjectURL(file) };
+  page = { url, number: 1, pages: 1, turns: [], flat: false, anyway: false, preview: URL.createObjectURL(file) };
   $("frame").hidden = false;
   $("picture").src = page.preview;
   show("result");
   $("report-title").focus({ preventScroll: true }); // where a screen reader goes on
+  await converse("");
+}
+
+// Another page of the same file: of the one before, nothing is known any more.
+async function leaf(by) {
+  const number = page.number + by;
+  if (number < 1 || number > page.pages) return;
+  Object.assign(page, { number, turns: [], flat: false, anyway: false });
+  $("conversation").replaceChildren();
+  $("frame").classList.add("turning");
   await converse("");
 }
 
@@ -137,7 +152,9 @@ async function converse(question) {
   tell();
   const mine = () => asking === stop;
   try {
-    now.extension = await ask(messages(asked), kept.token, asked.anyway, stop.signal, flat, (words) => {
+    const wanted = { page_number: asked.number, allow_non_ecg: asked.anyway };
+    const onPage = (told) => mine() && flat(told);
+    now.extension = await ask(messages(asked), kept.token, wanted, stop.signal, onPage, (words) => {
       if (!mine()) return;
       now.answer += words;
       $("status").textContent = text("result.answering");
@@ -165,11 +182,14 @@ function ended() {
 }
 
 // The page as the model saw it stands in the place of the picture that was sent.
-function flat(url) {
-  if (!page) return;
-  page.flat = true;
-  $("frame").hidden = false;
-  $("picture").src = url;
+function flat(told) {
+  page.pages = told.pages;
+  if (told.page) {
+    page.flat = true;
+    $("frame").hidden = false;
+    $("frame").classList.remove("turning");
+    $("picture").src = told.page;
+  }
   caption();
 }
 
@@ -193,7 +213,7 @@ function explain(error) {
   else if (error.status === 429) fail(text("page.failed.busy", { seconds: error.retryAfter ?? 2 }));
   else if (error.status === 504) fail(text("page.failed.late"));
   else if (error.status === 0) fail(text("page.failed.network"));
-  else if (error.status === 400 && page.turns.length) fail(text("error.answer"), error.message);
+  else if (error.status === 400 && (page.turns.length || page.pages > 1)) fail(text("error.answer"), error.message);
   else if (error.status === 400) {
     forget();
     fail(text("error.picture"), error.message);
@@ -209,6 +229,7 @@ function forget() {
   fail("");
   busy("");
   enlarge(false);
+  $("frame").classList.remove("turning");
   $("conversation").replaceChildren();
   $("picture").removeAttribute("src");
   $("again").hidden = true;
@@ -223,6 +244,8 @@ function listen() {
   for (const input of [$("camera"), $("file")]) input.addEventListener("change", () => open(input.files[0]));
   $("picture").addEventListener("error", () => ($("frame").hidden = true)); // a PDF: the server draws it
   $("enlarge").addEventListener("click", () => enlarge(!$("frame").classList.contains("large")));
+  $("previous").addEventListener("click", () => leaf(-1));
+  $("next").addEventListener("click", () => leaf(1));
   $("another").addEventListener("click", () => {
     forget();
     $("file").focus();

@@ -57,16 +57,39 @@ function bar(share, point) {
 }
 
 // Returns whether there is one; what could not be measured is left out.
-export function measurements(body, measured) {
+export function measurements(body, measured, normal) {
   const known = Object.keys(UNITS).filter((key) => typeof measured?.[key] === "number");
-  body.replaceChildren(
-    ...known.map((key) => {
-      const row = make("tr");
-      const name = make("th", "", text(`measurement.${key}`));
-      name.scope = "row";
-      row.append(name, make("td", "", `${Math.round(measured[key])} ${text(UNITS[key])}`));
-      return row;
-    }),
-  );
+  body.replaceChildren(...known.map((key) => measurement(key, measured[key], normal?.[key])));
   return known.length > 0;
+}
+
+// The server says what is normal and what a value is by that (edge_runtime/waves/normal.py).
+function measurement(key, value, normal) {
+  const outside = normal && normal.judged !== "normal" ? text(`measured.is.${normal.judged}`) : "";
+  const row = make("tr", outside && "outside");
+  const name = make("th", "", text(`measurement.${key}`));
+  name.scope = "row";
+  if (outside) name.append(make("strong", "", begun(outside)));
+  if (normal) name.append(make("small", "", begun(range(normal, UNITS[key]))));
+  row.append(name, make("td", "", quantity(Math.round(value), UNITS[key])));
+  return row;
+}
+
+const quantity = (value, unit) => `${value}${unit === "page.unit.deg" ? "" : "\u00a0"}${text(unit)}`;
+
+const begun = (words) => words[0].toUpperCase() + words.slice(1);
+
+function range({ low, high, women_high }, unit) {
+  const between = (most) => {
+    const words = quantity(most, unit);
+    return low === null ? text("measured.upto", { high: words }) : text("measured.between", { low, high: words });
+  };
+  if (women_high === null) return text("measured.normal", { range: between(high) });
+  return text("measured.by_sex", { men: between(high), women: between(women_high) });
+}
+
+// Where the ranges are from, each once.
+export function sources(normal) {
+  const named = new Set(Object.values(normal ?? {}).flatMap((one) => one.sources));
+  return named.size ? text("page.sources", { sources: [...named].join("; ") }) : "";
 }

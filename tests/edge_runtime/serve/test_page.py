@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from edge_runtime.bundle import NANO
 from edge_runtime.session import Session
+from edge_runtime.waves.normal import NORMAL, judged
 
 pytest.importorskip("uvicorn")
 from serving import TOKEN, started
@@ -132,6 +134,7 @@ def test_a_picture_is_read_and_asked_about(visit, want, code, theme, screen, ask
     size = page.evaluate("(({naturalWidth, naturalHeight}) => [naturalWidth, naturalHeight])(picture)")
     assert tuple(size) == seen.size
     assert page.get_by_role("img", name=said["page.seen"]).is_visible()
+    assert not page.is_visible("#pages")  # a file of one
     looks_well(page, width)
 
     page.evaluate("document.querySelector('.said').kept = true")
@@ -281,21 +284,59 @@ EXTENSION = {"findings": [], "is_ecg": 0.9, "refused": False, "whole": None, "le
 
 def test_measurements_and_a_part_of_a_page_are_shown(visit):
     page = visit()
-    measured = {"rate_bpm": 71.6, "pr_ms": None, "qrs_ms": 92, "qtc_bazett_ms": 431.2, "qrs_axis_deg": -30}
-    body = stream("Normal", " ECG.", {**EXTENSION, "whole": 0.2, "measurements": measured})
+    measured = {"rate_bpm": 71.6, "pr_ms": None, "qrs_ms": 111, "qt_ms": 390}
+    measured |= {"qtc_bazett_ms": 455, "qrs_axis_deg": -31}
+    extension = {**EXTENSION, "whole": 0.2, "measurements": measured, "normal": judged(measured)}
+    body = stream("Normal", " ECG.", extension)
     page.route("**/chat/completions", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
     page.set_input_files("#file", PHOTO)
     done(page)
     rows = page.locator("#measurement-rows tr").all_inner_texts()
-    assert [row.split("\t") for row in rows] == [
-        ["Heart rate", "72 per minute"],
-        ["QRS duration", "92 ms"],
-        ["QTc (Bazett)", "431 ms"],
-        ["QRS axis", "-30 °"],
+    assert [list(filter(None, re.split(r"[\n\t]", row.replace("\u00a0", " ")))) for row in rows] == [
+        ["Heart rate", "Normal: 50 to 100 per minute", "72 per minute"],
+        ["QRS duration", "Above normal", "Normal: up to 110 ms", "111 ms"],
+        ["QT interval", "390 ms"],
+        ["QTc (Bazett)", "Above normal for men", "Normal: men 391 to 449 ms, women 391 to 459 ms", "455 ms"],
+        ["QRS axis", "Left of normal", "Normal: -30 to 90°", "-31°"],
     ]
+    outside = page.locator("#measurement-rows tr.outside th").all_inner_texts()
+    assert [name.split("\n")[0] for name in outside] == ["QRS duration", "QTc (Bazett)", "QRS axis"]
+    cited = {source for normal in NORMAL.values() for source in normal.sources}
+    assert all(page.inner_text("#sources").count(source) == 1 for source in cited)
     assert page.inner_text(".said") == "Normal ECG."
     assert page.inner_text(".help") == TEXTS["en"]["result.part"]
     assert not page.is_visible("#findings")
+
+
+def test_each_page_of_a_file_is_read_by_keyboard(visit):
+    """The first is no ECG and is answered anyway, which the others do not inherit; the second is one."""
+    file, said = io.BytesIO(), TEXTS["de"]
+    blank, ecg = Image.new("RGB", (900, 600), "navy"), Image.open(ROOT / "demo_app/examples/b-normal.jpg")
+    blank.save(file, "PDF", save_all=True, append_images=[ecg, blank])
+    page, sent = visit("de", **PHONE), []
+    page.on("request", lambda asked: sent.append(asked.post_data_json["pulse"]) if "chat" in asked.url else None)
+    give(page, file.getvalue(), "application/pdf")
+    anyway = page.get_by_role("button", name=said["result.anyway"])
+    anyway.press("Enter")
+    page.wait_for_selector("#findings", state="visible")
+    done(page)
+    assert page.inner_text("#which") == "Seite 1 von 3"
+    looks_well(page, 360)
+    page.get_by_role("button", name=said["page.previous"]).press("Enter")  # there is none
+    page.get_by_role("button", name=said["page.next"]).press("Enter")
+    page.wait_for_selector("#measurements", state="visible")
+    done(page)
+    assert page.inner_text("#which") == "Seite 2 von 3"
+    assert page.locator("#conversation .said").count() == 1
+    assert page.is_visible("#picture")
+    page.keyboard.press("Enter")  # the focus is where it was
+    anyway.wait_for()
+    done(page)
+    assert page.inner_text("#which") == "Seite 3 von 3"
+    assert page.get_attribute("#next", "aria-disabled") == "true"
+    assert [(asked["page_number"], asked["allow_non_ecg"]) for asked in sent] == [
+        (1, False), (1, True), (2, False), (3, False),
+    ]  # fmt: skip
 
 
 FAILURES = [

@@ -101,6 +101,30 @@ def test_the_page_that_the_model_saw_comes_when_it_is_asked_for(server, pages):
     assert (status, "page must be true or false" in answer["error"]["message"]) == (400, True)
 
 
+def test_a_page_of_a_file_is_named(server, session, pages):
+    file = io.BytesIO()
+    sheets = [Image.fromarray(page) for page in pages[:3]]
+    sheets[0].save(file, "TIFF", save_all=True, append_images=sheets[1:])
+    asked = {"model": "tiny", "messages": [message(file.getvalue(), "normal?")]}
+    for number, page in enumerate(pages[:3], 1):
+        own = {"page_number": number}
+        want = session.look(page).ask("normal?").finish()
+        told = server.post({**asked, "pulse": own})[1]["pulse"]
+        assert (told["pages"], told["page_number"]) == (3, number)
+        assert told["is_ecg"] == pytest.approx(want.is_ecg, abs=1e-5)
+        first, *_, last = server.client().chat.completions.create(**asked, stream=True, extra_body={"pulse": own})
+        assert first.model_extra["pulse"] == {"pages": 3, "page_number": number}
+        assert last.model_extra["pulse"].items() >= {"pages": 3, "page_number": number}.items()
+    told = server.post(asked)[1]["pulse"]
+    assert (told["pages"], told["page_number"]) == (3, 1)
+    for number, why in ((4, "has 3 page(s), so page 4 does not exist"), (0, "of 1 or more"), ("2", "a whole number")):
+        for streamed in (False, True):
+            status, answer = server.post({**asked, "stream": streamed, "pulse": {"page_number": number}})
+            assert (status, why in answer["error"]["message"]) == (400, True), answer
+    one = {"model": "tiny", "messages": [message(png(pages[0]), "normal?")], "pulse": {"page_number": 2}}
+    assert "has 1 page(s), so page 2 does not exist" in server.post(one)[1]["error"]["message"]
+
+
 def test_fhir_comes_when_it_is_asked_for(server, session, pages):
     bundles = pytest.importorskip("fhir.resources.R4B.bundle")
     asked = {"model": "tiny", "messages": [message(png(pages[0]), "normal?")]}
@@ -118,6 +142,8 @@ def test_measurements_come_when_they_are_asked_for(server, pages):
     assert "measurements" not in server.post(asked)[1]["pulse"]
     told = server.post({**asked, "pulse": {"measure": True}})[1]["pulse"]
     assert set(told["measurements"]) >= {"rate_bpm", "qrs_ms", "st_mv"}
+    assert told["normal"]["qrs_ms"]["high"] == 110
+    assert {one["judged"] for one in told["normal"].values()} == {None}
     assert (told["signals"], told["why"]) == (None, "nothing, the leads could not be told")
     report = server.post({"model": "tiny", "messages": [message(png(pages[0]))], "pulse": {"signals": True}})[1]
     assert report["choices"][0]["message"]["content"].endswith("Measured: nothing, the leads could not be told.")

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from edge_runtime.page.quality import HINTS
 from edge_runtime.serve.site import page_routes
+from edge_runtime.waves.normal import NORMAL, judge
 
 ROOT = Path(__file__).parents[3]
 WEB = ROOT / "edge_runtime" / "serve" / "web"
@@ -60,6 +61,9 @@ def used():
     named = set(re.findall(r'"([a-z]+(?:\.[a-z0-9_]+)+)"', code))
     measured = re.findall(r"^  (\w+): \"page\.unit", code, re.MULTILINE)
     formed = {f"measurement.{key}" for key in measured} | {f"quality.{key}" for key in HINTS}
+    formed |= {f"measured.is.{judge(key, value)}" for key in NORMAL for value in (-99, 455, 999)} - {
+        "measured.is.normal"
+    }
     return {key for key in named if key.partition(".")[0] in sections} | formed
 
 
