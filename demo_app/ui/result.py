@@ -159,8 +159,7 @@ class ResultBody(BoxLayout):
         if not case.busy:
             self._keys["measured"] = True
             place = len(self._cards) - 1 + ("figures" in self._keys)
-            self._card = MeasuredCard(case.evidence.measured, self.page)
-            column.add_widget(self._card, place)
+            column.add_widget(MeasuredCard(case.evidence.measured, self.page), place)
             self._app.follow()
 
     def _similar(self) -> None:
@@ -170,13 +169,14 @@ class ResultBody(BoxLayout):
             self._keys["similar"] = True
             self._slots["talk"].add_widget(SimilarCard(case.similar, case.findings), place)
 
-    def show_measured(self) -> None:
-        """Scroll to what was measured."""
-        if "measured" in self._keys:
-            column, card = self._scroll.column, self._card
-            room = max(column.height - self._scroll.height, 1)
-            below = card.to_window(0, card.top)[1] - column.to_window(0, column.y)[1] - self._scroll.height
-            self._scroll.scroll_y = min(max(below / room, 0.0), 1.0)
+    def show(self, name: str) -> None:
+        """Scroll to a card, "findings", "measured" or "similar", where it is there."""
+        column = self._scroll.column
+        for card in self._slots["talk"].children:
+            if getattr(card, "name", "") == name:
+                room = max(column.height - self._scroll.height, 1)
+                below = card.to_window(0, card.top)[1] - column.to_window(0, column.y)[1] - self._scroll.height
+                self._scroll.scroll_y = min(max(below / room, 0.0), 1.0)
 
     def _ask(self) -> Sequence[Widget]:
         """The foot: stop while it works, the next question when it does not."""

@@ -181,12 +181,18 @@ def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
     assert case.similar == []  # nothing is like what is no ECG
 
 
-def test_a_bundle_without_cases_answers_and_names_none(app, bundle, clean, tmp_path, monkeypatch):
+def test_a_bundle_without_cases_has_none_to_show(bundle, clean, monkeypatch):
     monkeypatch.setattr("demo_app.reader.cases_of", lambda bundle: None)
-    app.load_model()
-    case = answered(app, clean)
-    assert case.findings
-    assert case.entry.similar == tuple(case.similar) == ()
+    worker, reader, failed, found = Worker("model", lambda _: None), Reader(), [], []
+
+    def work(job):
+        reader.load(bundle, None, job)
+        assert reader.look(clean, job).looks_like_ecg
+        found.append(reader.similar(job, SHOWN))
+
+    assert worker.submit(work, failed.append).done.wait(60)
+    worker.close(5)
+    assert (failed, found) == ([], [[]])
 
 
 def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkeypatch):
