@@ -20,9 +20,11 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.session import Observation
+from edge_runtime.similar import Case
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"
+_MOST_CASES = 100
 _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 
 
@@ -30,7 +32,8 @@ _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 class Question:
     """picture: a file's bytes. turns: questions asked and answers given before, oldest first. question, and that of the
     first turn: None for the bundle's own. page, fhir, measure, signals: whether the picture that the model saw, FHIR,
-    what is measured on the page, and its samples as well are asked for. The rest: as Observation.ask takes them."""
+    what is measured on the page, and its samples as well are asked for. similar: how many similar cases are, None for
+    none. The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -44,15 +47,18 @@ class Question:
     fhir: bool = False
     measure: bool = False
     signals: bool = False
+    similar: int | None = None
     allow_non_ecg: bool = False
 
 
 class Result(NamedTuple):
-    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG."""
+    """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG.
+    similar: Observation.similar, none for what does not look like an ECG; None where nobody asked."""
 
     page: Observation
     answer: Answer
     whole: float | None
+    similar: list[Case] | None = None
 
 
 def parse(data: object) -> Question:
@@ -75,6 +81,7 @@ def parse(data: object) -> Question:
     if not all(later):
         raise UserError("the request: an earlier message, or the one that follows it, has no text")
     texts: list[str | None] = [first or None, *later]
+    own = _own(fields)
     limit = "max_completion_tokens" if not fields.is_null("max_completion_tokens") else "max_tokens"
     return Question(
         picture=pictures[0],
@@ -89,14 +96,19 @@ def parse(data: object) -> Question:
         fhir=_wants(fields, "fhir"),
         measure=_wants(fields, "measure") or _wants(fields, "signals"),
         signals=_wants(fields, "signals"),
+        similar=None if own.is_null("similar") else own.integer("similar", 1, _MOST_CASES),
         allow_non_ecg=_wants(fields, "allow_non_ecg"),
     )
 
 
 def _wants(fields: Fields, what: str) -> bool:
     """Whether the request's field "pulse" asks for something that OpenAI's protocol has no place for."""
-    own = None if fields.is_null("pulse") else fields.child("pulse")
-    return own is not None and not own.is_null(what) and own.flag(what)
+    own = _own(fields)
+    return not own.is_null(what) and own.flag(what)
+
+
+def _own(fields: Fields) -> Fields:
+    return Fields({}, "pulse", _FIX) if fields.is_null("pulse") else fields.child("pulse")
 
 
 def _text(message: Fields, pictures: list[bytes] | None) -> str:
@@ -185,6 +197,8 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "notice": served.notice,
     }
     own |= evidence_json(answer, question.signals)
+    if result.similar is not None:
+        own["similar"] = [asdict(case) for case in result.similar]
     if question.fhir:
         own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
     return own

@@ -86,6 +86,10 @@ class Worker:
         names = ("max_new_tokens", "temperature", "top_p", "seed", "allow_non_ecg")
         asked: dict[str, Any] = {name: getattr(job.question, name) for name in names}
         job.page = page = self._session.look(job.question.picture, measure=job.question.measure)
+        # Before the answer, so that a bundle without cases refuses the request whole.
+        wanted, similar = job.question.similar, None
+        if wanted is not None:
+            similar = page.similar(wanted) if page.looks_like_ecg else []
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
@@ -94,4 +98,4 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None)
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None, similar)

@@ -14,13 +14,13 @@ export async function accepted(token) {
 }
 
 // Resolves to the field "pulse" of the last piece. onPage: told the picture that the model saw. onText: each piece.
-// anyway: although the picture may be no ECG.
-export async function ask(messages, token, anyway, signal, onPage, onText) {
+// wishes: more of the request's field "pulse".
+export async function ask(messages, token, wishes, signal, onPage, onText) {
   const first = messages.length === 1;
   const answer = await fetch("/v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...bearing(token) },
-    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: true, allow_non_ecg: anyway } }),
+    body: JSON.stringify({ messages, stream: true, pulse: { page: first, measure: true, ...wishes } }),
     cache: "no-store",
     credentials: "omit",
     signal,

@@ -3,7 +3,7 @@
 
 import { accepted, ask, Refused } from "./ask.js";
 import { prepared, TooLarge, Unreadable } from "./picture.js";
-import { findings, make, measurements } from "./show.js";
+import { findings, make, measurements, similar } from "./show.js";
 import { preferred, speak, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
@@ -59,6 +59,8 @@ function tell() {
   const first = page.turns[0]?.extension;
   $("findings").hidden = !first?.findings.length;
   if (first) findings($("finding-rows"), first.findings);
+  $("similar").hidden = !first?.similar?.length;
+  similar($("similar-cases"), first?.similar ?? []);
   $("measurements").hidden = !measurements($("measurement-rows"), first?.measurements);
   $("model").textContent = first ? text("page.model", { name: first.model, target: first.target }) : "";
   $("follow").hidden = !first || first.refused;
@@ -137,7 +139,9 @@ async function converse(question) {
   tell();
   const mine = () => asking === stop;
   try {
-    now.extension = await ask(messages(asked), kept.token, asked.anyway, stop.signal, flat, (words) => {
+    const cases = about.cases && asked.turns.length === 1 ? 3 : null;
+    const wishes = { allow_non_ecg: asked.anyway, similar: cases };
+    now.extension = await ask(messages(asked), kept.token, wishes, stop.signal, flat, (words) => {
       if (!mine()) return;
       now.answer += words;
       $("status").textContent = text("result.answering");

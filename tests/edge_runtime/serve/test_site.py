@@ -60,6 +60,7 @@ def used():
     named = set(re.findall(r'"([a-z]+(?:\.[a-z0-9_]+)+)"', code))
     measured = re.findall(r"^  (\w+): \"page\.unit", code, re.MULTILINE)
     formed = {f"measurement.{key}" for key in measured} | {f"quality.{key}" for key in HINTS}
+    formed |= {"similar.male", "similar.female"}
     return {key for key in named if key.partition(".")[0] in sections} | formed
 
 
