@@ -20,6 +20,7 @@ from typing import Any
 from demo_app.encryption import Encryption
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding
+from edge_runtime.similar import Case
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (id TEXT PRIMARY KEY, created REAL NOT NULL, text BLOB NOT NULL, page BLOB NOT NULL);
@@ -44,7 +45,7 @@ class Entry:
     bundle's order.
 
     model, target, digest: which bundle answered. finish_reason, timing: of the first answer (edge_runtime.answer).
-    measured: evidence.Measured as JSON, None for entries of before there was such.
+    measured: evidence.Measured as JSON, None for entries of before there was such. similar: the most similar first.
     """
 
     turns: tuple[Turn, ...]
@@ -57,6 +58,7 @@ class Entry:
     title: str
     created: float = field(default_factory=time.time)
     measured: dict[str, Any] | None = None
+    similar: tuple[Case, ...] = ()
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def matches(self, words: str) -> bool:
@@ -220,4 +222,6 @@ def _load(text: bytes) -> Entry:
     )
     # Entries of before there were operating points hold label, name and probability as a list.
     fields["findings"] = tuple(Finding(**one) if isinstance(one, dict) else Finding(*one) for one in fields["findings"])
+    cases = fields.get("similar", ())
+    fields["similar"] = tuple(Case(**{**one, "statements": tuple(one["statements"])}) for one in cases)
     return Entry(**fields)

@@ -24,7 +24,8 @@ from edge_runtime.findings import Finding
 from edge_runtime.manifest import MANIFEST
 from edge_runtime.measure import reading, result
 from edge_runtime.observation import Observation
-from edge_runtime.session import Session
+from edge_runtime.session import Session, cases_of
+from edge_runtime.similar import Case
 from edge_runtime.tokenizer import Tokenizer
 
 
@@ -73,6 +74,7 @@ class Reader:
         self._session: Session | None = None
         self._engine: Interruptible | None = None
         self._page: Observation | None = None
+        self._has_cases = False
         # The conversation after so many answers: before the last question and behind it.
         self._after: dict[int, tuple[Cache, list[int] | None]] = {}
         self.loaded: Loaded | None = None
@@ -84,9 +86,10 @@ class Reader:
         bundle = Bundle.load(folder, key)
         job.check()
         engine = Interruptible(self._open_engine(bundle))
-        session = Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")))
+        cases = cases_of(bundle)
+        session = Session(engine, bundle.manifest.inference, Tokenizer(bundle.path("tokenizer")), cases)
         manifest, raw = bundle.manifest, (folder / MANIFEST).read_bytes()
-        self._session, self._engine = session, engine
+        self._session, self._engine, self._has_cases = session, engine, cases is not None
         self.loaded = Loaded(
             folder,
             readable(manifest.name),
@@ -146,6 +149,13 @@ class Reader:
         for finding in self._page.each_finding():
             job.check()
             on_finding(finding)
+
+    def similar(self, job: Job, k: int) -> list[Case]:
+        """The k cases most like the page; none where the bundle has none, or the page does not look like an ECG."""
+        self._ready(job)
+        if self._page is None:
+            raise RuntimeError("no page was looked at")
+        return self._page.similar(k) if self._has_cases and self._page.looks_like_ecg else []
 
     def measure(self, page: Image.Image, job: Job) -> tuple[dict[str, float], dict[str, object]]:
         """edge_runtime.measure's figures of one reading, and its result; the conversation is over."""

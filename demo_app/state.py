@@ -18,6 +18,7 @@ from demo_app.reader import Loaded
 from edge_runtime.answer import Answer
 from edge_runtime.findings import Finding
 from edge_runtime.page.quality import Quality
+from edge_runtime.similar import Case as Similar
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Case:
     stage: "idle", "waiting" (for the model), "looking", "answering" or "findings". stopped: the last was cancelled.
     lies: quarter turns to the right that would put the page upright, 0 where that is not known.
     not_ecg: the model's sentence when it does not take the picture for an ECG. is_part: leads are likely missing in it.
-    evidence: what was measured on the page, None before.
+    evidence: what was measured on the page, None before. similar: cases like it, the most similar first.
     """
 
     picture: Image.Image
@@ -40,6 +41,7 @@ class Case:
     page: Image.Image | None = None
     turns: list[Turn] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    similar: list[Similar] = field(default_factory=list)
     first: Answer | None = None
     by: Loaded | None = None
     asked: str | None = None

@@ -88,7 +88,12 @@ def finding_name(language: str, finding: Finding) -> str:
     """A finding in the app's language; the bundle's own name for one the app has no word for, or that was learnt."""
     if finding.examples:
         return translate(language, "result.finding.learnt", name=finding.name, examples=finding.examples)
-    return languages()[language].texts.get(f"finding.{finding.label}", finding.name)
+    return label_name(language, finding.label, finding.name)
+
+
+def label_name(language: str, label: str, name: str) -> str:
+    """The app's word for a finding's label; `name` where it has none."""
+    return languages()[language].texts.get(f"finding.{label}", name)
 
 
 def finding_worth(language: str, finding: Finding) -> str:

@@ -77,9 +77,12 @@ def _walk(app) -> Iterator[str | Step]:  # type: ignore[no-untyped-def]
     app.body.page.jump(7)
     yield still()
     yield "lead"
-    app.body.show_measured()
+    app.body.show("measured")
     yield still()
     yield "measured"
+    app.body.show("similar")
+    yield still()
+    yield "similar"
     app.body.page.fit()
     app.follow_up("What is the rhythm?")
     yield lambda: len(app.state.case.turns) == 2 and not app.state.case.busy

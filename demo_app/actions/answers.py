@@ -9,12 +9,14 @@ from demo_app.crop import straighten, turned
 from demo_app.evidence import PageEvidence
 from demo_app.history import Turn
 from demo_app.reader import Loaded
+from demo_app.similar import SHOWN
 from demo_app.state import Case
 from demo_app.worker import Job
 from edge_runtime.answer import Answer
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding
 from edge_runtime.page.quality import Quality, judge
+from edge_runtime.similar import Case as Similar
 
 
 class Answers(Entries):
@@ -38,7 +40,8 @@ class Answers(Entries):
                 self.show()
                 return
             case.page = page
-            case.turns, case.findings, case.first, case.entry, case.evidence = [], [], None, None, None
+            case.turns, case.findings, case.similar = [], [], []
+            case.first, case.entry, case.evidence = None, None, None
             case.not_ecg, case.is_part, case.anyway, case.stopped = "", False, False, False
             self.go("result")
             # The model's threads and the first drawing of a screen would be in each other's way.
@@ -91,7 +94,7 @@ class Answers(Entries):
             case.draft = case.asked or "" if case.turns else ""
             case.stopped = not (case.turns and case.asked is None)
             if case.stage == "findings":
-                case.findings = []  # a part of the list would look like the whole of it
+                case.findings, case.similar = [], []  # a part of the list would look like the whole of it
             case.stage, case.asked, case.partial = "idle", None, ""
             if case.turns and case.entry is None:
                 self._keep(case)  # its findings were cut off, its answer was not
@@ -141,6 +144,8 @@ class Answers(Entries):
             if not case.findings:
                 stage(job, "findings")
                 reader.findings(job, lambda finding: job.post(lambda: self._found(case, finding)))
+                similar = reader.similar(job, SHOWN)
+                job.post(lambda: self._resembles(case, similar))
             job.post(lambda: self._ended(case))
 
         def failed(message: str) -> None:
@@ -179,6 +184,10 @@ class Answers(Entries):
 
     def _found(self, case: Case, finding: Finding) -> None:
         case.findings = [*case.findings, finding]
+        self.follow()
+
+    def _resembles(self, case: Case, similar: list[Similar]) -> None:
+        case.similar = similar
         self.follow()
 
     def _ended(self, case: Case) -> None:

@@ -30,6 +30,7 @@ class Entries(Core):
         found = tuple(case.findings)
         by, old, why = case.by, case.entry, case.first.finish_reason
         entry = Entry(tuple(case.turns), found, by.name, by.target, by.digest, why, timing, case.title, case.created)
+        entry = replace(entry, similar=tuple(case.similar))
         if case.evidence is not None:
             entry = replace(entry, measured=case.evidence.measured.as_json())
         if old is not None:

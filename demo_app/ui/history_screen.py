@@ -12,9 +12,11 @@ from demo_app.evidence import Measured
 from demo_app.history import Entry
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
+from demo_app.ui.findings import Findings
 from demo_app.ui.measured import MeasuredCard
 from demo_app.ui.picture import ZoomView
-from demo_app.ui.result import Findings, TurnCard, share_dialog
+from demo_app.ui.result import TurnCard, share_dialog
+from demo_app.ui.similar import SimilarCard
 from demo_app.ui.style import gap, t
 from demo_app.ui.widgets import Busy, Card, Column, Dialog, Row, Scroll, Text, banner, centre
 
@@ -156,6 +158,8 @@ def build_entry(app: AppWindow) -> tuple[str, Widget]:
             parts.append(Findings(entry.findings))
         if index == 0 and entry.measured is not None:
             parts.append(MeasuredCard(Measured.from_json(entry.measured)))
+        if index == 0 and entry.similar:
+            parts.append(SimilarCard(entry.similar, entry.findings))
     about = f"{moment(entry.created)}\n{entry.model}, {entry.target}\n{t('share.digest')} {entry.digest[:16]}…"
     parts.append(Text(about, 12, "muted"))
     again = PushButton(t("history.open"), app.reopen, "pulse", name="reopen")

@@ -9,15 +9,15 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from demo_app.history import Entry
-from demo_app.strings import finding_name, finding_worth
 from demo_app.ui import style
 from demo_app.ui.controls import Field, PushButton
+from demo_app.ui.findings import Findings
 from demo_app.ui.home import no_model
 from demo_app.ui.measured import MeasuredCard
+from demo_app.ui.similar import SimilarCard
 from demo_app.ui.style import gap, t
 from demo_app.ui.traces import TraceView
-from demo_app.ui.widgets import Bar, Busy, Card, Column, Dialog, Row, Scroll, Space, Text, banner
-from edge_runtime.findings import Finding
+from demo_app.ui.widgets import Busy, Card, Column, Dialog, Row, Scroll, Text, banner
 
 if TYPE_CHECKING:
     from demo_app.state import Case
@@ -118,8 +118,8 @@ class ResultBody(BoxLayout):
         if len(self._cards) > wanted or (case.findings == [] and self._findings is not None):
             column.clear_widgets()
             self._cards, self._findings = [], None
-            self._keys.pop("figures", None)
-            self._keys.pop("measured", None)
+            for name in ("figures", "measured", "similar"):
+                self._keys.pop(name, None)
         while len(self._cards) < wanted:
             index = len(self._cards)
             question = case.turns[index].question if index < len(case.turns) else case.asked or ""
@@ -136,6 +136,7 @@ class ResultBody(BoxLayout):
                 card.leave_out(case.turns[index].left_out)
         if case.findings:
             self._bars()
+        self._similar()
         self._measured()
         column.padding = (0, 0, 0, gap(1) if wanted else 0)
 
@@ -158,16 +159,24 @@ class ResultBody(BoxLayout):
         if not case.busy:
             self._keys["measured"] = True
             place = len(self._cards) - 1 + ("figures" in self._keys)
-            self._card = MeasuredCard(case.evidence.measured, self.page)
-            column.add_widget(self._card, place)
+            column.add_widget(MeasuredCard(case.evidence.measured, self.page), place)
+            self._app.follow()
 
-    def show_measured(self) -> None:
-        """Scroll to what was measured."""
-        if "measured" in self._keys:
-            column, card = self._scroll.column, self._card
-            room = max(column.height - self._scroll.height, 1)
-            below = card.to_window(0, card.top)[1] - column.to_window(0, column.y)[1] - self._scroll.height
-            self._scroll.scroll_y = min(max(below / room, 0.0), 1.0)
+    def _similar(self) -> None:
+        """Below what was measured, a frame after it: both at once would hold the window."""
+        case, place = self.case, len(self._cards) - 1 + ("figures" in self._keys)
+        if case.similar and not case.busy and "similar" not in self._keys and "measured" in self._keys:
+            self._keys["similar"] = True
+            self._slots["talk"].add_widget(SimilarCard(case.similar, case.findings), place)
+
+    def show(self, name: str) -> None:
+        """Scroll to a card, "findings", "measured" or "similar", where it is there."""
+        column = self._scroll.column
+        for card in self._slots["talk"].children:
+            if getattr(card, "name", "") == name:
+                room = max(column.height - self._scroll.height, 1)
+                below = card.to_window(0, card.top)[1] - column.to_window(0, column.y)[1] - self._scroll.height
+                self._scroll.scroll_y = min(max(below / room, 0.0), 1.0)
 
     def _ask(self) -> Sequence[Widget]:
         """The foot: stop while it works, the next question when it does not."""
@@ -242,39 +251,6 @@ class TurnCard(Card):
         if left_out and not self._told:
             self._told = True
             self.add_widget(Text(t("result.left_out", words="; ".join(left_out)), 12, "muted"))
-
-
-class Findings(Card):
-    """Bars, the likeliest first; each finds its place as it comes."""
-
-    def __init__(self, findings: Sequence[Finding] = ()) -> None:
-        title, hint = Text(t("result.finding.title"), 15, bold=True), Text(t("result.finding.hint"), 12, "muted")
-        self._rows: list[tuple[float, str]] = []
-        super().__init__(title, hint, Space(0.1))
-        self.name = "findings"
-        self.show(findings)
-
-    def show(self, findings: Sequence[Finding], most: int | None = None) -> bool:
-        """Add those that are not there yet, at most so many of them; whether all are there now."""
-        there = {label for _, label in self._rows}
-        missing = [finding for finding in findings if finding.label not in there]
-        for finding in missing[:most]:
-            rank = (-finding.probability, finding.label)
-            self._rows = sorted([*self._rows, rank])
-            # Kivy counts children from the foot.
-            self.add_widget(_row(finding), len(self._rows) - 1 - self._rows.index(rank))
-        return most is None or len(missing) <= most
-
-
-def _row(finding: Finding) -> Widget:
-    strong, probability = finding.likely, finding.probability
-    share = Text(f"{100 * probability:.0f} %", 14, "text" if strong else "muted", halign="right", bold=strong)
-    share.size_hint_x, share.width = None, style.text_size(14) * 3.2
-    words = Text(finding_name(style.now.language, finding), 14, "text" if strong else "muted", bold=strong)
-    parts = [Row(words, share), Bar(probability, strong, 6)]
-    if told := finding_worth(style.now.language, finding):
-        parts.append(Text(told, 12, "muted"))
-    return Column(*parts, space=0.3)
 
 
 def share_dialog(app: AppWindow, entry: Entry) -> None:

@@ -51,11 +51,14 @@ class Metrics:
         waiting.set_function(lambda: worker.waiting)
 
 
-def create_app(worker: Worker, served: Provenance, token: str | None = None, limits: Limits | None = None) -> Starlette:
-    """The ASGI application. token: what every request for an answer must bear, None for nothing."""
+def create_app(
+    worker: Worker, served: Provenance, token: str | None = None, limits: Limits | None = None, cases: bool = False
+) -> Starlette:
+    """The ASGI application. token: what every request for an answer must bear, None for nothing. cases: whether the
+    bundle has similar cases, which the page then asks for."""
     limits = limits or Limits()
     server = _Server(worker, served, token, limits)
-    about = {"token": token is not None, "max_bytes": limits.bytes, "max_pixels": MAX_PIXELS}
+    about = {"token": token is not None, "max_bytes": limits.bytes, "max_pixels": MAX_PIXELS, "cases": cases}
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -42,13 +42,13 @@ def _main(argv: Sequence[str] | None) -> int:
     from edge_runtime.serve.app import Limits, create_app
     from edge_runtime.serve.patience import PunctualProtocol
     from edge_runtime.serve.worker import Worker
-    from edge_runtime.session import Session
+    from edge_runtime.session import Session, cases_of
 
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider)
     served = bundle.provenance
     limits = Limits(args.max_mb << 20, answer_s=args.timeout)
-    app = create_app(Worker(session, args.waiting), served, token, limits)
+    app = create_app(Worker(session, args.waiting), served, token, limits, cases_of(bundle) is not None)
     config = uvicorn.Config(
         app,
         args.host,

@@ -20,10 +20,12 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.fhir import transaction
 from edge_runtime.fields import Fields
 from edge_runtime.observation import Observation
+from edge_runtime.similar import Case
 from edge_runtime.waves.normal import judged
 
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"
+_MOST_CASES = 100
 _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 
 
@@ -32,7 +34,7 @@ class Question:
     """picture: a file's bytes, page_number: which of its pages, from 1. turns: questions asked and answers given
     before, oldest first. question, and that of the first turn: None for the bundle's own. page, fhir, measure, signals:
     whether the picture that the model saw, FHIR, what is measured on the page, and its samples as well are asked for.
-    The rest: as Observation.ask takes them."""
+    similar: how many similar cases are, None for none. The rest: as Observation.ask takes them."""
 
     picture: bytes
     turns: tuple[tuple[str | None, str], ...]
@@ -47,17 +49,20 @@ class Question:
     fhir: bool = False
     measure: bool = False
     signals: bool = False
+    similar: int | None = None
     allow_non_ecg: bool = False
 
 
 class Result(NamedTuple):
     """What the model made of a question. whole: Observation.whole, None also for what does not look like an ECG. pages:
-    how many the picture's file has."""
+    how many the picture's file has. similar: Observation.similar, none for what does not look like an ECG; None where
+    nobody asked."""
 
     page: Observation
     answer: Answer
     whole: float | None
     pages: int
+    similar: list[Case] | None = None
 
 
 def parse(data: object) -> Question:
@@ -80,7 +85,7 @@ def parse(data: object) -> Question:
     if not all(later):
         raise UserError("the request: an earlier message, or the one that follows it, has no text")
     texts: list[str | None] = [first or None, *later]
-    own = Fields({}, "") if fields.is_null("pulse") else fields.child("pulse")
+    own = Fields({}, "pulse", _FIX) if fields.is_null("pulse") else fields.child("pulse")
     limit = "max_completion_tokens" if not fields.is_null("max_completion_tokens") else "max_tokens"
     return Question(
         picture=pictures[0],
@@ -96,6 +101,7 @@ def parse(data: object) -> Question:
         fhir=_wants(own, "fhir"),
         measure=_wants(own, "measure") or _wants(own, "signals"),
         signals=_wants(own, "signals"),
+        similar=None if own.is_null("similar") else own.integer("similar", 1, _MOST_CASES),
         allow_non_ecg=_wants(own, "allow_non_ecg"),
     )
 
@@ -200,6 +206,8 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
     own |= evidence_json(answer, question.signals)
     if answer.evidence is not None:
         own["normal"] = judged(answer.evidence.values)
+    if result.similar is not None:
+        own["similar"] = [asdict(case) for case in result.similar]
     if question.fhir:
         own["fhir"] = transaction(answer, served, datetime.fromtimestamp(created, UTC))
     return own

@@ -93,6 +93,10 @@ class Worker:
         measure = job.question.measure or needs_measuring(job.question.question or "")
         job.page = page = self._session.look(picture, job.question.page_number, measure)
         job.pages = pages.count(picture)
+        # Before the answer, so that a bundle without cases refuses the request whole.
+        wanted, similar = job.question.similar, None
+        if wanted is not None:
+            similar = page.similar(wanted) if page.looks_like_ecg else []
         for question, answer in job.question.turns:
             page.remember(question or self._session.inference.default_question, answer)
         reply = page.ask(job.question.question, **asked)
@@ -101,4 +105,4 @@ class Worker:
                 raise Cancelled
             job.on_piece(piece)
         # Asked here, since the engine is this thread's alone.
-        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None, job.pages)
+        return Result(page, reply.finish(), page.whole if page.looks_like_ecg else None, job.pages, similar)

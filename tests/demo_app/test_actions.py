@@ -16,6 +16,7 @@ from benchmarks.metrics.spread import figure
 from demo_app.actions import Actions
 from demo_app.benchmark import percentile
 from demo_app.reader import Reader
+from demo_app.similar import SHOWN
 from demo_app.worker import Worker
 from edge_runtime.engines import open_engine
 from edge_runtime.measure import FIGURES
@@ -80,6 +81,8 @@ def test_answer_is_what_the_runtime_says_and_is_kept(app, bundle, clean):
     assert entry.digest == app.state.model.loaded.digest
     assert entry.measured["values"]["rate_bpm"] == answer.evidence.measurements.as_json()["rate_bpm"]
     assert case.evidence.traces
+    assert case.similar == page.similar(SHOWN)
+    assert entry.similar == tuple(case.similar)
 
 
 def test_question_that_was_cancelled_leaves_the_conversation_where_it_was(app, bundle, clean):
@@ -175,6 +178,22 @@ def test_picture_that_is_no_ecg_is_said_and_can_be_answered_anyway(app):
     assert "does not look like an ECG" in case.not_ecg
     app.answer_anyway()
     app.until(lambda: case.turns and not case.busy)
+    assert case.findings
+    assert case.similar == []  # nothing is like what is no ECG
+
+
+def test_a_bundle_without_cases_has_none_to_show(bundle, clean, monkeypatch):
+    monkeypatch.setattr("demo_app.reader.cases_of", lambda bundle: None)
+    worker, reader, failed, found = Worker("model", lambda _: None), Reader(), [], []
+
+    def work(job):
+        reader.load(bundle, None, job)
+        assert reader.look(clean, job).looks_like_ecg
+        found.append(reader.similar(job, SHOWN))
+
+    assert worker.submit(work, failed.append).done.wait(60)
+    worker.close(5)
+    assert (failed, found) == ([], [[]])
 
 
 def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from demo_app.history import Entry, History, Locked, Turn, _dump, _load
 from edge_runtime.errors import UserError
 from edge_runtime.findings import Finding
+from edge_runtime.similar import Case
 
 PAGE = b"\xff\xd8 a page's bytes"
 
@@ -37,7 +38,8 @@ def history(tmp_path):
 
 
 def test_entry_comes_back_as_it_was(history):
-    saved = entry(turns=(Turn("a?", "b", ("left", "out")), Turn("c?", "ü – d")))
+    case = Case(7, 0.75, ("NORM", "SR"), "größe", 90, None)
+    saved = entry(turns=(Turn("a?", "b", ("left", "out")), Turn("c?", "ü – d")), similar=(case,))
     history.save(saved, PAGE)
     assert history.entries() == [saved]
     assert history.page(saved.id) == PAGE

@@ -57,6 +57,7 @@ def formed():
         "error.{}": errors,
         "example.{}": [path.stem for path in EXAMPLES.glob("*.jpg")],
         "measured.{}": UNITS,
+        "similar.{}": ["male", "female"],
         "measured.is.{}": ["low", "high", "high_in_men", "left", "right"],
         "measured.problem.{}": ["grid", "leads", "beats"],
         "models.signed.{}": ["not", "checked", "unchecked"],

@@ -74,6 +74,7 @@ def test_follow_up_keeps_the_conversation_and_history_finds_it(open_phone):
     phone.wait(lambda: phone.find("entry"))
     phone.tap(next(w["name"] for w in phone.widgets() if w["name"].startswith("open.")))
     phone.wait(lambda: phone.find("page"))
+    phone.reads("Similar cases")
     phone.reads("What is the rhythm?")
     phone.tap("delete")
     phone.tap("confirm")

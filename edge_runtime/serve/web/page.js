@@ -3,7 +3,7 @@
 
 import { accepted, ask, Refused } from "./ask.js";
 import { prepared, TooLarge, Unreadable } from "./picture.js";
-import { findings, make, measurements, sources } from "./show.js";
+import { findings, make, measurements, similar, sources } from "./show.js";
 import { preferred, speak, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
@@ -65,6 +65,8 @@ function tell() {
   if (first) findings($("finding-rows"), first.findings);
   $("measurements").hidden = !measurements($("measurement-rows"), first?.measurements, first?.normal);
   $("sources").textContent = sources(first?.normal);
+  $("similar").hidden = !first?.similar?.length;
+  similar($("similar-cases"), first?.similar ?? []);
   $("model").textContent = first ? text("page.model", { name: first.model, target: first.target }) : "";
   $("follow").hidden = !first || first.refused;
   $("send").disabled = Boolean(asking);
@@ -152,7 +154,8 @@ async function converse(question) {
   tell();
   const mine = () => asking === stop;
   try {
-    const wanted = { page_number: asked.number, allow_non_ecg: asked.anyway };
+    const cases = about.cases && asked.turns.length === 1 ? 3 : null;
+    const wanted = { page_number: asked.number, allow_non_ecg: asked.anyway, similar: cases };
     const onPage = (told) => mine() && flat(told);
     now.extension = await ask(messages(asked), kept.token, wanted, stop.signal, onPage, (words) => {
       if (!mine()) return;

@@ -93,3 +93,21 @@ export function sources(normal) {
   const named = new Set(Object.values(normal ?? {}).flatMap((one) => one.sources));
   return named.size ? text("page.sources", { sources: [...named].join("; ") }) : "";
 }
+
+// Cases like the page, each with where it is from. Codes that are findings of the model have their names.
+export function similar(body, cases) {
+  body.replaceChildren(...cases.map(alike));
+}
+
+function alike(found) {
+  const item = make("li");
+  const names = found.statements.map((code) => textOr(`finding.${code}`, code)).join(" · ");
+  const sex = found.sex && text(`similar.${found.sex}`);
+  const age = found.age !== null && text(found.age < 90 ? "similar.age" : "similar.oldest", { years: found.age });
+  const patient = [sex, age].filter(Boolean).join(", ") || text("similar.unknown");
+  const likeness = text("similar.similarity", { value: found.similarity.toFixed(2) });
+  item.append(make("strong", "", names || text("similar.no_statements")), make("p", "", `${likeness} · ${patient}`));
+  if (found.report.trim()) item.append(make("p", "", text("similar.report", { words: found.report })));
+  item.append(make("p", "muted", text("similar.record", found)));
+  return item;
+}

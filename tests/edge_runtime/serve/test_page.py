@@ -126,6 +126,10 @@ def test_a_picture_is_read_and_asked_about(visit, want, code, theme, screen, ask
     assert {row.inner_text().split("\n")[0].split(" (")[0] for row in likely} == {
         said[f"finding.{found.label}"] for found in report.findings if found.likely
     }
+    cases = page.locator("#similar-cases li").all_inner_texts()
+    assert len(cases) == 3
+    assert all("PTB-XL 1.0.3 (Wagner et al. 2020), CC BY 4.0" in case for case in cases)
+    assert page.is_visible("#similar")
     best = max(report.findings, key=lambda found: (found.likely, found.probability))
     name, probability, point = (cell.inner_text() for cell in rows[0].query_selector_all("th, td"))
     assert f"{round(100 * best.sensitivity)}\u00a0%" in name
@@ -306,6 +310,7 @@ def test_measurements_and_a_part_of_a_page_are_shown(visit):
     assert page.inner_text(".said") == "Normal ECG."
     assert page.inner_text(".help") == TEXTS["en"]["result.part"]
     assert not page.is_visible("#findings")
+    assert not page.is_visible("#similar")
 
 
 def test_each_page_of_a_file_is_read_by_keyboard(visit):

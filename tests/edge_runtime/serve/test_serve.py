@@ -12,6 +12,8 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ from PIL import Image
 from serving import TOKEN, data_url, message, png, started
 
 from edge_runtime.bundle import NANO
+from edge_runtime.session import Session
 
+PAGE = Path(__file__).parents[3] / "demo_app" / "examples" / "b-normal.jpg"
 openai = pytest.importorskip("openai")
 pytest.importorskip("uvicorn")
 
@@ -149,20 +153,37 @@ def test_measurements_come_when_they_are_asked_for(server, pages):
     assert report["choices"][0]["message"]["content"].endswith("Measured: nothing, the leads could not be told.")
 
 
+def test_similar_cases_come_when_they_are_asked_for_of_a_bundle_that_has_them(server, pages):
+    asked = {"model": "tiny", "messages": [message(png(pages[0]))]}
+    assert "similar" not in server.post(asked)[1]["pulse"]
+    for wanted, said in (
+        (3, "this bundle has no similar cases"),
+        (0, "similar must be a whole number"),
+        (True, "whole"),
+    ):
+        status, answer = server.post({**asked, "pulse": {"similar": wanted}})
+        assert status == 400
+        assert said in answer["error"]["message"]
+
+
 def test_what_looks_like_no_ecg_is_answered_when_it_is_asked_for(tmp_path):
     picture = io.BytesIO()
     Image.new("RGB", (300, 200), "navy").save(picture, "PNG")
     server = started(NANO, tmp_path)
-    asked = {"messages": [message(picture.getvalue())], "pulse": {"allow_non_ecg": False}}
+    asked = {"messages": [message(picture.getvalue())], "pulse": {"allow_non_ecg": False, "similar": 2}}
     whole = server.post(asked)[1]
     refused = whole["pulse"]
-    assert (refused["refused"], refused["findings"]) == (True, [])
+    assert (refused["refused"], refused["findings"], refused["similar"]) == (True, [], [])
     answered = server.post({**asked, "pulse": {"allow_non_ecg": True}})[1]
     assert (answered["pulse"]["refused"], answered["pulse"]["is_ecg"]) == (False, refused["is_ecg"])
     assert answered["pulse"]["findings"]
     contents = [answer["choices"][0]["message"]["content"] for answer in (whole, answered)]
     assert contents[0] != contents[1]
     assert answered["choices"][0]["finish_reason"] == "stop"
+    page = server.post({"messages": [message(PAGE.read_bytes())], "max_tokens": 1, "pulse": {"similar": 2}})[1]
+    want = [asdict(case) for case in Session.open(NANO, threads=1).look(PAGE).similar(2)]
+    assert [case["record"] for case in page["pulse"]["similar"]] == [case["record"] for case in want]
+    assert page["pulse"]["similar"][0].keys() == want[0].keys()
     server.process.terminate()
     assert server.process.wait(30) == 0
 

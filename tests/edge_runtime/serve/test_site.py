@@ -64,6 +64,7 @@ def used():
     formed |= {f"measured.is.{judge(key, value)}" for key in NORMAL for value in (-99, 455, 999)} - {
         "measured.is.normal"
     }
+    formed |= {"similar.male", "similar.female"}
     return {key for key in named if key.partition(".")[0] in sections} | formed
 
 
