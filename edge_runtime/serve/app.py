@@ -112,7 +112,8 @@ class _Server:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server has stopped
                 loop.call_soon_threadsafe(pieces.put_nowait, what)
 
-        job = Job(question, tell, tell)
+        # Whole answers need no pieces: each would wake this thread in the middle of the model's work.
+        job = Job(question, tell if question.stream else _unheard, tell)
         try:
             self._worker.submit(job)
         except Busy:
@@ -126,8 +127,6 @@ class _Server:
             if question.stream:
                 stream = self._stream(request, job, pieces, ends, first, (identity, created, self._served))
                 return StreamingResponse(self._timed(stream, started), headers=NO_STORE, media_type="text/event-stream")
-            while isinstance(first, str):
-                first = await self._next(request, job, pieces, ends)
         except BaseException:
             job.cancel()
             raise
@@ -230,6 +229,10 @@ class _Server:
         self._metrics.requests.labels(str(status)).inc()
         if started is not None:
             self._metrics.seconds.observe(time.perf_counter() - started)
+
+
+def _unheard(piece: str) -> None:
+    """Where nobody waits for pieces."""
 
 
 def _json(body: bytes) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import ipaddress
 import os
 import signal
@@ -15,6 +16,7 @@ from edge_runtime.commandline import Parser, run
 from edge_runtime.errors import UserError
 
 TOKEN = "PULSE_SERVE_TOKEN"
+_M_ARENA_MAX = -8  # malloc.h of glibc
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +46,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from edge_runtime.serve.worker import Worker
     from edge_runtime.session import Session, cases_of
 
+    _share_memory_of_threads()
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider)
     served = bundle.provenance
@@ -94,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--provider", metavar="P", help="ONNX Runtime's: cpu, cuda, webgpu ... (default: cpu)")
     parser.add_argument("--require-signature", metavar="PUBKEY", help="refuse a bundle not signed with this key (PEM)")
     return parser
+
+
+def _share_memory_of_threads() -> None:
+    """One arena of glibc's malloc: a thread's own gives large arrays back at once, and each costs its pages anew."""
+    mallopt = getattr(ctypes.CDLL(None) if os.name == "posix" else None, "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def _token(path: str | None) -> str | None:
