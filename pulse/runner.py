@@ -7,6 +7,8 @@ known, and costs nobody else's work.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -143,6 +145,15 @@ _work: Callable[[Any], Any] | None = None
 def _keep(begin: Begin[Any, Any]) -> None:
     global _begin
     _begin = begin
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """A killed parent says no goodbye, and a process that waits for its next item would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _unit(items: Sequence[Any]) -> list[Any]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 
 from edge_runtime.errors import UserError
@@ -56,3 +60,24 @@ def test_a_process_that_is_killed_while_it_waits_is_replaced():
     found = run_in(Processes(EVAL, 1), ["__import__('os').getpid()", "7"])
     os.kill(next(found), signal.SIGKILL)
     assert list(found) == [7]
+
+
+PARENT = """
+import time
+from functools import partial
+from pulse.runner import Processes, run_in
+if __name__ == "__main__":
+    for pid in run_in(Processes(partial(partial, eval), 1), ["__import__('os').getpid()", "1"]):
+        print(pid, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=environment) as parent:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    assert psutil.wait_procs([worker], timeout=60)[1] == []
