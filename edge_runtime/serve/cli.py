@@ -118,8 +118,8 @@ def _check_pair(certificate: str, key: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise UserError(
-            f"{certificate}, {key}: are no certificate and its key ({reason}); give PEM files that belong together, the "
-            "key without a password"
+            f"{certificate}, {key}: are no certificate and its key ({reason}); give PEM files that belong together, "
+            "and a key without a password"
         ) from None
 
 
