@@ -15,6 +15,7 @@ from edge_runtime.bundle import Provenance
 from edge_runtime.errors import UserError
 from edge_runtime.files import replacing
 from edge_runtime.findings import Finding
+from edge_runtime.image import locate
 from edge_runtime.report.dicom import encapsulated, is_dicom
 from edge_runtime.report.sheets import Colour, Named, Report, Said, as_pdf, as_png
 
@@ -67,7 +68,8 @@ def write(path: str, report: Report, model: Provenance, when: datetime, picture:
 
 
 def _as_dicom(report: Report, model: Provenance, when: datetime, picture: str | os.PathLike[str]) -> bytes:
-    source = picture if os.path.isfile(picture) and is_dicom(picture) else None  # file.pdf#2 is none
+    _, file, _ = locate(picture)  # scan.dcm#2 is of its study too
+    source = file if isinstance(file, Path) and is_dicom(file) else None
     return encapsulated(as_pdf(report, _Plain()), report.title, f"{model.name} ({model.target})", when, source)
 
 

@@ -213,8 +213,9 @@ class _Server:
     def _check_token(self, request: Request) -> None:
         if self._token is None:
             return
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(given, self._token.encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = hmac.compare_digest(given.strip().encode(), self._token.encode())
+        if scheme.lower() != "bearer" or not known:  # RFC 9110 11.1: the scheme in letters of either case
             raise HTTPException(401, "give the server's token as a bearer token", {"WWW-Authenticate": "Bearer"})
 
     async def refuse(self, request: Request, error: HTTPException) -> Response:

@@ -7,6 +7,7 @@ import ctypes
 import ipaddress
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     if args.waiting < 1 or args.port not in range(65536):
         raise UserError("--waiting must be 1 or more, and --port lie between 0 and 65535")
+    if args.max_mb < 1 or args.timeout < 1:
+        raise UserError("--max-mb and --timeout must be 1 or more")
     token = _token(args.token_file)
     if token is None and not _is_loopback(args.host):
         raise UserError(
@@ -39,6 +42,8 @@ def _main(argv: Sequence[str] | None) -> int:
     for path in (args.tls_cert, args.tls_key):
         if path is not None and not Path(path).is_file():
             raise UserError(f"{path}: is not there; give a PEM file")
+    if args.tls_cert is not None:
+        _check_pair(args.tls_cert, args.tls_key)
     import uvicorn
 
     from edge_runtime.serve.app import Limits, create_app
@@ -106,9 +111,28 @@ def _share_memory_of_threads() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def _check_pair(certificate: str, key: str) -> None:
+    """Raises UserError unless they can be read and belong together; uvicorn would end in a traceback."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, _no_password)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{certificate}, {key}: are no certificate and its key ({reason}); give PEM files that belong together, "
+            "and a key without a password"
+        ) from None
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
+
+
 def _token(path: str | None) -> str | None:
     if path is None:
-        return os.environ.get(TOKEN) or None
+        token = os.environ.get(TOKEN) or None
+        if token is not None and not (token.isascii() and token.strip() == token):
+            raise UserError(f"{TOKEN} holds no token of plain letters; set it anew")
+        return token
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -26,6 +26,8 @@ from edge_runtime.waves.normal import judged
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _FIX = "see OpenAI's chat completions"
 _MOST_CASES = 100
+# Of OpenAI's requests, what would change the answer and is not here: whoever asks for it is not answered without.
+_NOT_HERE = ("stop", "tools", "functions", "logprobs", "logit_bias")
 _SHOWN = 1600  # pixels: a page's finest line is then still wider than one
 
 
@@ -70,6 +72,11 @@ def parse(data: object) -> Question:
     fields = Fields(data, "the request", _FIX)
     if not fields.is_null("n") and fields.integer("n", 1) > 1:
         raise UserError("the request: n must be 1; ask again for another answer")
+    for name in _NOT_HERE:
+        if fields.data.get(name):
+            raise UserError(f"the request: {name} is nothing that this server can do; leave it out")
+    if not fields.is_null("response_format"):
+        fields.child("response_format").text("type", ("text",))
     pictures: list[bytes] = []
     said: list[tuple[str, str]] = []
     for message in fields.children("messages"):

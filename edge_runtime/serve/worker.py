@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,33 +51,48 @@ class Worker:
 
     def __init__(self, session: Session, waiting: int) -> None:
         self._session = session
-        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        self._jobs, self._places = deque[Job](), waiting
         self._stopped = False
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="pulse-serve", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """Jobs that have not begun."""
-        return self._jobs.qsize()
+        """Jobs that have not begun, and that somebody waits for."""
+        with self._changed:
+            return sum(not job.cancelled for job in self._jobs)
 
     def submit(self, job: Job) -> None:
-        """Raises Busy when too many wait already, or no more are taken."""
-        if self._stopped:
+        """Raises Busy when too many wait already, or no more are taken. Who has gone away keeps no place."""
+        with self._changed:
+            gone = [other for other in self._jobs if other.cancelled]
+            for other in gone:
+                self._jobs.remove(other)
+            full = self._stopped or len(self._jobs) >= self._places
+            if not full:
+                self._jobs.append(job)
+                self._changed.notify()
+        for other in gone:
+            other.on_done(Cancelled())
+        if full:
             raise Busy
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise Busy from None
 
     def stop(self) -> None:
         """Take no more jobs, finish those that are in, and end the thread."""
-        self._stopped = True
-        self._jobs.put(None)
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
         self._thread.join()
 
+    def _next(self) -> Job | None:
+        """The job whose turn it is, once there is one; None after the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._stopped)
+            return self._jobs.popleft() if self._jobs else None
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             try:
                 job.on_done(self._answer(job))
             # Whatever it is, it is this request's: the next one is answered.

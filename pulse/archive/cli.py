@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle import NANO, Bundle
+from edge_runtime.bundle import NANO, Bundle, Provenance
 from edge_runtime.commandline import Parser, run
 from edge_runtime.cpus import usable_cores
 from edge_runtime.errors import UserError
@@ -46,27 +47,34 @@ def _main(argv: Sequence[str] | None) -> int:
         raise UserError("--processes and --part must be 1 or more")
     if args.ray and args.processes:
         raise UserError("--processes is of this machine, and a Ray cluster has cores of its own; give one of them")
+    from pulse.archive.sources import inputs
+
+    # Both before there is anything at --out.
+    served = Bundle.load(args.bundle).provenance
+    source = os.path.abspath(args.source) if args.ray and not is_url(args.source) else args.source
+    rest = inputs(source)
+    first = next(rest, None)
+    if first is None:
+        raise UserError(f"{args.source}: holds no picture, PDF or record; give another folder")
     with contextlib.ExitStack() as stack:
         if not is_url(args.out):
             stack.enter_context(alone(args.out))
-        return _read(args)
+        return _read(args, served, chain([first], rest))
 
 
-def _read(args: argparse.Namespace) -> int:
+def _read(args: argparse.Namespace, served: Provenance, found_there: Iterator[Input]) -> int:
     from tqdm import tqdm
 
     from pulse.archive.parts import Parts
     from pulse.archive.reading import Row
-    from pulse.archive.sources import inputs
 
-    bundle = Bundle.load(args.bundle)
-    served = bundle.provenance
     settings = {"bundle": served.name, "manifest": served.digest, "question": args.question}
     about = {**settings, "question": args.question or "", "notice": served.notice}
+    if args.measure:
+        settings["measure"] = True
     parts = Parts(Folder(args.out), settings, about)
     already = len(parts.done)
-    source = os.path.abspath(args.source) if args.ray and not is_url(args.source) else args.source
-    pending = (one for one in inputs(source) if one.name not in parts.done)
+    pending = (one for one in found_there if one.name not in parts.done)
     counts, rows, started = _Counts(), list[Row](), time.perf_counter()
     waiting = 0
     # Ray tells on stdout of nodes that are gone, and there the one line or object of the command belongs.
@@ -87,8 +95,6 @@ def _read(args: argparse.Namespace) -> int:
             if rows:
                 parts.write(rows)
     seconds = time.perf_counter() - started
-    if not counts.inputs and not already:
-        raise UserError(f"{args.source}: holds no picture, PDF or record; give another folder")
     said = {"out": args.out, "already": already, **vars(counts), "pages_per_s": counts.pages / seconds}
     print(json.dumps(said) if args.json else _as_text(args.out, already, counts, seconds))
     return 0
@@ -100,7 +106,7 @@ def _found(pending: Iterator[Input], args: argparse.Namespace, manifest: str) ->
     from pulse.runner import run, run_in
 
     bundle = args.bundle if args.bundle == NANO else os.path.abspath(args.bundle)
-    work = partial(begin, bundle, manifest, args.question)
+    work = partial(begin, bundle, manifest, args.question, args.measure)
 
     def lost(one: Input) -> list[Row]:
         return [failed(one, "failed (it took the process that read it down)")]
@@ -129,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", required=True, help="for the Parquet files: a folder here or at a URL")
     parser.add_argument("--bundle", metavar="BUNDLE", default=NANO, help="who reads (%(default)s)")
     parser.add_argument("--question", metavar="TEXT", help="what is asked of each page (the bundle's own)")
+    parser.add_argument("--measure", action="store_true", help="measure each page as well: rate, intervals and axes")
     parser.add_argument("--processes", type=int, metavar="N", help=f"that read, a session each ({usable_cores()})")
     parser.add_argument("--ray", metavar="ADDRESS", help="read on a Ray cluster: its head's HOST:PORT, or auto")
     parser.add_argument("--part", type=int, metavar="N", default=500, help="inputs a Parquet file (%(default)s)")

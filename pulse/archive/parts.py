@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("repairs", pa.list_(pa.string())),
     ]
 )
+_MEASURED = pa.field("measured", pa.map_(pa.string(), pa.float64()))  # where that was asked for
 
 
 class Parts:
@@ -43,7 +44,8 @@ class Parts:
 
     def __init__(self, out: Folder, settings: Mapping[str, Any], about: Mapping[str, str]) -> None:
         self._out = out
-        self._schema = SCHEMA.with_metadata({f"pulse.{key}": value for key, value in about.items()})
+        schema = SCHEMA.append(_MEASURED) if settings.get("measure") else SCHEMA
+        self._schema = schema.with_metadata({f"pulse.{key}": value for key, value in about.items()})
         try:
             out.make()
             names = out.names()
@@ -65,7 +67,7 @@ class Parts:
         """Another part. Raises OSError."""
         columns = [asdict(row) for row in rows]
         for column in columns:
-            for key in ("findings", "measurements"):
+            for key in ("findings", "measurements", "measured"):
                 column[key] = list(column[key].items())
         file = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(columns, schema=self._schema), file, compression="zstd")

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -25,7 +26,8 @@ class Row:
     """One page read. page: from 1. sha256: of the input's file. kind: "picture" or "record". answer: what the model
     says; None where there is none. refused: it does not look like an ECG page. error: why it could not be read, else
     None. findings: probability by label; named: those that reach their operating points. measurements: the recorder's
-    own. repairs: what was changed to read a record."""
+    own. measured: on the page itself, where that was asked for and could be. repairs: what was changed to read a
+    record."""
 
     input: str
     page: int
@@ -39,10 +41,17 @@ class Row:
     findings: dict[str, float] = field(default_factory=dict)
     named: list[str] = field(default_factory=list)
     measurements: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
 
 
-def begin(bundle: str, manifest: str, question: str | None) -> Callable[[Input], list[Row]]:
+class _Reader(NamedTuple):
+    session: Session
+    question: str | None
+    measure: bool
+
+
+def begin(bundle: str, manifest: str, question: str | None, measure: bool = False) -> Callable[[Input], list[Row]]:
     """rows_of in a process of its own. manifest: digest of the bundle's, which on another machine may be another.
 
     Raises UserError when it is, or the bundle cannot be run.
@@ -50,17 +59,17 @@ def begin(bundle: str, manifest: str, question: str | None) -> Callable[[Input],
     opened = Bundle.load(bundle)
     if opened.provenance.digest != manifest:
         raise UserError(f"{bundle}: is another bundle on {platform.node()}; copy the one that the run was begun with")
-    session = Session.of(opened, threads=1)
-    return lambda one: rows_of(one, session, question)
+    reader = _Reader(Session.of(opened, threads=1), question, measure)
+    return lambda one: rows_of(one, reader)
 
 
-def rows_of(one: Input, session: Session, question: str | None) -> list[Row]:
+def rows_of(one: Input, reader: _Reader) -> list[Row]:
     """Its pages' rows; one row that says why where it cannot be read. Raises nothing for any input."""
     try:
         if one.url is None:
-            return _rows(one, session, question)
+            return _rows(one, reader)
         with fetched(one.url, with_kin=one.is_record) as path:
-            found = _rows(Input(one.name, path), session, question)
+            found = _rows(Input(one.name, path), reader)
         # Where it lay meanwhile is different each time.
         return [replace(row, error=row.error and row.error.replace(f"{path.parent}/", "")) for row in found]
     except FileNotFoundError:
@@ -74,11 +83,11 @@ def failed(one: Input, why: str, digest: str | None = None) -> Row:
     return Row(one.name, 1, digest, "record" if one.is_record else "picture", error=why)
 
 
-def _rows(one: Input, session: Session, question: str | None) -> list[Row]:
+def _rows(one: Input, reader: _Reader) -> list[Row]:
     digest = None
     try:
         digest = _digest(one)
-        return list(_read(one, session, question, digest))
+        return list(_read(one, reader, digest))
     except UserError as error:
         return [failed(one, str(error), digest)]
     except OSError as error:
@@ -97,7 +106,7 @@ def _digest(one: Input) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(one: Input, session: Session, question: str | None, digest: str) -> Iterator[Row]:
+def _read(one: Input, reader: _Reader, digest: str) -> Iterator[Row]:
     is_dicom = Path(one.name).suffix.lower() == ".dcm"
     if not one.is_record or is_dicom:
         source = one.data if one.data is not None else one.path
@@ -110,7 +119,7 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
         else:
             for page in range(1, _pages(source, one.name) + 1):
                 picture = first if page == 1 else image.load(source, page)
-                yield _answered(Row(one.name, page, digest, "picture"), picture, session, question)
+                yield _answered(Row(one.name, page, digest, "picture"), picture, reader)
             return
     from pulse.ecg.paper.render import render  # brings OpenCV, which pictures do not need
     from pulse.ecg.read import read_record
@@ -118,7 +127,7 @@ def _read(one: Input, session: Session, question: str | None, digest: str) -> It
     assert one.path is not None
     record = read_record(one.path)
     row = Row(one.name, 1, digest, "record", measurements=record.measurements, repairs=list(record.repairs))
-    yield _answered(row, Image.fromarray(render(record).image), session, question)
+    yield _answered(row, Image.fromarray(render(record).image), reader)
 
 
 def _pages(source: bytes | Path, name: str) -> int:
@@ -128,9 +137,10 @@ def _pages(source: bytes | Path, name: str) -> int:
     return found
 
 
-def _answered(row: Row, picture: Image.Image, session: Session, question: str | None) -> Row:
-    page = session.look(picture)
-    answer = page.ask(question).finish()
+def _answered(row: Row, picture: Image.Image, reader: _Reader) -> Row:
+    page = reader.session.look(picture, measure=reader.measure)
+    answer = page.ask(reader.question).finish()
+    values = {} if answer.evidence is None else answer.evidence.measurements.as_json()
     refused = answer.finish_reason == "not_ecg"
     found = answer.findings
     return replace(
@@ -141,4 +151,5 @@ def _answered(row: Row, picture: Image.Image, session: Session, question: str | 
         turns=page.turns,
         findings={finding.label: finding.probability for finding in found},
         named=[finding.label for finding in found if finding.likely],
+        measured={key: value for key, value in values.items() if isinstance(value, int | float)},
     )

@@ -115,15 +115,29 @@ def _is_wanted(name: str) -> bool:
 def _of_tar(source: str, file: IO[bytes]) -> Iterator[Input]:
     try:
         with tarfile.open(fileobj=file) as archive:
+            seen = set()
             for member in archive:
                 name = member.name.removeprefix("./")
                 if not member.isfile() or Path(name).suffix.lower() not in (*PICTURES, ".dcm") or is_litter(name):
                     continue
+                if name in seen:  # each input once: a tar may hold a name twice
+                    continue
+                seen.add(name)
                 inside = archive.extractfile(member)
                 assert inside is not None  # it is a file
                 yield Input(name, None, inside.read())
+            _check_end(archive)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{source}: is no readable tar ({error}); copy it again") from None
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raises TarError unless a block of zeros ends it (POSIX.1-2017, pax); tarfile takes a cut header for the end."""
+    inside = archive.fileobj
+    assert inside is not None  # it is open
+    inside.seek(archive.offset)
+    if inside.read(tarfile.BLOCKSIZE).strip(b"\0") or inside.tell() < archive.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is cut off")
 
 
 def _of_list(source: str, file: IO[bytes]) -> Iterator[Input]:

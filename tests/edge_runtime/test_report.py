@@ -76,6 +76,12 @@ def test_a_report_of_a_dicom_file_belongs_to_its_study(tiny, study, tmp_path):
     assert pypdfium2.PdfDocument(pdf)[0].get_size() == pytest.approx((595, 842), abs=1)
 
 
+def test_the_report_of_one_of_its_frames_does_too(tiny, study, tmp_path):
+    written = pydicom.dcmread(asked(tiny, f"{study}#1", tmp_path / "a.dcm"))
+    assert written.StudyInstanceUID == pydicom.dcmread(study).StudyInstanceUID
+    assert str(written.PatientName) == "M\u00fcller^K\u00e4the"
+
+
 def test_of_any_other_picture_patient_and_study_stay_open(tiny, page, tmp_path):
     Image.fromarray(page).save(tmp_path / "page.png")
     first, second = (

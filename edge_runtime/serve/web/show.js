@@ -21,6 +21,8 @@ export function make(tag, className = "", words = "") {
   return element;
 }
 
+const hundredths = (value) => value.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
 const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 // What is named first, then the rest; the most probable first in either.
@@ -105,7 +107,7 @@ function alike(found) {
   const sex = found.sex && text(`similar.${found.sex}`);
   const age = found.age !== null && text(found.age < 90 ? "similar.age" : "similar.oldest", { years: found.age });
   const patient = [sex, age].filter(Boolean).join(", ") || text("similar.unknown");
-  const likeness = text("similar.similarity", { value: found.similarity.toFixed(2) });
+  const likeness = text("similar.similarity", { value: hundredths(found.similarity) });
   item.append(make("strong", "", names || text("similar.no_statements")), make("p", "", `${likeness} · ${patient}`));
   if (found.report.trim()) item.append(make("p", "", text("similar.report", { words: found.report })));
   item.append(make("p", "muted", text("similar.record", found)));

@@ -90,6 +90,17 @@ def noise(side, kind="JPEG"):
     return buffer.getvalue()
 
 
+BROKEN = """() => [...document.querySelectorAll("#finding-rows th")].flatMap(cell => {
+    const [node, range] = [cell.firstChild, document.createRange()];
+    return [...node.data.matchAll(/\\S+/g)].filter(({0: word, index}) => {
+        range.setStart(node, index);
+        range.setEnd(node, index + word.length);
+        return new Set([...range.getClientRects()].map(({top}) => top)).size > 1;
+    }).map(([word]) => word);
+})"""
+"""The words of the findings' names that stand on two lines."""
+
+
 def looks_well(page, width):
     """Nothing is wider than the screen, and every control is large enough for a finger."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -130,6 +141,9 @@ def test_a_picture_is_read_and_asked_about(visit, want, code, theme, screen, ask
     assert len(cases) == 3
     assert all("PTB-XL 1.0.3 (Wagner et al. 2020), CC BY 4.0" in case for case in cases)
     assert page.is_visible("#similar")
+    assert all(re.search({"en": r" 0\.\d\d · ", "de": r" 0,\d\d · "}[code], case) for case in cases)
+    # The longest may be broken where a machine's typeface is wide and its browser knows no syllables.
+    assert [word for word in page.evaluate(BROKEN) if len(word) <= 19] == []
     best = max(report.findings, key=lambda found: (found.likely, found.probability))
     name, probability, point = (cell.inner_text() for cell in rows[0].query_selector_all("th, td"))
     assert f"{round(100 * best.sensitivity)}\u00a0%" in name

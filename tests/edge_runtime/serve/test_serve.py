@@ -193,6 +193,13 @@ def test_the_model_is_listed_and_health_is_open(server):
     assert json.loads(server.get("/health")[1]) == {"status": "ok", "waiting": 0}
 
 
+@pytest.mark.parametrize(
+    ("form", "status"), [("bearer {}", 200), ("Bearer  {}", 200), ("{}", 401), ("Basic {}", 401), ("Bearer {}x", 401)]
+)
+def test_a_bearer_token_is_one_in_form(server, form, status):
+    assert server.get("/v1/models", {"Authorization": form.format(TOKEN)})[0] == status
+
+
 @pytest.mark.parametrize("token", ["wrong", ""])
 def test_without_the_token_nothing_is_told(server, pages, token):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -211,6 +218,8 @@ BAD = [
     ({"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "type must be one of text, image_url"),
     ({"messages": "x"}, "messages must be a list"),
     ({"messages": [], "n": 2}, "n must be 1"),
+    ({"messages": [], "stop": ["."]}, "stop is nothing that this server can do"),
+    ({"messages": [], "tools": [], "response_format": {"type": "json_object"}}, "type must be one of text"),
     ({"messages": [], "temperature": 0, "n": True}, "n must be a whole number"),
 ]
 
@@ -306,6 +315,9 @@ def test_told_to_stop_it_finishes_what_it_began(tiny, tmp_path, pages):
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "a.pem: is not there"),
         (["--waiting", "0"], "--waiting must be 1 or more"),
         (["--port", "99999"], "--port lie between"),
+        (["--max-mb", "0"], "--max-mb and --timeout must be 1 or more"),
+        (["--timeout", "-1"], "--max-mb and --timeout must be 1 or more"),
+        (["--tls-cert", "wrong.pem", "--tls-key", "wrong.pem"], "are no certificate and its key"),
     ],
 )
 def test_wrong_use_is_one_line(argv, said, capsys, tmp_path, monkeypatch):
@@ -313,8 +325,17 @@ def test_wrong_use_is_one_line(argv, said, capsys, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PULSE_SERVE_TOKEN", raising=False)
+    Path("wrong.pem").write_text("no PEM")
     assert main([NANO, *argv]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_token_that_no_header_can_hold_is_refused(capsys, monkeypatch):
+    from edge_runtime.serve.cli import main
+
+    monkeypatch.setenv("PULSE_SERVE_TOKEN", "t\u00f6ken")
+    assert main([NANO]) == 2
+    assert "PULSE_SERVE_TOKEN holds no token of plain letters" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_one_line(tiny, capsys):

@@ -98,6 +98,24 @@ def test_who_goes_away_is_not_waited_for(tiny, picture, gate):
     worker.stop()
 
 
+def test_who_has_gone_away_keeps_no_place(tiny, picture, gate):
+    worker = Worker(Session.open(tiny.folder, threads=1), waiting=1)
+    first, gone, stays = Asked(picture), Asked(picture), Asked(picture)
+    worker.submit(first.job)
+    assert gate.entered.wait(30)
+    worker.submit(gone.job)
+    gone.job.cancel()
+    assert worker.waiting == 0
+    worker.submit(stays.job)
+    assert isinstance(gone.result(), Cancelled)
+    assert worker.waiting == 1
+    with pytest.raises(Busy):
+        worker.submit(Asked(picture).job)
+    gate.set()
+    assert first.result()[1].text == stays.result()[1].text
+    worker.stop()
+
+
 def test_a_fault_stays_with_its_request(tiny, picture, monkeypatch):
     worker = Worker(Session.open(tiny.folder, threads=1), waiting=2)
     damaged = Asked(picture[:40])

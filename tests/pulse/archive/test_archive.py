@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.errors import UserError
 from pulse.archive.cli import main
 from pulse.archive.reading import begin, failed
 from pulse.archive.sources import Input, inputs
@@ -170,6 +171,35 @@ def test_wrong_use_is_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_a_tar_that_is_cut_off_is_said_and_a_name_twice_is_one_input(archive: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "a.tar"
+    with tarfile.open(whole, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in ("a.jpg", "b.pdf", "a.jpg"):
+            tar.add(archive / name, name)
+    with tarfile.open(whole) as tar:
+        second = tar.getmembers()[1].offset
+    assert [one.name for one in inputs(str(whole))] == ["a.jpg", "b.pdf"]
+    for end in (second, second + 100, second + 700):  # before a header, within it, behind it
+        cut = tmp_path / "cut.tar"
+        cut.write_bytes(whole.read_bytes()[:end])
+        found = inputs(str(cut))
+        assert next(found).name == "a.jpg"
+        with pytest.raises(UserError, match=r"cut\.tar: is no readable tar"):
+            list(found)
+
+
+def test_pages_are_measured_where_that_is_asked_for(archive: Path, undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{archive / 'a.jpg'}\n{archive / 'd.webp'}\n")
+    argv = [str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--processes", "1"]
+    assert main([*argv, "--measure"]) == 0
+    page, no_ecg = rows(tmp_path / "out")
+    assert {"rate_bpm", "qrs_ms"} <= dict(page["measured"]).keys()
+    assert no_ecg["measured"] == []
+    assert "measured" not in rows(undisturbed)[0]
+    assert main(argv) == 2  # other columns
 
 
 def test_another_question_or_a_damaged_part_is_refused(
