@@ -101,6 +101,7 @@ def test_what_is_transparent_lies_on_white_or_is_dropped_as_pulse_does():
     assert [load(data).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30), (206, 208, 210), (255, 255, 255)]
     assert [load(data, drop_alpha=True).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30)] * 3
     grey = Image.merge("LA", [Image.new("L", (40, 40), 0), Image.new("L", (40, 40), 0)])
+    grey.putpixel((9, 9), (0, 255))
     assert load(saved(grey, "PNG")).getpixel((0, 0)) == (255, 255, 255)
     assert to_rgb(Image.new("RGBa", (40, 40), (9, 9, 9, 255))).getpixel((0, 0)) == (9, 9, 9)
 
