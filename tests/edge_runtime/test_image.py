@@ -109,9 +109,12 @@ def test_what_is_transparent_lies_on_white_or_is_dropped_as_pulse_does():
 def test_palette_with_transparency(photo):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data = saved(photo.quantize(8), "PNG", transparency=bytes(8))
+        painted = photo.quantize(8)
+        alphas = bytearray(8)
+        alphas[painted.getpixel((0, 0))] = 255
+        data = saved(painted, "PNG", transparency=bytes(alphas))
         assert corners(load(data, drop_alpha=True)) == [RED, GREEN, BLUE, GREY]
-        assert corners(load(data)) == [GREY] * 4  # white shows through
+        assert corners(load(data)) == [RED, *[GREY] * 3]  # white shows through
 
 
 def test_black_and_white_scan():
