@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pulse.ecg.check import checked, lead_name, millivolts
+from pulse.ecg.check import checked, in_millivolts, lead_name, millivolts
 from pulse.ecg.format import Format
 from pulse.ecg.record import LEADS, Record, RecordError
 
@@ -59,7 +59,7 @@ def read_hdf5(
                 found = _array(file, held)
                 said = _said(file, held, found, fs=fs, leads=leads, unit=unit)
                 fs, names = said["fs"], said["leads"] or list(LEADS)
-                signal = _single(file, found, len(names)) * millivolts(said["unit"] or "mV")
+                signal = in_millivolts(_single(file, found, len(names)), millivolts(said["unit"] or "mV"))
     # h5py raises nearly anything for a damaged file: OSError, KeyError, TypeError, RuntimeError ...
     except Exception as error:
         if isinstance(error, RecordError):
