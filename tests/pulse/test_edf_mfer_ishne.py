@@ -181,7 +181,7 @@ def test_mfer_with_an_offset_is_refused(counts: np.ndarray, tmp_path: Path) -> N
         if offset == 0:
             close(read_record(tmp_path / "a.mwf"), counts, 1e-6)
         else:
-            with pytest.raises(RecordError, match="gives lead I an offset, .*; export it again without"):
+            with pytest.raises(RecordError, match=r"gives lead I an offset, .*; export it again without"):
                 read_record(tmp_path / "a.mwf")
 
 

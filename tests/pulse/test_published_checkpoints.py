@@ -124,7 +124,7 @@ def test_wrong_and_missing_tensors_are_listed_in_one_message(original: Path) -> 
         ({"rope_parameters": {"full_attention": {"rope_theta": 5e5}}}, "rope_parameters .* reads rope_type 'default'"),
         (
             {"mm_vision_select_layer": -99},
-            "layer that is read is -99; this version reads one whole number from -4 to 3",
+            "is -99; this version reads one whole number from -4 to 3",
         ),
         ({"mm_vision_select_layer": [-2, -5]}, r"layer that is read is \[-2, -5\]"),
         ({"layer_types": ["sliding_attention"]}, "layer_types .* is not known to this version and may change"),
