@@ -120,7 +120,7 @@ def _millivolts(lead: Lead, path: Path, lost: float | None, mfer: bool) -> np.nd
         )
     if lead.offset and mfer:
         raise RecordError(
-            f"{path}: gives lead {lead.label} an offset, which MFER's readers add or take away; export it again without"
+            f"{path}: gives lead {lead.label} an offset, which readers of MFER apply differently; export it without one"
         )
     raw = np.asarray(lead.samples, float)
     if lost is not None:
