@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from edge_runtime.deep import narrowed
 from edge_runtime.dicom import picture_of
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.pdf import render_page
@@ -108,7 +109,7 @@ def load(
         warnings.simplefilter("ignore")
         try:
             with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
-                return _decode(_opened(opener, file, name), name, page or 1, draft, drop_alpha)
+                return _decode(lambda: _opened(opener, file, name), name, page or 1, draft, drop_alpha)
         except UserError:
             raise
         except MemoryError:
@@ -120,14 +121,15 @@ def load(
 
 def _opened(opener: Callable[..., ImageFile.ImageFile], file: IO[bytes], name: str) -> ImageFile.ImageFile:
     try:
+        file.seek(0)
         return opener(file)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
 
 def to_rgb(image: Image.Image, drop_alpha: bool = False) -> Image.Image:
-    """RGB, 8 bits a channel, what is transparent on white unless its alpha is dropped; 16-bit grey scaled by the bits
-    that it uses (scanners store 10 or 12 in 16), palettes and CMYK resolved. Raises UserError."""
+    """RGB, 8 bits a channel, what is transparent on white unless its alpha is dropped or hides all; 16-bit grey scaled
+    by the bits that it uses (scanners store 10 or 12 in 16), palettes and CMYK resolved. Raises UserError."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16"):
@@ -141,6 +143,8 @@ def to_rgb(image: Image.Image, drop_alpha: bool = False) -> Image.Image:
     if drop_alpha or not image.has_transparency_data:
         return image.convert("RGB")
     inked = image.convert("RGBA")
+    if inked.getchannel("A").getbbox() is None:
+        return inked.convert("RGB")  # an alpha that was never filled in: nobody saves a picture to show nothing
     return Image.alpha_composite(Image.new("RGBA", inked.size, "white"), inked).convert("RGB")
 
 
@@ -175,21 +179,26 @@ def head_of(data: bytes | Path) -> tuple[bytes, str]:
 
 
 def _decode(
-    picture: ImageFile.ImageFile, name: str, page: int, draft: tuple[int, int] | None, drop_alpha: bool
+    opened: Callable[[], ImageFile.ImageFile],
+    name: str,
+    page: int,
+    draft: tuple[int, int] | None,
+    drop_alpha: bool,
 ) -> Image.Image:
-    frames = getattr(picture, "n_frames", 1)
-    if page > frames:
-        raise UserError(f"{name}: has {frames} page(s), so page {page} does not exist")
-    if page > 1:
-        picture.seek(page - 1)
+    picture = _at_page(opened(), name, page)
     # A progressive JPEG holds all its coefficients in memory, however small it is decoded.
     if picture.format == "JPEG" and not picture.info.get("progressive"):
         side = (_DEFAULT_SIDE, _DEFAULT_SIDE)
         if draft is not None or picture.width * picture.height > MAX_PIXELS:
             picture.draft(None, draft or side)
     _check_size(picture, name)
+    tiles = list(picture.tile)
     with _quiet_libtiff(picture):
         picture.load()
+        try:
+            decoded = narrowed(picture, tiles, lambda: _at_page(opened(), name, page), drop_alpha)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
     try:
         # Asked after load(): a TIFF is turned by Pillow then, and no longer says so.
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
@@ -197,11 +206,20 @@ def _decode(
     except Exception:
         turn = None
     try:
-        rgb = to_rgb(picture, drop_alpha)
+        rgb = to_rgb(decoded, drop_alpha)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     # A copy even if nothing changed: the file is closed on return.
     return rgb.transpose(turn) if turn is not None else rgb.copy() if rgb is picture else rgb
+
+
+def _at_page(picture: ImageFile.ImageFile, name: str, page: int) -> ImageFile.ImageFile:
+    frames = getattr(picture, "n_frames", 1)
+    if page > frames:
+        raise UserError(f"{name}: has {frames} page(s), so page {page} does not exist")
+    if page > 1:
+        picture.seek(page - 1)
+    return picture
 
 
 @contextmanager

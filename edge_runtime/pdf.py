@@ -12,10 +12,11 @@ from PIL import Image
 from edge_runtime.errors import UserError, shorten
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfiumError
 
 # Longest side of the rendered page in pixels: 200 dots an inch on letter paper, the size PULSE's own pages have.
 LONG_SIDE = 2200
+_LOCKED = 4  # FPDF_ERR_PASSWORD in PDFium's fpdfview.h
 
 
 def render_page(source: Path | bytes, page: int, name: str, long_side: int = LONG_SIDE) -> Image.Image:
@@ -24,6 +25,8 @@ def render_page(source: Path | bytes, page: int, name: str, long_side: int = LON
     Raises UserError when the file is damaged or locked, the page does not exist, or pypdfium2 is not installed.
     """
     with _opened(source, name) as document:
+        if len(document) == 0:
+            raise UserError(f"{name}: the PDF has no pages; print or save it again")
         if page > len(document):
             raise UserError(f"{name}: has {len(document)} page(s), so page {page} does not exist")
         try:
@@ -31,7 +34,10 @@ def render_page(source: Path | bytes, page: int, name: str, long_side: int = LON
             sheet = document[page - 1]
             scale = long_side / max(*sheet.get_size(), 1.0)
             return sheet.render(scale=scale).to_pil().convert("RGB")
-        except RuntimeError as error:  # pypdfium2's own is one
+        except (
+            RuntimeError,
+            ValueError,
+        ) as error:  # pypdfium2's own is the first; a crop box beside the page the second
             raise UserError(
                 f"{name}: page {page} cannot be drawn ({shorten(str(error))}); save the PDF again"
             ) from None
@@ -52,9 +58,18 @@ def _opened(source: Path | bytes, name: str) -> Iterator[PdfDocument]:
     try:
         document = pypdfium2.PdfDocument(source)
     except pypdfium2.PdfiumError as error:
-        reason = shorten(str(error))
-        raise UserError(f"{name}: the PDF cannot be opened ({reason}); save it again, without a password") from None
+        raise UserError(f"{name}: the PDF {_why(source, error)}") from None
     try:
         yield document
     finally:
         document.close()
+
+
+def _why(source: Path | bytes, error: PdfiumError) -> str:
+    """What is wrong with a PDF that PDFium does not open, and the fix."""
+    # PDFium's number may be left over from another file, so the file itself says whether a lock is the matter.
+    if b"/Encrypt" not in (source if isinstance(source, bytes) else source.read_bytes()):
+        return "cannot be opened, it is damaged or has no pages; copy or save it again"
+    if getattr(error, "err_code", None) == _LOCKED:
+        return "is locked with a password; save it again without one"
+    return "cannot be opened, it is damaged or encrypted in a way that is not read; print it into a new one"

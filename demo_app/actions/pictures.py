@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 from PIL import Image, ImageGrab
 
 from demo_app.actions.core import Core
-from demo_app.crop import turned
+from demo_app.crop import straighten, turned
 from demo_app.fonts import letters
 from demo_app.outline import Corners, quarters_up
 from demo_app.state import Case, Pages
@@ -18,6 +18,7 @@ from demo_app.worker import Job
 from edge_runtime import image as pictures
 from edge_runtime import pages
 from edge_runtime.errors import UserError
+from edge_runtime.page.quality import Quality, judge
 
 _AT_ONCE = 24  # pages drawn small, before more are asked for
 _SMALL = 420  # pixels of their longer side
@@ -137,16 +138,19 @@ class Pictures(Core):
         self._opening = self._file_worker.submit(work, failed)
 
     def _look_up(self, case: Case) -> None:
-        """Whether the page lies turned, behind the crop screen: its rows and calibration marks tell."""
-        picture = case.picture
+        """Whether the page lies turned (its rows and calibration marks tell) or is dark, behind the crop screen."""
+        picture, corners = case.picture, case.corners
 
         def work(job: Job) -> None:
+            quality = judge(straighten(picture, corners))
             lies = quarters_up(picture)
-            job.post(lambda: found(lies))
+            job.post(lambda: found(lies, quality if "dark" in quality.problems else None))
 
-        def found(lies: int) -> None:
-            if case.picture is picture and lies:
+        def found(lies: int, dark: Quality | None) -> None:
+            if case.picture is picture and (lies or dark):
                 case.lies = lies
+                if case.corners == corners:
+                    case.quality = case.quality or dark
                 if self.state.screen == "crop" and self.state.case is case:
                     self.show()
 

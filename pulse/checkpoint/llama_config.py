@@ -73,7 +73,9 @@ def _theta(fields: Fields, path: Path) -> float:
             continue
         inside = fields.child(key)
         kind = inside.data.get("rope_type", inside.data.get("type", "default"))
-        if kind != "default" or inside.data.get("partial_rotary_factor", 1) != 1:
+        # A factor without a kind, or a section a kind of layer: more than the plain embedding either way.
+        more = {name for name, value in inside.data.items() if name == "factor" or isinstance(value, dict)}
+        if kind != "default" or inside.data.get("partial_rotary_factor", 1) != 1 or more:
             raise UserError(f"{path}: {key} {shorten(rope)} is not supported; this version reads rope_type 'default'")
         if "rope_theta" in inside.data:
             theta = _number(inside, "rope_theta")

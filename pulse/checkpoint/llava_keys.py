@@ -51,7 +51,9 @@ NEUTRAL = {
     "vision_tower_pretrained",
 }
 _ARITHMETIC = re.compile(
-    r"mm_|image_|vision_|video_|rope|rotary|attention_|attn_|norm_|s2|logit|embedding_mult|residual_"
+    r"mm_|image_|vision_|video_|rope|rotary|attention_|attn_|norm_|s2|logit|embedding_mult|residual_|layer_types|no_rope"
+    r"|alibi|position_embedding|parallel|use_parallel|qk_|use_qk|clip_|scale_|final_logit|query_pre|qkv_|use_bias|moe|num_exp"
+    r"|num_local_exp|window|use_sliding"
 )
 _OFF: tuple[Any, ...] = (None, False, 0, "", [], {})
 

@@ -11,7 +11,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -104,12 +104,12 @@ def _original(folder: Path, data: Mapping[str, Any]) -> Published:
     name = data["mm_vision_tower"] if "mm_vision_tower" in data else data["vision_tower"]
     tower = next((p for p in (folder / name, folder.parent / name, Path(name)) if (p / "config.json").is_file()), None)
     if tower is not None:
-        vision = _clip(read_json(tower / "config.json"), data["mm_vision_select_layer"])
+        vision = _clip(path, read_json(tower / "config.json"), data["mm_vision_select_layer"])
     elif PureWindowsPath(name).name == _LARGE_CLIP:  # a path of either kind of machine
-        vision = ClipVision(select_layer=data["mm_vision_select_layer"])
+        vision = _selected(path, ClipVision(), data["mm_vision_select_layer"])
     else:
         raise UserError(f"{path}: its vision tower {name!r} is not here; put that folder beside the checkpoint")
-    pinpoints = _pinpoints(path, data["image_grid_pinpoints"], vision.width) if aspect == "anyres" else []
+    pinpoints = _pinpoints(path, data.get("image_grid_pinpoints"), vision.width) if aspect == "anyres" else []
     text = decoder_of(data, path, merge == "spatial_unpad")
     inference = _inference(path, vision, text, pinpoints, merge, data)
     config = Config(vision, text, inference, folder.name, quantization_in(folder, data))
@@ -125,6 +125,8 @@ def _pinpoints(path: Path, value: Any, side: int) -> list[tuple[int, int]]:
             (w0, h0), (w1, h1) = (map(int, tiles[at]) for at in (0, -1))
             return [(w * side, h * side) for w in range(w0, w1 + 1) for h in range(h0, h1 + 1)]
         pairs = ast.literal_eval(value) if isinstance(value, str) else value
+        if not pairs:
+            raise ValueError("no grids")
         return [(width, height) for width, height in pairs]
     except (ValueError, SyntaxError, TypeError):
         raise UserError(
@@ -141,7 +143,7 @@ def _transformers(folder: Path, data: Mapping[str, Any]) -> Published:
     text, following = data["text_config"], data["model_type"] == LLAVA_NEXT
     if (kind := text.get("model_type", "llama")) != "llama":
         raise UserError(f"{path}: its decoder is {kind!r}; this version reads llama")
-    vision = _clip(data.get("vision_config", {}), data.get("vision_feature_layer", -2))
+    vision = _clip(path, data.get("vision_config", {}), data.get("vision_feature_layer", -2))
     # transformers reads the pairs as (height, width), whatever their author meant.
     pinpoints = [(w, h) for h, w in data.get("image_grid_pinpoints") or _PINPOINTS] if following else []
     decoder, merge = decoder_of(text, path, following), "spatial_unpad" if following else "flat"
@@ -172,12 +174,12 @@ def _only(path: Path, data: Mapping[str, Any], key: str, default: Any, *known: A
     return value
 
 
-def _clip(data: Mapping[str, Any], select_layer: int) -> ClipVision:
+def _clip(path: Path, data: Mapping[str, Any], select_layer: Any) -> ClipVision:
     """transformers writes only what differs from its own defaults, which are those of CLIP's base model."""
     if data.get("hidden_act", "quick_gelu") != "quick_gelu":
         raise UserError(f"vision tower with {data['hidden_act']}; this version reads CLIP with quick_gelu")
     side = data.get("image_size", 224)
-    return ClipVision(
+    vision = ClipVision(
         height=side,
         width=side,
         in_channels=data.get("num_channels", 3),
@@ -187,8 +189,19 @@ def _clip(data: Mapping[str, Any], select_layer: int) -> ClipVision:
         num_hidden_layers=data.get("num_hidden_layers", 12),
         num_attention_heads=data.get("num_attention_heads", 12),
         layer_norm_eps=data.get("layer_norm_eps", 1e-5),
-        select_layer=select_layer,
     )
+    return _selected(path, vision, select_layer)
+
+
+def _selected(path: Path, vision: ClipVision, layer: Any) -> ClipVision:
+    """The tower read at a hidden state. Raises UserError when it has none of that number."""
+    layers = vision.num_hidden_layers
+    if not isinstance(layer, int) or isinstance(layer, bool) or not -layers - 1 <= layer <= layers:
+        raise UserError(
+            f"{path}: the tower's layer that is read is {shorten(layer)}; this version reads one whole number from "
+            f"{-layers - 1} to {layers}"
+        )
+    return replace(vision, select_layer=layer)
 
 
 def questions() -> dict[str, Any]:

@@ -22,6 +22,7 @@ MAX_GAP_SECONDS = 0.2
 PULSE_SECONDS = 0.15  # less than the calibration pulse of any recorder
 PADDING_SECONDS = 1.0  # a heart at rest and a recorder's noise never stand still for so long
 MAX_MILLIVOLTS, MIN_MILLIVOLTS = 50.0, 0.02
+_LOST_NUMBERS, _MAX_HEART = (-32768, -9999, -99999, -999999, -2147483648), 5.0
 _FLAT = 0.0005  # mV from lowest to highest: below any recorder's step
 
 _BY_KEY = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
@@ -48,6 +49,14 @@ def millivolts(unit: str) -> float:
     if scale is None:
         raise RecordError(f"unit {unit!r} is no voltage known here; convert the samples and give unit='mV' or 'uV'")
     return scale
+
+
+def in_millivolts(samples: np.ndarray, scale: float | np.ndarray) -> np.ndarray:
+    """Samples of a table or array times `scale` (millivolts a step), NaN where a number that programs write for a lost
+    sample is no voltage that a heart makes."""
+    scaled = samples * scale
+    lost = np.isin(samples, _LOST_NUMBERS) & (np.abs(scaled) > _MAX_HEART)
+    return np.where(lost, np.nan, scaled)
 
 
 def not_lfs(path: Path) -> None:

@@ -213,6 +213,12 @@ def test_page_that_was_turned_to_be_read_is_shown_and_kept_so(app, clean, monkey
     assert case.is_part
 
 
+def test_a_dark_page_is_told_before_it_is_read(app, clean):
+    case = opened(app, clean.point(lambda v: v * 0.2))
+    app.until(lambda: case.quality is not None)
+    assert (case.quality.problems, case.page, app.state.screen) == (["dark"], None, "crop")
+
+
 def test_poor_photo_waits_for_a_second_thought(app, clean):
     case = opened(app, clean.point(lambda v: v * 0.15))
     app.read()

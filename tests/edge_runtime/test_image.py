@@ -101,6 +101,7 @@ def test_what_is_transparent_lies_on_white_or_is_dropped_as_pulse_does():
     assert [load(data).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30), (206, 208, 210), (255, 255, 255)]
     assert [load(data, drop_alpha=True).getpixel((0, y)) for y in (0, 25, 35)] == [(10, 20, 30)] * 3
     grey = Image.merge("LA", [Image.new("L", (40, 40), 0), Image.new("L", (40, 40), 0)])
+    grey.putpixel((9, 9), (0, 255))
     assert load(saved(grey, "PNG")).getpixel((0, 0)) == (255, 255, 255)
     assert to_rgb(Image.new("RGBa", (40, 40), (9, 9, 9, 255))).getpixel((0, 0)) == (9, 9, 9)
 
@@ -108,9 +109,12 @@ def test_what_is_transparent_lies_on_white_or_is_dropped_as_pulse_does():
 def test_palette_with_transparency(photo):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data = saved(photo.quantize(8), "PNG", transparency=bytes(8))
+        painted = photo.quantize(8)
+        alphas = bytearray(8)
+        alphas[painted.getpixel((0, 0))] = 255
+        data = saved(painted, "PNG", transparency=bytes(alphas))
         assert corners(load(data, drop_alpha=True)) == [RED, GREEN, BLUE, GREY]
-        assert corners(load(data)) == [GREY] * 4  # white shows through
+        assert corners(load(data)) == [RED, *[GREY] * 3]  # white shows through
 
 
 def test_black_and_white_scan():

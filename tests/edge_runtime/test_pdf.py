@@ -37,6 +37,53 @@ def test_pdf_pages(pdf):
     assert colour(load(b"junk\n" + pdf.read_bytes())) == RED
 
 
+def pdf_of(objects, trailer=b""):
+    body = b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n%s\nendobj\n" % (k, o) for k, o in enumerate(objects, 1))
+    count = len(objects) + 1
+    places = b"".join(b"%010d 00000 n \n" % body.index(b"%d 0 obj" % k) for k in range(1, count))
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % count + places
+    end = b"trailer\n<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (count, trailer, len(body))
+    return body + table + end
+
+
+def one_page(kids=b"[3 0 R]", more=b""):
+    drawing = b"1 0 0 rg 0 0 110 85 re f"
+    return [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids %s /Count %d >>" % (kids, len(kids) > 2),
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 220 170] /Contents 4 0 R %s >>" % more,
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawing), drawing),
+    ]
+
+
+@pytest.mark.parametrize(("turned", "at"), [(0, (99, 1599)), (90, (99, 99)), (180, (2099, 99)), (270, (1599, 2099))])
+def test_a_page_is_turned_as_it_says(turned, at):
+    page = load(pdf_of(one_page(more=b"/Rotate %d" % turned)))
+    corners = [(x, y) for x in (99, page.width - 101) for y in (99, page.height - 101)]
+    red = [corner for corner in corners if page.getpixel(corner) == (255, 0, 0)]
+    assert red == [at]
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        (b"/Filter /Standard /V 1 /R 2", "is locked with a password; save it again without one"),
+        (b"/Filter /Some.Other /V 1 /R 2", "damaged or encrypted in a way that is not read; print it into a new one"),
+    ],
+)
+def test_locked_pdfs_are_named(version, says):
+    lock = b"<< %s /O <%s> /U <%s> /P -44 >>" % (version, b"11" * 32, b"22" * 32)  # no password fits
+    with pytest.raises(UserError, match=says):
+        load(pdf_of([*one_page(), lock], b"/Encrypt 5 0 R /ID [<00><00>]"))
+
+
+def test_pages_that_are_not_there_or_lie_outside_are_named():
+    with pytest.raises(UserError, match="it is damaged or has no pages; copy or save it again"):
+        load(pdf_of(one_page(kids=b"[]")))
+    with pytest.raises(UserError, match="page 1 cannot be drawn"):
+        load(pdf_of(one_page(more=b"/CropBox [500 500 600 600]")))
+
+
 def test_what_stands_in_a_form_field_is_drawn():
     drawing = b"0 1 0 rg 0 0 180 130 re f"
     objects = [
@@ -47,11 +94,7 @@ def test_what_stands_in_a_form_field_is_drawn():
         b"<< /Type /XObject /Subtype /Form /BBox [0 0 180 130] /Length %d >>\nstream\n%s\nendstream"
         % (len(drawing), drawing),
     ]
-    body = b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n%s\nendobj\n" % (k, o) for k, o in enumerate(objects, 1))
-    places = b"".join(b"%010d 00000 n \n" % body.index(b"%d 0 obj" % k) for k in range(1, 6))
-    table = b"xref\n0 6\n0000000000 65535 f \n" + places
-    end = b"trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(body)
-    assert colour(load(body + table + end)) == GREEN
+    assert colour(load(pdf_of(objects))) == GREEN
 
 
 def test_bad_pdfs(pdf):

@@ -173,6 +173,18 @@ def test_mfer_with_lost_samples_or_another_unit(counts: np.ndarray, tmp_path: Pa
         read_record(tmp_path / "a.mwf")
 
 
+def test_mfer_with_an_offset_is_refused(counts: np.ndarray, tmp_path: Path) -> None:
+    """ecgdatakit adds it in steps, BIOSIG's mwfopen in the unit, and the published tables do not say."""
+    for offset in (0, 2048):
+        head = define(0x0D, struct.pack(">h", offset))
+        (tmp_path / "a.mwf").write_bytes(mfer(counts, True, b"\0\xf7" + struct.pack(">H", STEP_NV), head))
+        if offset == 0:
+            close(read_record(tmp_path / "a.mwf"), counts, 1e-6)
+        else:
+            with pytest.raises(RecordError, match=r"gives lead I an offset, .*; export it without one"):
+                read_record(tmp_path / "a.mwf")
+
+
 def test_mfer_in_two_frames(counts: np.ndarray, tmp_path: Path) -> None:
     """Frames that follow each other are one record; a pointer that leaves time out is refused."""
     half = counts.shape[1] // 2

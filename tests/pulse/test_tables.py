@@ -115,6 +115,21 @@ TABLES: dict[str, Callable[[str], str | bytes]] = {
     "PhysioBank": lambda text: "'Elapsed time'" + text.replace("\n", "\n'hh:mm:ss.mmm'" + ",'mV'" * 12 + "\n", 1)[4:],
     "a trailing comma": lambda text: text.replace("\n", ",\n") + ",",
     "lines above": lambda text: "Patient,ANON\nUnit,mV\n\n" + text,
+    "a line of units in brackets": lambda text: text.replace("\n", "\n[s]" + ",(mV)" * 12 + "\n", 1),
+    "a line of units above": lambda text: "s" + ",mV" * 12 + "\n" + text,
+    "names behind a comment's mark": lambda text: "# made elsewhere\n# " + text,
+    "a title that looks like a lead": lambda text: "Patient,I\n" + text,
+    "pipes": lambda text: text.replace(",", "|"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "UTF-32": lambda text: text.encode("utf-32"),
+    "an old end of file": lambda text: text + "\n\x1a",
+    "the minus of typesetting": lambda text: text.replace("-", "\u2212"),
+    "quoted decimal commas": lambda text: "\n".join(
+        ",".join(f'"{cell.replace(".", ",")}"' for cell in line.split(",")) for line in text.splitlines()
+    ),
+    "leads in rows": lambda text: "\n".join(
+        map(",".join, zip(*(line.split(",") for line in text.splitlines()), strict=True))
+    ),
     "a column of numbers": lambda text: "\n".join(
         f"{k - 1 if k else ''},{line}" for k, line in enumerate(text.splitlines())
     ),
@@ -146,6 +161,12 @@ def test_csv_units_are_each_columns_own(encoding: str, tmp_path: Path, signal: n
     [
         ("time_us", lambda t: f"{t * 1e6:.0f}"),
         ("time (ms)", lambda t: f"{t * 1e3:.0f}"),
+        ("timeMs", lambda t: f"{t * 1e3:.0f}"),
+        ("Time (milliseconds)", lambda t: f"{t * 1e3:.0f}"),
+        ("Temps (min)", lambda t: f"{t / 60:.9f}"),
+        ("Zeit", lambda t: f"01.02.2024 10:00:{t:06.3f}"),
+        ("time", lambda t: f"02/01/2024 10:00:{t:06.3f} PM"),
+        ("time", lambda t: f"[{23 * (t < 5)}:{59 * (t < 5)}:{(t + 55) % 60:06.3f} 01/02/2024]"),
         ("Zeit", lambda t: f"0:{t:06.3f}"),
         ("timestamp", lambda t: f"2024-01-01T00:00:{t:06.3f}"),
     ],
@@ -228,3 +249,70 @@ def test_unknown_kinds_and_contradictions(tmp_path: Path) -> None:
         read_table(tmp_path / "a.xyz", fs=100)
     with pytest.raises(RecordError, match="correct the header instead"):
         read_record(REAL, fs=500)
+
+
+@pytest.mark.parametrize(
+    "unit", ["_uV", "/uV", " in uV", " uV", " {uV}", " [10 uV]", " (0.001 mV)", " (\u00c2\u00b5V)"]
+)
+def test_csv_units_behind_names(unit: str, tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    counts = signal * (100 if "10" in unit else 1000)
+    path.write_text(csv_text(counts, ["time", *(lead + unit for lead in LEADS)], first=TIMES), encoding="utf-8")
+    np.testing.assert_allclose(read_table(path).signal, signal, atol=1e-5)
+
+
+def test_csv_units_that_are_none_are_refused(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(csv_text(signal * 20, ["time", *(f"{lead} (adc)" for lead in LEADS)], first=TIMES))
+    with pytest.raises(RecordError, match=r"lead I says \(adc\), which is no unit known here; give unit='mV' or 'uV'"):
+        read_table(path)
+    path.write_text("Gain: 20\n" + csv_text(signal * 20, ["time", *LEADS], first=TIMES))
+    with pytest.raises(RecordError, match=r"line 1: says a gain \(Gain: 20\); write millivolts, without it"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["Sampling rate: 100 Hz", "# fs=100", "Sampling Frequency (Hz),100", "SampleRate;0.1 kHz"]
+)
+def test_csv_rates_and_units_above(line: str, tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{line}\n# Units: uV\n" + csv_text(signal * 1000, list(LEADS)))
+    record = read_table(path)
+    np.testing.assert_allclose(record.signal, signal, atol=1e-5)
+    assert record.fs == 100
+
+
+def test_csv_leads_in_rows_with_their_unit(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    rows = zip(LEADS, signal * 1000, strict=True)
+    path.write_text("\n".join(f"{lead},uV," + ",".join(f"{value:.6g}" for value in row) for lead, row in rows))
+    np.testing.assert_allclose(read_table(path, fs=100).signal, signal, atol=1e-5)
+
+
+@pytest.mark.parametrize("lost", ["-32768", "-9999", "#N/A", "?", "-nan(ind)"])
+def test_csv_numbers_and_words_for_lost_samples(lost: str, tmp_path: Path, signal: np.ndarray) -> None:
+    lines = csv_text(signal * 1000, ["time", *(f"{lead} (uV)" for lead in LEADS)], first=TIMES).splitlines()
+    cells = lines[50].split(",")
+    lines[50] = ",".join([cells[0], lost, *cells[2:]])
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines))
+    record = read_table(path)
+    assert record.repairs == ("lead I: 1 gap(s) of at most 0.01 s were interpolated",)
+    assert np.abs(record.signal - signal).max() < 0.2
+
+
+def test_points_that_may_part_thousands_are_refused(tmp_path: Path, signal: np.ndarray) -> None:
+    path = tmp_path / "a.csv"
+    lines = [";".join(f"{value:,.0f}".replace(",", ".") for value in row) for row in (signal * 2000).T]
+    path.write_text("\n".join([";".join(f"{lead} (uV)" for lead in LEADS), *lines]))
+    with pytest.raises(RecordError, match=r"\d\.\d{3} may be thousands or a fraction; write thousands without a point"):
+        read_table(path, fs=100)
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"), [(b"PK\x03\x04", "an Excel or zip file"), (b'{"I": [1]}', "JSON"), (b"<html>", "HTML or XML")]
+)
+def test_files_of_other_programs_are_named(raw: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(raw)
+    with pytest.raises(RecordError, match=f"is {what}, not a table of text; save it as CSV UTF-8"):
+        read_table(tmp_path / "a.csv")

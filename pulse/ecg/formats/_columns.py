@@ -10,19 +10,27 @@ import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from pulse.ecg.check import lead_name, millivolts
+from pulse.ecg.check import lead_name
+from pulse.ecg.formats._cells import HALF_A_DAY, SECONDS, is_number, moment, name_and_unit, sample, time_unit, unit_word
 from pulse.ecg.record import RecordError
 
-_TIMES = ("time", "t", "timestamp", "elapsed time", "seconds", "sec", "s", "ms", "us", "zeit", "datetime", "date time")
-_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)")
-_LOST = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--"})
-_RATE = re.compile(r"(?:sample|sampling|abtast)[ _]?(?:rate|frequency|frequenz)|fs", re.IGNORECASE)
+_RATE = re.compile(
+    r"\W*(?:(?:sample|sampling|abtast)[ _]?(?:rate|frequency|frequenz)|fs)[ _]*(?:[(\[]?hz[)\]]?)?\s*[:=,;\t ]\s*"
+    r"(\d+(?:[.,]\d+)?)(?:\s*(hz|hertz|khz|/s))?\W*",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(r"\W*(?:amplitude|voltage|signal)?[ _]?units?\s*[:=,;\t ]\s*(\S.*?)\W*", re.IGNORECASE)
+_GAIN = re.compile(r"\W*(?:adc[ _]?)?(?:gain|lsb|resolution)\b[^\d]*[\d.,]+.*", re.IGNORECASE)
+_OTHERS = {
+    b"PK\x03\x04": "an Excel or zip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
+    b"{": "JSON",
+    b"<": "HTML or XML",
+}
 _HEAD = 60  # lines in which the names of the leads are looked for
 
 
@@ -41,20 +49,27 @@ def read_columns(path: Path, leads: Sequence[str] | None) -> Columns:
     """The columns of a text file; leads: names that replace the file's own. Raises RecordError naming the line that
     cannot be read."""
     rows, mark = _rows(path)
-    at = next((k for k, (_, row) in enumerate(rows[:_HEAD]) if any(map(lead_name, map(_plain, row)))), None)
+    if turned := _leads_in_rows(rows):
+        rows = turned
+    counts = [sum(bool(lead_name(name_and_unit(cell)[0])) for cell in row) for _, row in rows[:_HEAD]]
+    at = counts.index(max(counts)) if any(counts) else None
     if at is None and leads is None:
         _refuse_single(path, rows)
         raise RecordError(f"{path}: no line names the leads; begin with I,II,III,... or give leads")
     above, header, below = rows[: at or 0], rows[at or 0][1], rows[(at or 0) + 1 :]
-    if at is None and all(map(_is_number, header)):
+    if at is None and all(map(is_number, header)):
         below = rows
     _refuse_single(path, above)
-    names = [_plain(cell) for cell in header]
-    units = [_unit(cell) for cell in header]
-    if below and (line := [_unit_word(cell) for cell in below[0][1]]) and sum(map(bool, line)) * 2 > len(line):
-        units = [said or old for said, old in zip(line, units, strict=False)] + units[len(line) :]
-        below = below[1:]
-    return _columns(path, names, units, below, mark, _rate_above(above))
+    names, units = (list(part) for part in zip(*map(name_and_unit, header), strict=True))
+    # A line of units stands below the names or above them.
+    for side, place in ((below, 0), (above, -1)):
+        line = [unit_word(cell) for cell in side[place][1]] if side else []
+        if sum(map(bool, line)) * 2 > len(line):
+            units = [said or old for said, old in zip(line, units, strict=False)] + units[len(line) :]
+            del side[place]
+    fs, unit = _said_above(path, above, mark)
+    units = [said or (unit if lead_name(name) else None) for name, said in zip(names, units, strict=True)]
+    return _columns(path, names, units, below, _decimal(path, below, mark), fs)
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
@@ -65,12 +80,31 @@ def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
         raise RecordError(f"{path} is empty; export it again")
     # The mark is the one that parts most names of leads; without names a comma may be a decimal comma.
     head = filled[:_HEAD]
-    named = {m: max(sum(bool(lead_name(_plain(c))) for c in line.split(m)) for line in head) for m in ";\t,"}
-    mark = max(named, key=named.__getitem__) if any(n > 1 for n in named.values()) else _first_in(";\t,", head)
+    named = {m: max(sum(bool(lead_name(name_and_unit(c)[0])) for c in line.replace('"', "").split(m)) for line in head)
+             for m in ";\t|,"}  # fmt: skip
+    mark = max(named, key=named.__getitem__) if any(n > 1 for n in named.values()) else _first_in(";\t|,", head)
     if not mark:
         return [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()], ""
     cells = enumerate(csv.reader(lines, delimiter=mark), 1)
     return [(number, [cell.strip().strip("'").strip() for cell in row]) for number, row in cells if any(row)], mark
+
+
+def _leads_in_rows(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]] | None:
+    """The same cells with a column a lead, where each lead is a line that begins with its name; None where not.
+
+    A line number is the cell's place in its line then.
+    """
+    leads = [row for _, row in rows if lead_name(name_and_unit(row[0])[0]) and len(row) > 60 and not any(
+        lead_name(cell) for cell in row[1:])]  # fmt: skip
+    if len(leads) < 3:
+        return None
+    begun = [row for _, row in rows if len(row) == len(leads[0])]
+    times = [row for row in begun if time_unit(name_and_unit(row[0])[0]) is not None]
+    # One that names no lead counts the samples or tells their times, and then it does not say which.
+    columns = [[cell for cell in row if cell] if not row[-1] else row for row in [*times[:1], *leads]]
+    if len(set(map(len, columns))) > 1:
+        return None
+    return [(k, list(cells)) for k, cells in enumerate(zip(*columns, strict=True), 1)]
 
 
 def _first_in(marks: str, lines: list[str]) -> str:
@@ -79,12 +113,40 @@ def _first_in(marks: str, lines: list[str]) -> str:
 
 def _text(path: Path) -> str:
     raw = path.read_bytes()
-    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+    if what := next((what for magic, what in _OTHERS.items() if raw.lstrip().startswith(magic)), None):
+        raise RecordError(f"{path} is {what}, not a table of text; save it as CSV UTF-8")
+    for encoding in _encodings(raw):
         try:
-            return raw.decode(encoding)
+            return raw.decode(encoding).rstrip("\0\x1a \r\n")  # as some systems end a file
         except UnicodeDecodeError:
             continue
     raise RecordError(f"{path} is no text; save it as CSV UTF-8")
+
+
+def _encodings(raw: bytes) -> tuple[str, ...]:
+    if raw[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return ("utf-32",)
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return ("utf-16",)
+    # Of plain text every second byte is zero in UTF-16.
+    if len(raw) > 1 and 0 in raw[:2] and raw[:64].count(0) > 24:
+        return ("utf-16-be",) if raw[0] == 0 else ("utf-16-le",)
+    return "utf-8-sig", "cp1252"
+
+
+def _decimal(path: Path, rows: list[tuple[int, list[str]]], mark: str) -> str:
+    """`mark`, or ";" where commas part cells and those inside of them can be nothing but decimal commas.
+
+    Raises RecordError where points may part thousands.
+    """
+    cells = {cell.lstrip("-+") for _, row in rows for cell in row}
+    points, commas = [c for c in cells if "." in c], [c for c in cells if "," in c]
+    whole = any(re.fullmatch(r"[1-9]\d{0,2}", cell) for cell in cells)
+    if whole and points and all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", cell) for cell in points):
+        raise RecordError(f"{path}: {points[0]} may be thousands or a fraction; write thousands without a point")
+    if mark != "," or points or not any(re.fullmatch(r"\d+,(\d{1,2}|\d{4,})", cell) for cell in commas):
+        return mark
+    return ";" if all(re.fullmatch(r"\d+,\d+", cell) for cell in commas) else mark
 
 
 def _columns(
@@ -96,7 +158,7 @@ def _columns(
     fs: float | None,
 ) -> Columns:
     count = len(names)
-    clock = next((k for k, name in enumerate(names) if _time_unit(name) is not None), None)
+    clock = next((k for k, name in enumerate(names) if time_unit(name) is not None), None)
     values = np.empty((len(rows), count))
     for at, (number, row) in enumerate(rows):
         if len(row) != count:
@@ -104,7 +166,7 @@ def _columns(
                 f"{path}, line {number}: {len(row)} cells where the line of names has {count}; complete the line"
             )
         for k, cell in enumerate(row):
-            read: Callable[[str, str], float] = _moment if k == clock else _number
+            read: Callable[[str, str], float] = moment if k == clock else sample
             try:
                 values[at, k] = read(cell, mark)
             except ValueError as error:
@@ -113,8 +175,8 @@ def _columns(
                 ) from error
     columns = values.T
     if clock is not None:
-        scale = _SECONDS.get((units[clock] or "").lower()) or _time_unit(names[clock]) or 1.0
-        timed = _rate(path, columns[clock] * scale)
+        step = SECONDS.get((units[clock] or "").lower()) or time_unit(names[clock]) or 1.0
+        timed = _rate(path, columns[clock] * step)
         if fs is not None and abs(fs / timed - 1) > 0.01:
             raise RecordError(f"{path}: says {fs:g} Hz, and its time column {timed:g} Hz; correct one")
         fs = timed
@@ -124,69 +186,10 @@ def _columns(
     return Columns(columns[kept], [names[k] for k in kept], [units[k] for k in kept], fs)
 
 
-def _plain(cell: str) -> str:
-    """A column's name without its unit: "I (mV)", "II [uV]"."""
-    return re.sub(r"\s*[(\[][^)\]]*[)\]]$", "", cell.strip()).strip()
-
-
-def _unit(cell: str) -> str | None:
-    found = re.search(r"[(\[]\s*([^)\]]*?)\s*[)\]]$", cell.strip())
-    return _unit_word(found[1]) if found else None
-
-
-def _unit_word(cell: str) -> str | None:
-    """The cell where it is a unit of voltage or time."""
-    if cell.lower() in _SECONDS or re.fullmatch(r"[hms:.]{5,}", cell.lower()):
-        return cell
-    try:
-        millivolts(cell)
-    except RecordError:
-        return None
-    return cell
-
-
-def _time_unit(name: str) -> float | None:
-    """Seconds that one step of a column of this name is; None where it is no column of times."""
-    plain = name.lower().replace("_", " ").strip()
-    if plain in _TIMES:
-        return _SECONDS.get(plain, 1.0)
-    first, _, last = plain.rpartition(" ")
-    return _SECONDS[last] if first in _TIMES and last in _SECONDS else None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell, ";")
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str, mark: str) -> float:
-    """A sample; a comma is a decimal comma where it does not part cells."""
-    if cell.lower() in _LOST:
-        return float("nan")
-    if "," in cell:
-        if mark == "," and "." not in cell:
-            raise ValueError(f"{cell!r} may be thousands or a fraction")
-        # Of two kinds of marks the last one begins the fraction.
-        cell = cell.replace(",", "") if cell.rfind(".") > cell.rfind(",") else cell.replace(".", "").replace(",", ".")
-    return float(cell)
-
-
-def _moment(cell: str, mark: str) -> float:
-    """A time in its column's unit, or in seconds where it is a clock's or a date's."""
-    if clock := _CLOCK.fullmatch(cell.strip("[]")):
-        hours, minutes, seconds = (float(part or 0) for part in clock.groups())
-        return 3600 * hours + 60 * minutes + seconds
-    try:
-        return _number(cell, mark)
-    except ValueError:
-        return datetime.fromisoformat(cell).timestamp()
-
-
 def _rate(path: Path, seconds: np.ndarray) -> float:
     steps = np.diff(seconds)
+    if (steps < 0).any() and (steps > 0).any():  # a clock that passed midnight or noon
+        seconds = np.unwrap(seconds, period=HALF_A_DAY)
     if len(steps) == 0:
         raise RecordError(f"{path} has fewer than two samples; export it again")
     step = (seconds[-1] - seconds[0]) / len(steps)
@@ -199,11 +202,19 @@ def _rate(path: Path, seconds: np.ndarray) -> float:
     return float(round(rate)) if abs(rate - round(rate)) < 0.002 * rate and abs(rate - round(rate)) < 0.05 else rate
 
 
-def _rate_above(rows: list[tuple[int, list[str]]]) -> float | None:
-    for _, row in rows:
-        if len(row) > 1 and _RATE.fullmatch(row[0]) and (said := re.match(r"\d+(?:[.,]\d+)?", row[1])):
-            return float(said[0].replace(",", "."))
-    return None
+def _said_above(path: Path, rows: list[tuple[int, list[str]]], mark: str) -> tuple[float | None, str | None]:
+    """The rate and the unit that lines above the names say. Raises RecordError for a gain, which nobody can apply
+    without knowing of what."""
+    fs = unit = None
+    for line_number, row in rows:
+        line = (mark or " ").join(row).strip(f"{mark} ")
+        if said := _RATE.fullmatch(line):
+            fs = float(said[1].replace(",", ".")) * (1000 if (said[2] or "").lower() == "khz" else 1)
+        elif (said := _UNIT.fullmatch(line)) and unit_word(said[1]):
+            unit = said[1]
+        elif _GAIN.fullmatch(line):
+            raise RecordError(f"{path}, line {line_number}: says a gain ({line[:30]}); write millivolts, without it")
+    return fs, unit
 
 
 def _counts_or_empty(column: np.ndarray) -> bool:

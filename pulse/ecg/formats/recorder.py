@@ -58,7 +58,7 @@ def read_recorder(path: str | Path, *, allow_missing: bool = False) -> Record:
     if others := [lead.label for lead in found.leads if lead not in leads]:
         notes.append(f"not among the twelve leads and dropped: {', '.join(others)}")
     lost = _ISHNE_LOST if found.source_format == "ishne_holter" else None
-    signal = np.stack([_millivolts(lead, path, lost) for lead in leads])
+    signal = np.stack([_millivolts(lead, path, lost, found.source_format == "mfer") for lead in leads])
     names = [lead.label for lead in leads]
     record = checked(signal, names, rates.pop(), name=path.stem, allow_missing=allow_missing, repairs=notes)
     return replace(record, **_about(found))
@@ -111,12 +111,16 @@ def _rate(found: ECGRecord, lead: Lead) -> float:
     return float(lead.sampling_rate)
 
 
-def _millivolts(lead: Lead, path: Path, lost: float | None) -> np.ndarray:
+def _millivolts(lead: Lead, path: Path, lost: float | None, mfer: bool) -> np.ndarray:
     """Samples [n], those stored as `lost` NaN. Raises RecordError when the file does not say their unit."""
     if not lead.resolution_unit or lead.resolution == 0:
         raise RecordError(
             f"{path}: says no gain or unit of lead {lead.label}, so nobody knows how many millivolts a step is; export "
             "it again with both"
+        )
+    if lead.offset and mfer:
+        raise RecordError(
+            f"{path}: gives lead {lead.label} an offset, which readers of MFER apply differently; export it without one"
         )
     raw = np.asarray(lead.samples, float)
     if lost is not None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pulse.ecg.check import checked, lead_name, millivolts
+from pulse.ecg.check import checked, in_millivolts, lead_name, millivolts
 from pulse.ecg.format import Format
+from pulse.ecg.formats._cells import scale
 from pulse.ecg.formats._columns import read_columns
 from pulse.ecg.record import LEADS, Record, RecordError
 
@@ -41,7 +42,7 @@ def read_table(
         raise RecordError(f"{path} is not there; check the path")
     if kind in (".npy", ".npz"):
         signal, names = _npy(path, leads)
-        signal *= millivolts(unit or "mV")
+        signal = in_millivolts(signal, millivolts(unit or "mV"))
     else:
         signal, names, timed = _csv(path, leads, unit)
         if fs is not None and timed is not None and abs(fs / timed - 1) > 0.01:
@@ -84,10 +85,13 @@ def _csv(path: Path, leads: Sequence[str] | None, unit: str | None) -> tuple[np.
         )
     scales = []
     for name, said in zip(names, found.units, strict=True):
-        if said and unit and lead_name(name) and millivolts(said) != millivolts(unit):
+        step = scale(said) if said else None
+        if said and step is None and unit is None and lead_name(name):
+            raise RecordError(f"{path}: lead {name} says ({said}), which is no unit known here; give unit='mV' or 'uV'")
+        if step is not None and unit and lead_name(name) and step != millivolts(unit):
             raise RecordError(f"{path}: lead {name} is in {said} by its own words, not in {unit}; leave the unit out")
-        scales.append(millivolts(said or unit or "mV") if lead_name(name) else 1.0)
-    return found.values * np.array(scales)[:, None], names, found.fs
+        scales.append((step or millivolts(unit or "mV")) if lead_name(name) else 1.0)
+    return in_millivolts(found.values, np.array(scales)[:, None]), names, found.fs
 
 
 FORMAT = Format("a table", _ENDINGS, read_table, describes_itself=False)
