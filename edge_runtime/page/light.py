@@ -12,7 +12,7 @@ from edge_runtime.page.together import together
 Array = np.ndarray[Any, Any]
 _LEVEL = 80  # percentile of a cell that counts as bare paper
 _SAMPLES = 10  # of a cell, down and across, that its level is taken of
-_AT_ONCE = 4  # rows of squares
+_AT_ONCE = 32  # rows of pixels
 _LENGTH = 4.0  # squares: dark lines that go on for longer are the grid's
 
 
@@ -20,16 +20,17 @@ def even(page: Array, cell: int) -> Image.Image:
     """A page uint8 [h, w, 3] whose paper is made white all over: each channel over its own local paper level; cell:
     pixels of a square."""
     height, width = page.shape[:2]
-    levels = [_level(page[..., channel], cell) for channel in range(3)]
-    evened = np.empty_like(page)
+    levels = np.stack([_level(page[..., channel], cell) for channel in range(3)], -1)
+    levels = stretched(np.maximum(levels, 16).swapaxes(0, 1), width).swapaxes(0, 1).reshape(len(levels), -1) / 250
+    # Pixels in one line, as they lie in memory: all channels at once.
+    lines, evened = page.reshape(height, -1), np.empty((height, 3 * width), np.uint8)
 
     def some(rows: slice) -> None:
-        for channel, level in enumerate(levels):
-            ratio = page[rows, :, channel] * (250 / np.maximum(stretched(level, (height, width), rows), 16))
-            evened[rows, :, channel] = np.minimum(ratio, 255, out=ratio)
+        ratio = lines[rows] / stretched(levels, height, rows)
+        np.minimum(ratio, 255, out=evened[rows], casting="unsafe")
 
-    together(some, bands(height, _AT_ONCE * cell))
-    return Image.fromarray(evened)
+    together(some, bands(height, _AT_ONCE))
+    return Image.fromarray(evened.reshape(page.shape))
 
 
 def bands(height: int, rows: int) -> list[slice]:
@@ -37,12 +38,15 @@ def bands(height: int, rows: int) -> list[slice]:
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def stretched(values: Array, shape: tuple[int, int], rows: slice) -> Array:
-    """float32 [rows, w]: some rows of values [r, c] laid over a page of a shape (h, w), between them linear."""
-    height, width = shape
-    box = (0, rows.start / height * len(values), values.shape[1], rows.stop / height * len(values))
-    laid = Image.fromarray(values, "F").resize((width, rows.stop - rows.start), Image.Resampling.BILINEAR, box)
-    return np.asarray(laid)
+def stretched(values: Array, size: int, some: slice = slice(None)) -> Array:
+    """float32 [n, ...]: some of `size` pixels over which values [r, ...] are laid, between their middles linear."""
+    at = np.clip((np.arange(size)[some] + 0.5) * (len(values) / size) - 0.5, 0, len(values) - 1)
+    before = at.astype(int)
+    part = (at - before).astype(np.float32)
+    laid = np.diff(values, axis=0, append=values[-1:])[before]
+    laid *= part.reshape(-1, *[1] * (values.ndim - 1))
+    laid += values[before]
+    return laid
 
 
 def _level(values: Array, cell: int) -> Array:

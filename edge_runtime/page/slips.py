@@ -103,10 +103,15 @@ def _smooth(shift: Array, weight: Array) -> Array:
 
 
 def _blurred(values: Array, width: int) -> Array:
-    reach = np.arange(-2 * width, 2 * width + 1)
-    kernel = np.exp(-((reach / (0.7 * width)) ** 2) / 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        # Not "same": that is as long as the kernel where a page is smaller.
-        values = np.apply_along_axis(lambda line: np.convolve(line, kernel)[2 * width : -2 * width], axis, values)
-    return values
+    rows, columns = (_blur(count, width) for count in values.shape)
+    blurred: Array = rows @ values @ columns
+    return blurred
+
+
+def _blur(count: int, width: int) -> Array:
+    """Symmetric [count, count]: what each of so many squares in a line adds to each."""
+    apart = np.arange(-2 * width, 2 * width + 1)
+    most = np.exp(-((apart / (0.7 * width)) ** 2) / 2).sum()
+    apart = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    blur: Array = np.where(apart <= 2 * width, np.exp(-((apart / (0.7 * width)) ** 2) / 2), 0) / most
+    return blur

@@ -9,6 +9,8 @@ from edge_runtime.page.patches import PATCH, Array, Patches, peak, read
 LEAST_PERIOD, MOST_PERIOD = 3.0, 60.0  # pixels a line
 _ANGLES = np.deg2rad(np.arange(180.0))
 _PERIODS = np.geomspace(LEAST_PERIOD, MOST_PERIOD, 160)
+_SKEWS = np.arange(-18, 19)  # degrees by which two families of lines may miss a right angle
+_MOST_POINTS, _MOST_PEAKS = 2000, 12  # of a spectrum that are looked at
 _LEAST_SCORE = 1.1  # of crossing waves, over the spectrum's median
 # Bins around a peak, outside what the window smears it over.
 _RING = np.round(4.5 * np.array([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)])).astype(int)
@@ -36,27 +38,31 @@ def _distinct(pairs: list[Array]) -> list[Array]:
 
 def _pairs(polar: Array) -> list[Array]:
     """As _candidates, the best of a spectrum by angle and period first; the weaker of the two waves counts."""
-    order = np.argsort(-polar, axis=None)[:2000]
-    seen: list[tuple[int, int]] = []
+    angles, periods = np.unravel_index(np.argsort(-polar, axis=None)[:_MOST_POINTS], polar.shape)
+    left = np.ones(len(angles), bool)
     pairs: list[tuple[float, Array]] = []
-    for angle, period in zip(*np.unravel_index(order, polar.shape), strict=True):
-        if any(min(abs(angle - a), 180 - abs(angle - a)) < 4 and abs(period - p) < 4 for a, p in seen):
-            continue
-        seen.append((int(angle), int(period)))
-        low = max(0, period - 16)
-        best = (0.0, 0, 0)
-        for skew in range(-18, 19):
-            other = (angle + 90 + skew) % 180
-            second = low + int(np.argmax(polar[other, low : period + 17]))
-            score = min(polar[angle, period], polar[other, second])
-            score *= (1 - abs(skew) / 60) * (1 - abs(second - period) / 60)
-            best = max(best, (float(score), int(other), second))
-        if best[0] > _LEAST_SCORE:
-            directions = np.array([[np.cos(_ANGLES[a]), np.sin(_ANGLES[a])] for a in (angle, best[1])])
-            pairs.append((best[0], across_first(directions / _PERIODS[[period, best[2]]][:, None])))
-        if len(seen) == 12:
+    for _ in range(_MOST_PEAKS):
+        if not left.any():
             break
+        first = int(np.argmax(left))
+        angle, period = int(angles[first]), int(periods[first])
+        turned = np.abs(angles - angle)
+        left &= (np.minimum(turned, 180 - turned) >= 4) | (np.abs(periods - period) >= 4)
+        score, other, second = _across(polar, angle, period)
+        if score > _LEAST_SCORE:
+            directions = np.array([[np.cos(_ANGLES[a]), np.sin(_ANGLES[a])] for a in (angle, other)])
+            pairs.append((score, across_first(directions / _PERIODS[[period, second]][:, None])))
     return [waves for _, waves in sorted(pairs, key=lambda pair: -pair[0])]
+
+
+def _across(polar: Array, angle: int, period: int) -> tuple[float, int, int]:
+    """The best second wave of a pair: its score, and the places of its angle and period."""
+    low = max(0, period - 16)
+    angles = (angle + 90 + _SKEWS) % 180
+    seconds = low + polar[angles, low : period + 17].argmax(1)
+    scores = np.minimum(polar[angle, period], polar[angles, seconds])
+    scores = scores * ((1 - np.abs(_SKEWS) / 60) * (1 - np.abs(seconds - period) / 60))
+    return max((0.0, 0, 0), *zip(scores.tolist(), angles.tolist(), seconds.tolist(), strict=True))
 
 
 def evidence_of(patches: Patches, waves: Array) -> float:

@@ -25,7 +25,7 @@ _LEAST_APART = 40.0  # of 255, between a line of the grid and the pen
 _USUAL = 150  # what the pen's own darkness counts as
 _BLOCK_MM, _VARIES = 45.0, 50.0  # in which the pen is measured, and by how much it may differ from the whole page's
 _FEWEST = 150  # pixels
-_AT_ONCE = 160  # rows of pixels
+_AT_ONCE = 32  # rows of pixels
 _LEAST_SURE = 0.5
 INK = 50  # from which a pixel counts
 
@@ -51,12 +51,13 @@ def sheet(page: Array, sure: Array) -> Sheet:
     """
     bright = np.maximum(np.maximum(page[..., 0], page[..., 1]), page[..., 2])
     background = np.maximum(_darker_around(_repeated(bright)), _DARKEST)
-    pen, ink = _pen(bright, background), np.empty_like(bright)
+    ink = np.empty_like(bright)
+    pen = np.ascontiguousarray(light.stretched(_pen(bright, background).T, bright.shape[1]).T)
 
     def some(rows: slice) -> None:
         # On a line of the grid ink is what is as dark as the pen, not what is darker than the line.
         behind = background[rows].astype(np.float32)
-        pale = np.maximum(behind - light.stretched(pen, bright.shape, rows), _LEAST_APART)
+        pale = np.maximum(behind - light.stretched(pen, len(bright), rows), _LEAST_APART)
         ink[rows] = np.clip((behind - bright[rows]) * (_USUAL / pale), 0, 255)
 
     together(some, light.bands(len(bright), _AT_ONCE))

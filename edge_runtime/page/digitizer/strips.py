@@ -16,6 +16,7 @@ _HEIGHT_MM = (4.0, 22.0)
 _WIDTH_MM = (1.5, 12.5)
 _BESIDE_MM, _MOST_BEFORE = 3.0, 0.3  # share of a row's columns before the end of a mark that have a curve
 _BAND = 5  # pixels in which the top of a mark lies
+_APART = 3  # pixels between two of a mark's top
 _SAME_MM = 1.5
 _OVER_MM = 4.0  # over which a curve's darkness is averaged
 _LEAST_DARK = 0.5  # of a row's usual darkness
@@ -65,19 +66,22 @@ def _levels(thick: Array, flat: Array, line: float) -> list[Mark]:
     low, high = (round(height * PX_PER_MM) for height in _HEIGHT_MM)
     beside = round(_BESIDE_MM * PX_PER_MM)
     near: Array = flat[max(0, round(line) - beside) : round(line) + beside]
-    curve = np.asarray(near.any(0))
-    found = []
-    for height in range(low, high, 2):
-        at = round(line) - height
-        if at < _BAND:
-            break
-        if np.count_nonzero(thick[at]) < _WIDTH_MM[0] * PX_PER_MM / 3:
-            continue
-        for begin, end in stretches(closed(thick[at], 3)):
-            wide = _WIDTH_MM[0] * PX_PER_MM <= end - begin <= _WIDTH_MM[1] * PX_PER_MM
-            if wide and curve[:end].mean() < _MOST_BEFORE:  # a name has its row's curve before it
-                found.append(Mark(float(end), height / PX_PER_MM, (end - begin) / PX_PER_MM))
-    return found
+    before = np.cumsum(near.any(0))  # columns with a curve
+    at = round(line) - np.arange(low, high, 2)
+    at = at[at >= _BAND]
+    row, begin, end = _pieces(thick[at])
+    wide = (end - begin >= _WIDTH_MM[0] * PX_PER_MM) & (end - begin <= _WIDTH_MM[1] * PX_PER_MM)
+    wide &= before[end - 1] / end < _MOST_BEFORE  # a name has its row's curve before it
+    sizes = np.stack([round(line) - at[row], end - begin], 1)[wide] / PX_PER_MM
+    return [Mark(float(last), *size) for last, size in zip(end[wide], sizes.tolist(), strict=True)]
+
+
+def _pieces(level: Array) -> tuple[Array, Array, Array]:
+    """Row, first column and the one after the last of the pieces of line in bool [n, w], hardly apart or longer."""
+    row, column = np.nonzero(level)
+    apart = (np.diff(row) > 0) | (np.diff(column) > _APART)
+    begins, ends = (np.append(True, apart), np.append(apart, True)) if len(row) else (apart, apart)
+    return row[begins], column[begins], column[ends] + 1
 
 
 def stretch(dark: Array) -> tuple[int, int] | None:

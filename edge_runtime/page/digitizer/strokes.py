@@ -28,29 +28,27 @@ def with_tips(runs: Runs, path: Path) -> tuple[Array, Array]:
     row, column = np.nonzero(path.run >= 0)
     taken[column, path.run[row, column]] = True
     free = runs.there & ~taken
-    tall = bottom - top > _TALL_MM * PX_PER_MM
-    for row, column in zip(*np.nonzero(tall), strict=True):
-        for side, sign in ((top, -1), (bottom, 1)):
-            side[row, column] = _tip(runs, free, int(column), (top[row, column], bottom[row, column]), sign)
+    row, column = np.nonzero(bottom - top > _TALL_MM * PX_PER_MM)
+    for side, sign, farthest in ((top, -1, np.minimum), (bottom, 1, np.maximum)):
+        ends = top[row, column], bottom[row, column]
+        side[row, column] = farthest(*(_leaning(runs, free, column, ends, sign, aside) for aside in (-1, 1)))
     return top, bottom
 
 
-def _tip(runs: Runs, free: Array, column: int, run: tuple[float, float], sign: int) -> float:
-    """Where the stroke through a run (top, bottom) ends upwards (sign -1) or downwards (1), whichever way it leans."""
-    ends = [_leaning(runs, free, column, run, sign, aside) for aside in (-1, 1)]
-    return min(ends) if sign < 0 else max(ends)
-
-
-def _leaning(runs: Runs, free: Array, column: int, run: tuple[float, float], sign: int, aside: int) -> float:
-    top, bottom = run
-    for at in range(column + aside, column + aside * (_LEANS + 1), aside):
-        if not 0 <= at < len(free):
-            break
+def _leaning(runs: Runs, free: Array, column: Array, ends: tuple[Array, Array], sign: int, aside: int) -> Array:
+    """Where strokes [n] through runs (tops, bottoms) in some columns end upwards (sign -1) or downwards (1), leaning to
+    the left (aside -1) or to the right (1)."""
+    top, bottom = (side.copy() for side in ends)
+    left = np.arange(len(column))  # the strokes that still go on
+    for away in range(1, _LEANS + 1):
+        at = column[left] + aside * away
+        within = (at >= 0) & (at < len(free))
+        left, at = left[within], at[within]
         high, low = runs.top[at], runs.bottom[at]
-        touches = free[at] & (high <= bottom) & (low >= top)
-        further = (high < top - _STEP) if sign < 0 else (low > bottom + _STEP)
-        on = np.flatnonzero(touches & further)
-        if len(on) == 0:
-            break
-        top, bottom = float(high[on[0]]), float(low[on[0]])
+        touches = free[at] & (high <= bottom[left, None]) & (low >= top[left, None])
+        further = (high < top[left, None] - _STEP) if sign < 0 else (low > bottom[left, None] + _STEP)
+        on = touches & further
+        goes = on.any(1)
+        left, at, run = left[goes], at[goes], on.argmax(1)[goes]
+        top[left], bottom[left] = runs.top[at, run], runs.bottom[at, run]
     return top if sign < 0 else bottom

@@ -15,6 +15,7 @@ from edge_runtime.page.digitizer.rows import rows
 from edge_runtime.page.digitizer.runs import runs
 from edge_runtime.page.digitizer.sheet import PX_PER_MM, Sheet
 from edge_runtime.page.digitizer.strips import Mark, marks, stretch
+from edge_runtime.page.together import together
 
 Array = np.ndarray[Any, Any]
 SPEEDS = (25.0, 50.0)  # mm/s
@@ -45,12 +46,13 @@ class View:
 def views(page: Sheet) -> list[View]:
     """The curves of a page, its rows lying across it; upside down too where no mark says which way up it is."""
     turned = Sheet(np.ascontiguousarray(np.rot90(page.ink)))
-    across, down = rows(page), rows(turned)
+    across, down = together(rows, (page, turned))
     ink, lines, turns = (turned, down[0], 1) if down[1] > across[1] else (page, across[0], 0)
     if len(lines) == 0:
         return []
     high, wide = ink.ink.shape
-    before, after = marks(ink.mask, lines), marks(ink.mask[::-1, ::-1], high - 1 - lines[::-1])
+    mask = ink.mask
+    before, after = together(lambda way: marks(*way), [(mask, lines), (mask[::-1, ::-1], high - 1 - lines[::-1])])
     if len(after) > len(before):
         ink, lines, turns, before = Sheet(ink.ink[::-1, ::-1]), high - 1 - lines[::-1], turns + 2, after
     if before:  # what stands before the leads is no part of them
