@@ -54,13 +54,19 @@ def at_once(server):
 def test_killed_during_answers_queues_and_stops_no_half_answer_passes_as_whole(tmp_path):
     """30 times, at moments spread over an answer's time. Nothing that is left hinders the next server."""
     want = Session.open(NANO, threads=1).look(PAGE).ask().finish().text
+    server = started(NANO, tmp_path)
+    begun = time.perf_counter()
+    assert at_once(server) == want
+    seconds = time.perf_counter() - begun  # of an answer, on this machine as busy as it is
+    server.process.terminate()
+    assert server.process.wait(30) == 0
     whole = broken = 0
     for k in range(30):
         server = started(NANO, tmp_path, "--waiting", "8")
         with ThreadPoolExecutor(6) as pool:
             clients = 1 if k % 3 == 0 else 6  # an answer; a queue; a queue and a stop
             asked = [pool.submit(stream if n % 2 == 0 else at_once, server) for n in range(clients)]
-            time.sleep(0.05 + 0.15 * (k // 3))
+            time.sleep(seconds * (0.1 + 0.3 * (k // 3)))
             if k % 3 == 2:
                 os.kill(server.process.pid, signal.SIGTERM)
                 time.sleep(0.02 * (k // 3))
