@@ -85,7 +85,9 @@ def _as_text(found: Found, name: str, npu: str, calibrated: int, on_themselves: 
     operators, versions = tools["operators"], tools["versions"]
     worst = max(found.pages, key=lambda page: found.pages[page])
     ranges = f"{calibrated} pages" + (", the tested ones" if on_themselves else "")
-    sizes = ", ".join(f"{area.replace('_', ' ')} {size / 1024:.0f} KiB" for area, size in tools["bytes"].items() if size)
+    sizes = ", ".join(
+        f"{area.replace('_', ' ')} {size / 1024:.0f} KiB" for area, size in tools["bytes"].items() if size
+    )
     lines = [
         f"{name}: vision tower in int8 ({tools['specification']}), ranges from {ranges}",
         f"simulated  tosa-tools {versions['tosa-tools']}, Arm's reference model: features {found.features:.1%} off float32 "

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from edge_runtime.engines import Engine
+from edge_runtime.errors import UserError
 from edge_runtime.session import Session
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate import stages
@@ -19,6 +21,7 @@ from export.graph.parts import VisionGraph
 from export.tosa.environment import Environment
 from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.model.engine import TorchEngine
+from pulse.model.llava import Llava
 from quantize.load import load_model
 
 # Of the features' norm, over all pages: sound towers were seen 2.6 to 3.6 % off, one with a wrong pool 40 %.
@@ -44,15 +47,38 @@ class Found:
         return self.features <= LIMIT
 
 
-class _Seen:
-    """An engine whose features of some pictures were computed elsewhere: those of a tile [C, H, W], by its bytes."""
+class Seen:
+    """An engine whose features of some tiles were computed elsewhere. features: [T, D] of a tile [C, H, W], by the bytes
+    of its float32 pixels."""
 
-    def __init__(self, engine: TorchEngine, features: Mapping[bytes, np.ndarray]) -> None:
+    def __init__(self, engine: Engine, features: Mapping[bytes, np.ndarray]) -> None:
         self.embed, self.decode, self.empty_cache = engine.embed, engine.decode, engine.empty_cache
         self._features = features
 
     def vision(self, pixels: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._features[tile.tobytes()] for tile in pixels])
+        """Features [N * T, D] of tiles [N, C, H, W]. Raises UserError for one that was not computed."""
+        try:
+            return np.concatenate([self._features[tile.tobytes()] for tile in pixels])
+        except KeyError:
+            raise UserError(
+                "a page is looked at turned or cut in another way than Arm's tools were given it; use upright pages"
+            ) from None
+
+
+def simulate(
+    model: Llava, tiles: np.ndarray, calibration: np.ndarray, npu: str, environment: Environment, folder: Path
+) -> dict[bytes, np.ndarray]:
+    """What Arm's reference model computes of tiles [N, C, H, W], as Seen takes it; ranges are those of `calibration`.
+
+    Leaves in `folder` what export.tosa.child reads and writes. Raises UserError when the tools fail.
+    """
+    np.save(folder / "pixels.npy", tiles)
+    np.save(folder / "calibration.npy", calibration)
+    program = torch.export.export(VisionGraph(model).eval(), (torch.from_numpy(tiles[:1]),))
+    torch.export.save(program, folder / "vision.pt2")
+    environment.run(_CHILD, folder, npu)
+    features = np.load(folder / "features.npy")
+    return {tile.tobytes(): row for tile, row in zip(tiles, features, strict=True)}
 
 
 def examine(
@@ -63,22 +89,16 @@ def examine(
     environment: Environment,
     folder: Path,
 ) -> Found:
-    """Write the float32 tower and the pages' pixels into `folder`, let the tools of `environment` work there, and
-    compare. Raises UserError for a page that cannot be read, and when the tools fail."""
+    """Both towers on the same pages, that of Arm's tools in `folder`. Raises UserError for a page that cannot be read,
+    and when the tools fail."""
     model = load_model(checkpoint, "float32")
     tokenizer = Tokenizer(checkpoint.folder / "tokenizer.json")
     engine, inference = TorchEngine(model, checkpoint.config), checkpoint.config.inference
     session = Session(engine, inference, tokenizer)
-    pixels = [stages.pixels(session, page) for page in pages]
-    tiles = np.concatenate(pixels)
-    np.save(folder / "pixels.npy", tiles)
-    np.save(folder / "calibration.npy", np.concatenate([stages.pixels(session, page) for page in calibration]))
-    program = torch.export.export(VisionGraph(model).eval(), (torch.from_numpy(tiles[:1]),))
-    torch.export.save(program, folder / "vision.pt2")
-    environment.run(_CHILD, folder, npu)
-    features = np.load(folder / "features.npy")
-    seen = _Seen(engine, {tile.tobytes(): row for tile, row in zip(tiles, features, strict=True)})
-    off = [(seen.vision(each), engine.vision(each)) for each in pixels]
+    tested, ranges = ([stages.pixels(session, page) for page in each] for each in (pages, calibration))
+    found = simulate(model, np.concatenate(tested), np.concatenate(ranges), npu, environment, folder)
+    seen = Seen(engine, found)
+    off = [(seen.vision(each), engine.vision(each)) for each in tested]
     got, want = (read_pages(Session(by, inference, tokenizer), pages) for by in (seen, engine))
     apart = np.abs(np.stack([a.probabilities - b.probabilities for a, b in zip(got, want, strict=True)]))
     return Found(
