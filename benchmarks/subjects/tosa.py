@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.subjects.subject import Subject
+from benchmarks.subjects.subject import Subject, torch_session
 from benchmarks.task import Asked, Drawn
-from edge_runtime.errors import UserError
 from edge_runtime.prefix import Picture, page_prefix
 from edge_runtime.session import Session
 from export.pages import example_pages
@@ -33,30 +32,26 @@ class OnTosa(Subject):
     graph: str = ""
 
     @classmethod
-    def compute(cls, subject: Subject, asked: Iterable[Asked], environment: Environment) -> OnTosa:
+    def compute(cls, checkpoint: Checkpoint, asked: Iterable[Asked], environment: Environment) -> OnTosa:
         """Every picture that is asked about through the tools, which take all of them at once; ranges are those of the
-        project's own pages, none of which is asked about. Raises UserError for a bundle, and when the tools fail."""
-        if not isinstance(subject.opened, Checkpoint):
-            raise UserError(
-                f"{subject.folder}: is a bundle, and TOSA simulates checkpoints; name one, such as pulse-nano"
-            )
-        session = subject.session()
-        tested = _tiles(
-            session, (each.picture.page() if isinstance(each.picture, Drawn) else each.picture for each in asked)
-        )
+        project's own pages, whose records are not among those of the sample. Raises UserError when the tools fail."""
+        session = torch_session(checkpoint)
+        pictures = (each.picture for each in asked)
+        tested = _tiles(session, (each.page() if isinstance(each, Drawn) else each for each in pictures))
         with tempfile.TemporaryDirectory() as name:
-            folder, model = Path(name), load_model(subject.opened, "float32")
+            folder, model = Path(name), load_model(checkpoint, "float32")
             found = simulate(model, tested, _tiles(session, example_pages()), NPU, environment, folder)
             graph = hashlib.sha256((folder / "vision.tosa").read_bytes()).hexdigest()
-        return cls(subject.opened, subject.flatten, found, graph)
+        return cls(checkpoint, features=found, graph=graph)
 
     @property
     def evidence(self) -> str:
         return "simulated"
 
     def about(self) -> dict[str, Any]:
-        digest = hashlib.sha256(f"{self.graph}{self.opened.digest()}".encode()).hexdigest()  # type: ignore[union-attr]
-        return {**super().about(), "target": f"tosa, {NPU}", "weights": "tower int8, decoder float32", "sha256": digest}
+        whole = super().about()
+        digest = hashlib.sha256(f"{self.graph}{whole['sha256']}".encode()).hexdigest()
+        return {**whole, "target": f"tosa, {NPU}", "weights": "tower int8, decoder float32", "sha256": digest}
 
     def _session(self, threads: int | None) -> Session:
         session = super()._session(threads)

@@ -17,6 +17,7 @@ from export.tosa.environment import open_environment
 
 if TYPE_CHECKING:
     from benchmarks.subjects.subject import Subject
+    from pulse.checkpoint.checkpoint import Checkpoint
 
 TOSA = "tosa"
 
@@ -34,15 +35,22 @@ def add_simulated_or_tosa(parser: argparse.ArgumentParser) -> None:
 
 
 def on_tosa(subjects: Sequence[Subject], args: argparse.Namespace) -> list[Subject]:
-    """The reference as it is, then the others with towers of Arm's reference model. Raises UserError where its tools
-    are not (docs/tosa.md)."""
+    """The reference as it is, then the others with towers of Arm's reference model. Raises UserError for a bundle among
+    them, and where its tools are not (docs/tosa.md)."""
     from benchmarks.subjects.tosa import OnTosa
 
-    environment, task = open_environment(), TASKS.load(args.task)
     reference, *others = subjects
+    checkpoints = [_checkpoint(subject) for subject in others]
+    environment, task = open_environment(), TASKS.load(args.task)
     with data_folder(data_of(task, args)) as folder:
         asked = list(task.ask(folder, args).asked)
-        return [reference, *(OnTosa.compute(subject, asked, environment) for subject in others)]
+        return [reference, *(OnTosa.compute(checkpoint, asked, environment) for checkpoint in checkpoints)]
+
+
+def _checkpoint(subject: Subject) -> Checkpoint:
+    if isinstance(subject.opened, Bundle):
+        raise UserError(f"{subject.folder}: is a bundle, and TOSA simulates checkpoints; name one, such as pulse-nano")
+    return subject.opened
 
 
 def check_subjects(subjects: Sequence[Subject], wanted: str | None) -> None:

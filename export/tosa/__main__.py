@@ -90,11 +90,12 @@ def _as_text(found: Found, name: str, npu: str, calibrated: int, on_themselves: 
     )
     lines = [
         f"{name}: vision tower in int8 ({tools['specification']}), ranges from {ranges}",
-        f"simulated  tosa-tools {versions['tosa-tools']}, Arm's reference model: features {found.features:.1%} off float32 "
-        f"(limit {LIMIT:.0%}), worst {found.pages[worst]:.1%} ({worst})",
+        f"simulated  tosa-tools {versions['tosa-tools']}, Arm's reference model: features {found.features:.1%} off "
+        f"float32 (limit {LIMIT:.0%}), worst {found.pages[worst]:.1%} ({worst})",
         f"           {_answers(found)}",
         f"compiled   ethos-u-vela {versions['ethos-u-vela']}, {npu}: {operators['npu']} of "
-        f"{operators['npu'] + operators['cpu']} operators on the NPU; {sizes} ({tools['system']}, {tools['memory_mode']})",
+        f"{operators['npu'] + operators['cpu']} operators on the NPU; {sizes} "
+        f"({tools['system']}, {tools['memory_mode']})",
         f"           on the CPU: {', '.join(tools['outside']) or 'nothing'}",
         f"estimated  {estimated['cycles'] / 1e6:.1f} million cycles, {estimated['seconds'] * 1e3:.1f} ms at "
         f"{estimated['clock_hz'] / 1e6:.0f} MHz, by Vela's model of the chip; no chip ran",

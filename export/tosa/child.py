@@ -1,8 +1,8 @@
 """Runs in the environment of Arm's packages: FOLDER NPU.
 
-Reads from FOLDER: vision.pt2 (torch.export's, pixels [1, C, H, W] -> features [1, T, D]), calibration.npy and pixels.npy
-(float32 [N, C, H, W]). Writes there: vision.tosa, what the reference model computes (features.npy, float32 [N, T, D]),
-Vela's own files (vela/), and report.json.
+Reads from FOLDER: vision.pt2 (torch.export's, pixels [1, C, H, W] -> features [1, T, D]), calibration.npy and
+pixels.npy (float32 [N, C, H, W]). Writes there: vision.tosa, what the reference model computes (features.npy, float32
+[N, T, D]), Vela's own files (vela/), and report.json.
 
 Weights and activations are 8-bit integers, weights with a scale a channel (ExecuTorch's PT2E flow); what the integers
 are is TOSA's specification, 1.0, profile INT. The graph is lowered as ExecuTorch lowers it for that NPU.

@@ -38,7 +38,7 @@ def default_folder() -> Path:
 def open_environment(folder: Path | None = None) -> Environment:
     """Raises UserError when it is not there, or was made for other versions than this project now pins."""
     folder = folder or default_folder()
-    make = f"make it with: {_MAKE}" + ("" if folder == default_folder() else f" {folder}")
+    make = f"make it with: {_MAKE}" + ("" if folder == default_folder() else f" --environment {folder}")
     try:
         made_for = (folder / _STAMP).read_text(encoding="utf-8")
     except OSError:
@@ -60,7 +60,7 @@ def set_up(folder: Path | None = None) -> Environment:
         return open_environment(folder)
     except UserError:
         if folder.exists() and not _is_ours(folder):
-            raise UserError(f"{folder}: holds something else; give --setup an empty folder") from None
+            raise UserError(f"{folder}: holds something else; give another --environment") from None
     _run("venv", [sys.executable, "-m", "venv", "--clear", folder])
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run("pip", [*pip, "-r", REQUIREMENTS])

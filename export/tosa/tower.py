@@ -20,6 +20,7 @@ from export.certificate.across import read_pages
 from export.graph.parts import VisionGraph
 from export.tosa.environment import Environment
 from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.model.engine import TorchEngine
 from pulse.model.llava import Llava
 from quantize.load import load_model
@@ -48,8 +49,8 @@ class Found:
 
 
 class Seen:
-    """An engine whose features of some tiles were computed elsewhere. features: [T, D] of a tile [C, H, W], by the bytes
-    of its float32 pixels."""
+    """An engine whose features of some tiles were computed elsewhere. features: [T, D] of a tile [C, H, W], by the
+    bytes of its float32 pixels."""
 
     def __init__(self, engine: Engine, features: Mapping[bytes, np.ndarray]) -> None:
         self.embed, self.decode, self.empty_cache = engine.embed, engine.decode, engine.empty_cache
@@ -92,7 +93,8 @@ def examine(
     """Both towers on the same pages, that of Arm's tools in `folder`. Raises UserError for a page that cannot be read,
     and when the tools fail."""
     model = load_model(checkpoint, "float32")
-    tokenizer = Tokenizer(checkpoint.folder / "tokenizer.json")
+    checkpoint.write_tokenizer(folder / TOKENIZER)
+    tokenizer = Tokenizer(folder / TOKENIZER)
     engine, inference = TorchEngine(model, checkpoint.config), checkpoint.config.inference
     session = Session(engine, inference, tokenizer)
     tested, ranges = ([stages.pixels(session, page) for page in each] for each in (pages, calibration))
