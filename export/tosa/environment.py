@@ -62,7 +62,7 @@ def set_up(folder: Path | None = None) -> Environment:
         if folder.exists() and not _is_ours(folder):
             raise UserError(f"{folder}: holds something else; give another --environment") from None
     _run("venv", [sys.executable, "-m", "venv", "--clear", folder])
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run("pip", [*pip, "-r", REQUIREMENTS])
     _run("pip", [*pip, "--no-deps", EXECUTORCH])
     (folder / _STAMP).write_text(_pins(), encoding="utf-8")
