@@ -62,9 +62,9 @@ def set_up(folder: Path | None = None) -> Environment:
         if folder.exists() and not _is_ours(folder):
             raise UserError(f"{folder}: holds something else; give another --environment") from None
     _run("venv", [sys.executable, "-m", "venv", "--clear", folder])
-    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run("pip", [*pip, "-r", REQUIREMENTS])
-    _run("pip", [*pip, "--no-deps", EXECUTORCH])
+    for what in (["-r", REQUIREMENTS], ["--no-deps", EXECUTORCH]):
+        pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
+        _run("pip", [folder / "bin" / "python", *pip])
     (folder / _STAMP).write_text(_pins(), encoding="utf-8")
     return open_environment(folder)
 
