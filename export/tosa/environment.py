@@ -43,7 +43,7 @@ def open_environment(folder: Path | None = None) -> Environment:
         made_for = (folder / _STAMP).read_text(encoding="utf-8")
     except OSError:
         raise UserError(
-            f"{folder}: holds no environment for Arm's TOSA tools; {make} (downloads 1 GB or less)"
+            f"{folder}: holds no environment for Arm's TOSA tools; {make} (1.4 GB, more where pip's torch has CUDA)"
         ) from None
     if made_for != _pins():
         raise UserError(f"{folder}: was made for other versions of Arm's TOSA tools; {make}")
