@@ -22,7 +22,7 @@ GENERATED := README.md docs/*.md
 QUICK_TESTS := tests/edge_runtime tests/packaging
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app nano quick test coverage test-all wheel-check help-times lint docs format report picture screenshots phone emulated lock clean
+.PHONY: help demo app nano quick test coverage test-all wheel-check help-times lint docs format report picture screenshots phone emulated tosa lock clean
 
 help:  ## say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r n t; do printf '  make %-10s %s\n' "$$n" "$$t"; done
@@ -91,6 +91,9 @@ phone: $(BUNDLE)/manifest.json  ## lay out build/phone, what buildozer and kivy-
 
 emulated: $(VENV)/.demo  ## an aarch64 userland for --emulated and emulated://aarch64, in ~/.cache/pulse-edge
 	$(BIN)/python -m export.certificate.userland
+
+tosa: $(VENV)/.demo  ## Arm's TOSA tools for python -m export.tosa, in an environment of their own in ~/.cache/pulse-edge
+	$(BIN)/python -m export.tosa --setup
 
 lock: $(VENV)/.venv  ## resolve requirements.lock anew from pyproject.toml, for every supported Python
 	$(PIP) uv

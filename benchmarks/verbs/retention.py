@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.sample import data_folder
 from benchmarks.tasks import TASKS
 from benchmarks.verbs import Outcome, Verb
-from benchmarks.verbs._simulated import add_simulated, check_subjects
+from benchmarks.verbs._simulated import TOSA, add_simulated_or_tosa, check_subjects, on_tosa
 from benchmarks.verbs._tasks import add_task, data_of, watched
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument("reference", metavar="REFERENCE", help="bundle, or checkpoint: torch in float32")
     parser.add_argument("models", metavar="MODEL", nargs="+", help="bundles or checkpoints to hold against it")
     add_task(parser, argv, DEFAULT)
-    add_simulated(parser)
+    add_simulated_or_tosa(parser)
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep answers there as they come; run again to go on")
     parser.add_argument(
         "--margin", type=float, metavar="POINTS", help="of the task's headline that may be lost (default: the task's)"
@@ -39,7 +39,10 @@ def run(args: argparse.Namespace) -> Outcome:
     from benchmarks.subjects.subject import Subject
 
     subjects = [Subject.open(name) for name in (args.reference, *args.models)]
-    check_subjects(subjects, args.simulated)
+    if args.simulated == TOSA:
+        subjects = on_tosa(subjects, args)
+    else:
+        check_subjects(subjects, args.simulated)
     result = measure(subjects, args, progress=watched, keep=args.keep)
     return result, as_text(result)
 
