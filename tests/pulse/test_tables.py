@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pulse.ecg.formats._cells import scale
 from pulse.ecg.formats.table import read_table
 from pulse.ecg.formats.wfdb import read_wfdb
 from pulse.ecg.read import read_record
@@ -316,3 +317,8 @@ def test_files_of_other_programs_are_named(raw: bytes, what: str, tmp_path: Path
     (tmp_path / "a.csv").write_bytes(raw)
     with pytest.raises(RecordError, match=f"is {what}, not a table of text; save it as CSV UTF-8"):
         read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("cell", ["0\x1f", "0 mV", "10", "1,5 steps"])
+def test_cells_that_are_no_unit(cell: str) -> None:
+    assert scale(cell) is None

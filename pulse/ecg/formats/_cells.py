@@ -43,11 +43,11 @@ def unit_word(cell: str) -> str | None:
 
 def scale(unit: str) -> float | None:
     """Millivolts that a unit is, of the forms "uV" and "10 uV"; None where it is none."""
-    step = re.match(r"\d+(?:[.,]\d+)?\s*", unit)
+    step = re.match(r"(\d+(?:[.,]\d+)?)\s*", unit)
     # The second is a micro sign in UTF-8 that was read as Latin-1 once before.
     word = unit[step.end() if step else 0 :].replace("\u00c2", "")
     try:
-        return float(step[0].replace(",", ".") if step else 1) * millivolts(word)
+        return (float(step[1].replace(",", ".") if step else 1) * millivolts(word)) or None
     except RecordError:
         return None
 
