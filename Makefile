@@ -16,6 +16,12 @@ PAGE   ?= $(firstword $(sort $(wildcard pulse/ecg/examples/*.png)))
 KINDS  := $(foreach target,onnx executorch coreml,$(foreach weights,float16 int8 int4,$(target)-$(weights)))
 DATA   ?= sample
 OLD    ?=
+# Targets whose vendors' own kernels run on x86 Linux alone: their extras, and the simulator to ask.
+ifeq ($(shell uname -sm),Linux x86_64)
+KINDS  += coreai-int4 qnn-int4
+VENDORS := ,coreai,npu
+SIMULATED := --simulated hexagon
+endif
 
 # Files with parts that cog writes.
 GENERATED := README.md docs/*.md
@@ -78,7 +84,7 @@ report: $(VENV)/.targets emulated  ## measure pulse-nano on this machine: build/
 	$(MAKE) -j 2 $(KINDS:%=build/bundles/%/manifest.json)
 	rm -rf build/report
 	$(BIN)/pulse-bench report $(KINDS:%=build/bundles/%) --data $(DATA) --context 64,128,256,512,900 \
-	    --estimate all --emulated aarch64 $(if $(OLD),--compare $(OLD)) --out build/report
+	    --estimate all --emulated aarch64 $(SIMULATED) $(if $(OLD),--compare $(OLD)) --out build/report
 
 picture: $(BUNDLE)/manifest.json  ## draw the README's picture anew
 	$(BIN)/python scripts/answer_picture.py $(BUNDLE) pulse/ecg/examples/c-infarction.png docs/answer.png
@@ -146,7 +152,7 @@ $(VENV)/.app: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.targets: $(VENV)/.demo
-	$(PIP) -e '.[targets,bench]'
+	$(PIP) -e '.[targets,bench$(VENDORS)]'
 	@touch $@
 
 # An X server in memory for the tests that open windows; instant when it is there.

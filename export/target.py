@@ -120,7 +120,8 @@ class Target(Generic[Own]):
     certificate allows. notes(job): what is known not to work everywhere, one line each. runner(): what runs a
     bundle for its certificate on this machine. packages: those whose versions the manifest records. report(folder):
     what it tells of a bundle. simulator: the chip whose simulator runs its bundles where the chip is not, "" for
-    none. emulated: whether its runtime's ARM kernels can be emulated (export.certificate.emulated). insides(bundle):
+    none. chips: what its bundles are for besides this machine; a report says what was not run there. emulated: whether
+    its runtime's ARM kernels can be emulated (export.certificate.emulated). insides(bundle):
     shows what its decoder computes on the way (export.certificate.insides), None where its runtime does not. name: the
     file's, which `find` fills in.
     """
@@ -139,6 +140,7 @@ class Target(Generic[Own]):
     runner: Callable[[], Runner] = own_runtime
     report: Callable[[Path], Report] = lambda folder: Report()
     simulator: str = ""
+    chips: tuple[str, ...] = ()
     emulated: bool = False
     name: str = ""
 

@@ -11,11 +11,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.summary import headline
+from benchmarks.report.chips import chip_of
+from benchmarks.report.summary import headline, number
 from benchmarks.task import Answered, Marks, Task
 from benchmarks.tasks import TASKS
 
-COLOURS = {"onnx": "#0072B2", "executorch": "#D55E00", "coreml": "#009E73", "torch": "#555555"}
+COLOURS = {
+    "onnx": "#0072B2",
+    "executorch": "#D55E00",
+    "coreml": "#009E73",
+    "coreai": "#56B4E9",
+    "qnn": "#CC79A7",
+    "torch": "#555555",
+}
+BITS = {"int4": 4, "nf4": 4, "int8": 8, "float16": 16, "float32": 32}
 MARKERS = {"float32": "s", "float16": "D", "int8": "^", "int4": "o"}
 PARTS = (
     ("preprocess_ms", "picture to pixels", "#999999"),
@@ -25,6 +34,7 @@ PARTS = (
     ("findings_ms", "findings", "#E69F00"),
 )
 _BINS = 10
+_WIDTHS = sorted(set(BITS.values()))
 
 
 def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -47,6 +57,11 @@ def draw(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     title = headline(task).title
     caption = f"{title[0].upper()}{title[1:]}, against size, 95 % intervals by {task.group}."
     plots.append((caption, _svg(_against_size, task, accuracy["models"])))
+    caption = (
+        f"{title[0].upper()}{title[1:]}, against bits of a weight, by chip: paired difference from the reference, 95 % "
+        f"intervals by {task.group}. Dashed: the margin. Hollow: not measured on the chip but simulated or emulated."
+    )
+    plots.append((caption, _svg_of(_against_bits(task, report))))
     marks = [task.marks([Answered.from_json(row) for row in model["answers"]]) for model in models]
     if not any(np.isnan(each.probability).any() for each in marks):
         caption = "Calibration of the classes' probabilities: how often what is called so likely is there."
@@ -65,6 +80,10 @@ def _svg(plot: Any, *data: Any) -> str:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     plot(axes, *data)
+    return _svg_of(figure)
+
+
+def _svg_of(figure: Figure) -> str:
     out = io.StringIO()
     # No date and no random ids: the same figures give the same file.
     figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
@@ -116,6 +135,57 @@ def _against_size(axes: Axes, task: Task, models: Sequence[Mapping[str, Any]]) -
         )
     axes.set(xlabel="size, MB", ylabel=headline(task).title, xlim=(0, None))
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _against_bits(task: Task, report: Mapping[str, Any]) -> Figure:
+    """A panel a chip, since each was asked as many records as its speed allows."""
+    chips: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for model in report["accuracy"]["models"]:
+        chips.setdefault((chip_of(model, report), model["evidence"]), []).append(model)
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(chips), sharey=True, squeeze=False)[0]
+    for axes, ((chip, evidence), models) in zip(panels, chips.items(), strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.axhline(0, color="#BBBBBB", linewidth=1)
+        axes.axhline(-report["accuracy"]["margin"], color="#BBBBBB", linewidth=1, linestyle="--")
+        for k, model in enumerate(models):
+            _at_bits(axes, task, model, (k - (len(models) - 1) / 2) * 0.12)
+        kept = models[0]["kept"]
+        was = kept["figures"][task.headline]["reference"]
+        told = "" if was is None else f", reference {number(was, headline(task).places)}"
+        name = chip if len(chip) < 30 else f"{chip[:28]}…"
+        axes.set_title(f"{name}\n{evidence}, {kept['records']} records{told}", fontsize="small")
+        axes.set_xticks(range(len(_WIDTHS)), [str(bits) for bits in _WIDTHS])
+        axes.set(xlabel="bits of a weight", xlim=(-0.6, len(_WIDTHS) - 0.4))
+    panels[0].set_ylabel(f"{headline(task).column}, difference")
+    lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(lines.values(), lines, frameon=False, fontsize="small", ncols=len(lines), loc="outside lower center")
+    return figure
+
+
+def _at_bits(axes: Axes, task: Task, model: Mapping[str, Any], shift: float) -> None:
+    subject, kept = model["subject"], model["kept"]["figures"][task.headline]
+    if subject["weights"] not in BITS or kept["difference"] is None:
+        return
+    low, high = kept["interval"]
+    spread = None if low is None or high is None else _lengths(kept["difference"], low, high)
+    colour = COLOURS.get(subject["target"], "black")
+    axes.errorbar(
+        _WIDTHS.index(BITS[subject["weights"]]) + shift,
+        kept["difference"],
+        spread,
+        color=colour,
+        marker="o",
+        markerfacecolor=colour if model["evidence"] == "measured" else "white",
+        linestyle="none",
+        capsize=3,
+        label=subject["target"],
+    )
+
+
+def _lengths(middle: float, low: float, high: float) -> list[list[float]]:
+    """Of error bars; bootstrap's percentiles may leave the value itself outside."""
+    return [[max(0.0, middle - low)], [max(0.0, high - middle)]]
 
 
 def _calibration(axes: Axes, models: Sequence[Mapping[str, Any]], marks: Sequence[Marks]) -> None:

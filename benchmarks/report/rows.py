@@ -198,17 +198,18 @@ class Kept:
     probability_largest: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Said:
-    """A subject's answers and their figures, whose shape is the task's own."""
+    """A subject's answers and their figures, whose shape is the task's own. ran_by: what computed them."""
 
     subject: Subject
     evidence: Evidence
+    ran_by: str = ""
     figures: dict[str, Any]
     answers: list[AnswerRow]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SaidModel(Said):
     """Of a subject that is not the reference: what it kept of it."""
 
@@ -283,6 +284,19 @@ class Estimates:
 
 
 @dataclass(frozen=True)
+class ChipRow:
+    """benchmarks.report.chips: what there is of a target on a chip, in words, by evidence."""
+
+    target: str
+    chip: str
+    measured: list[str]
+    simulated: list[str]
+    emulated: list[str]
+    estimated: list[str]
+    not_run: list[str]
+
+
+@dataclass(frozen=True)
 class Report:
     """What `pulse-bench report` writes as report.json."""
 
@@ -297,3 +311,4 @@ class Report:
     parity: list[Parity]
     estimates: Estimates | None
     accuracy: Accuracy
+    chips: list[ChipRow] | None = None

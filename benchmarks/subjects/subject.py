@@ -53,6 +53,13 @@ class Subject:
             return "measured"
         return find(self.opened.manifest.target).runner().evidence
 
+    @property
+    def ran_by(self) -> str:
+        """What computes its answers here, in words."""
+        if not isinstance(self.opened, Bundle):
+            return "torch in float32"
+        return find(self.opened.manifest.target).runner().by
+
     def session(self, threads: int | None = None) -> Session:
         """Where the target's own runtime is not, what stands in for its certificate: export.mil for Core ML packages.
 

@@ -19,7 +19,7 @@ from benchmarks.verbs._tasks import add_task, data_of, watched
 if TYPE_CHECKING:
     from benchmarks.subjects.subject import Subject
 
-INTERPRETED = 40  # questions; an interpreter of Core ML packages takes a second or more for a page
+MOST = {"emulated": 40}  # questions; an interpreter of Core ML packages takes a second or more for a page
 DEFAULT = "ptbxl-super"
 
 
@@ -50,12 +50,12 @@ def run(args: argparse.Namespace) -> Outcome:
 def measure(
     subjects: Sequence[Subject],
     args: argparse.Namespace,
-    interpret: int = INTERPRETED,
+    most: Mapping[str, int] = MOST,
     progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda rows, title, total: rows,
     keep: Path | None = None,
 ) -> dict[str, Any]:
-    """Ask every subject the same questions; the first is the reference. What only an interpreter runs here is asked the
-    first `interpret`.
+    """Ask every subject the same questions; the first is the reference. Those whose answers are of an evidence in
+    `most` are asked so many at most, the first ones.
 
     args: as add_task makes them, and margin. keep: a file that answers are kept in (benchmarks.subjects.kept). Returns
     {"task", "data", "margin", "records", "groups", "reference", "models": [...]}, each subject with its own figures,
@@ -74,21 +74,21 @@ def measure(
     data = data_of(task, args)
     with data_folder(data) as folder:
         for subject in subjects:
-            slow, about = subject.evidence == "emulated", subject.about()
-            questions = task.ask(folder, args)
-            total = min(questions.total, interpret) if slow else questions.total
+            about, questions = subject.about(), task.ask(folder, args)
+            total = min(questions.total, most.get(subject.evidence, questions.total))
             ask = partial(answers, subject, unconstrained=False, workers=args.workers)
             chosen = islice(questions.asked, total)
             key = json.dumps([about["sha256"], args.task, task.about(args), data])
             asked = ask(chosen) if keep is None else kept_answers(keep, key, chosen, ask)
             rows = list(progress(asked, subject.folder.name, total))
-            part = argparse.Namespace(**{**vars(args), "limit": total}) if slow else args
+            part = argparse.Namespace(**{**vars(args), "limit": total}) if subject.evidence in most else args
             given.append(rows)
             seen.append(features_of(subject, task.ask(folder, args).asked))
             said.append(
                 {
                     "subject": about,
                     "evidence": subject.evidence,
+                    "ran_by": subject.ran_by,
                     "figures": task.score(rows, part),
                     "answers": [row.as_json() for row in rows],
                 }

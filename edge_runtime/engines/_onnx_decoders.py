@@ -21,6 +21,9 @@ CHUNK = 512
 # What ONNX Runtime holds meanwhile grows with it as well: a 7B reading 576 image tokens peaked at 6.3 GB with 512, at
 # 5.4 with 128.
 WIDE, WIDE_CHUNK = 2048, 128
+# From 32 positions at once on, pulse-nano's logits are off by up to 2.5 through WebGPU without an error (0.4.0, seen on
+# SwiftShader); up to 31 by 1e-5.
+WEBGPU_CHUNK = 16
 # Whose memory a bound cache lies in, by the first of the session's providers; the others work in the CPU's.
 DEVICES = {
     "CUDAExecutionProvider": "cuda",
@@ -32,6 +35,13 @@ DEVICES = {
 def cache_names(layers: int) -> list[str]:
     """key_0, value_0, key_1 ...: what stands after past_ and present_."""
     return [f"{kind}_{i}" for i in range(layers) for kind in ("key", "value")]
+
+
+def _at_once(session: ort.InferenceSession, model: ModelSpec) -> int:
+    """Positions that are decoded at once."""
+    if DEVICES.get(session.get_providers()[0]) == "webgpu":
+        return WEBGPU_CHUNK
+    return CHUNK if model.hidden_size < WIDE else WIDE_CHUNK
 
 
 class BoundDecoder:
@@ -47,7 +57,7 @@ class BoundDecoder:
     def __init__(self, session: ort.InferenceSession, model: ModelSpec) -> None:
         self._session, self._model = session, model
         self._names = cache_names(model.layers)
-        self._cached = StatefulDecoder(self._step, CHUNK if model.hidden_size < WIDE else WIDE_CHUNK)
+        self._cached = StatefulDecoder(self._step, _at_once(session, model))
         self._logits = np.zeros((1, model.vocab_size), np.float32)
         self._binding = session.io_binding()
         shape, kind = self._logits.shape, self._logits.dtype.type
@@ -125,6 +135,7 @@ class JoiningDecoder:
         names = cache_names(model.layers)
         self._past = [f"past_{name}" for name in names]
         self._outputs = ["logits", *(f"present_{name}" for name in names)]
+        self._chunk = _at_once(session, model)
 
     def empty_cache(self) -> JoinedCache:
         """The cache before the first token."""
@@ -138,8 +149,8 @@ class JoiningDecoder:
         if len(embeds) == 0:
             raise ValueError("decode needs at least one position")
         logits: ort.OrtValue | None = None
-        for start in range(0, len(embeds), CHUNK):
-            chunk = np.ascontiguousarray(embeds[None, start : start + CHUNK], np.float32)
+        for start in range(0, len(embeds), self._chunk):
+            chunk = np.ascontiguousarray(embeds[None, start : start + self._chunk], np.float32)
             feed = dict(zip(self._past, cache.tensors, strict=True))
             feed["embeds"] = ort.OrtValue.ortvalue_from_numpy(chunk)
             logits, *present = self._session.run_with_ort_values(self._outputs, feed)

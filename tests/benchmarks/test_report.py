@@ -16,7 +16,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from benchmarks.cli import main
+from benchmarks.report.chips import chip_rows
 from benchmarks.report.compare import compare, read_report
+from benchmarks.report.plots import draw
 from benchmarks.report.summary import number
 from edge_runtime.bundle import write_manifest
 from edge_runtime.errors import UserError
@@ -38,7 +40,7 @@ def test_files_that_need_nothing_else(made: Path, bundle: Path) -> None:
     page = (made / "report.html").read_text()
     assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)  # nothing is loaded from anywhere
     assert "@import" not in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     assert "not a medical device" in page.lower()
     report = read_report(made / "report.json")
     schema = json.loads((made / "schema.json").read_text())
@@ -62,6 +64,37 @@ def test_what_was_never_run_looks_different(made: Path) -> None:
     assert f'<td class="estimated">{guess}</td>' in (made / "report.html").read_text()
     assert f"*≈ {guess}*" in (made / "report.md").read_text()
     assert report["estimates"]["median_error"] is None  # one bundle leaves none to foretell
+
+
+def test_every_target_and_chip_has_its_evidence(made: Path) -> None:
+    report = read_report(made / "report.json")
+    rows = {(row["target"], row["chip"]): row for row in report["chips"]}
+    here = rows["onnx", report["environment"]["cpu"]]
+    assert (here["measured"], here["not_run"]) == (["answers (6 records)", "times"], [])
+    jetson = rows["onnx", "Jetson Orin Nano 8GB"]
+    assert (jetson["measured"], jetson["estimated"], jetson["not_run"]) == ([], ["times"], ["answers"])
+    # What nothing was exported for is named too.
+    for nowhere in (("qnn", "Hexagon of sm8650"), ("coreai", "Apple's GPU")):
+        assert rows[nowhere]["not_run"] == ["answers", "times"]
+    assert '<td>qnn</td><td class="left">Hexagon of sm8650</td>' in (made / "report.html").read_text()
+    assert "| qnn | Hexagon of sm8650 |  |  |  |  | answers, times |" in (made / "report.md").read_text()
+
+
+def test_what_a_simulator_answered_is_not_measured(made: Path) -> None:
+    def for_hexagon(other: dict[str, Any]) -> None:
+        for bundle in (other["bundles"][0], other["accuracy"]["models"][0]["subject"]):
+            bundle["target"] = "qnn"
+        other["accuracy"]["models"][0].update(evidence="simulated", ran_by="QNN")
+        other["devices"][0]["rows"][0]["evidence"] = "not_run"
+
+    report = changed(read_report(made / "report.json"), for_hexagon)
+    rows = {(row["target"], row["chip"]): row for row in chip_rows(report)}
+    hexagon = rows["qnn", "hexagon"]
+    assert (hexagon["simulated"], hexagon["measured"]) == (["answers (6 records)"], [])
+    assert hexagon["not_run"] == ["times"]
+    assert ("qnn", report["environment"]["cpu"]) not in rows
+    (caption,) = (caption for caption, _ in draw(report) if "bits of a weight" in caption)
+    assert "simulated" in caption
 
 
 def test_a_report_is_not_worse_than_itself(made: Path) -> None:

@@ -80,6 +80,28 @@ def test_a_gpu_answers_as_the_cpu_does(
     assert 0 < max(gaps) < 1e-4
 
 
+# Logits of 48 positions at once, and of one after them, as far as pulse-nano's are apart on the two providers.
+APART = """
+import numpy as np
+from edge_runtime.bundle import Bundle
+from edge_runtime.engines import open_engine
+bundle, logits = Bundle.read("pulse-nano"), []
+for provider in ("cpu", "webgpu"):
+    engine = open_engine(bundle, provider=provider)
+    many, cache = engine.decode(engine.embed(range(300, 348)), engine.empty_cache())
+    logits.append((many, engine.decode(engine.embed([300]), cache)[0]))
+print(*[float(np.abs(a - b).max()) for a, b in zip(*logits)])
+"""
+
+
+def test_many_positions_at_once(vulkan: dict[str, str]) -> None:
+    """An answer that goes back to an overwritten branch decodes it anew, often more than 31 positions."""
+    done = subprocess.run([sys.executable, "-c", APART], capture_output=True, text=True, check=False, env=vulkan)
+    assert done.returncode == 0, done.stderr
+    gaps = [float(gap) for gap in done.stdout.split()]
+    assert 0 < max(gaps) < 1e-4
+
+
 def test_an_int8_cache_is_refused(
     checkpoint: Checkpoint, pages: list[Path], vulkan: dict[str, str], tmp_path: Path
 ) -> None:

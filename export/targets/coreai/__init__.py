@@ -57,4 +57,5 @@ TARGET = Target(
     runner=runner,
     memory=Memory(floats=2.0, converting=4, together=1 << 62, whole_context=False),
     packages=("coreai-core", "coreai-torch"),
+    chips=("Apple's CPU", "Apple's GPU", "Apple's Neural Engine"),
 )

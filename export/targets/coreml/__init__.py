@@ -97,4 +97,5 @@ TARGET = Target(
     runner=runner,
     memory=Memory(floats=1.0, converting=4, together=PACKAGE_BYTES, whole_context=False),
     packages=("coremltools",),
+    chips=("Apple's CPU", "Apple's GPU", "Apple's Neural Engine"),
 )

@@ -70,5 +70,6 @@ TARGET = Target(
     # It keeps keys and values of the whole context; lowering copies a program's weights several times.
     memory=Memory(floats=1.2, converting=6, together=PROGRAM_BYTES, whole_context=True),
     packages=("executorch", "torchao"),
+    chips=("a phone's CPU (XNNPACK)",),
     report=report_of,
 )

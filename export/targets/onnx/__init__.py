@@ -110,5 +110,6 @@ TARGET = Target(
     notes=lambda job: [ROUNDED] if _rounded(job) else [],
     memory=Memory(floats=1.0, converting=0, together=0, whole_context=False),
     packages=("onnx", "onnxscript", "onnxruntime"),
+    chips=("a phone's CPU", "a GPU (WebGPU)", "a Jetson's GPU (CUDA, TensorRT)"),
     emulated=True,
 )

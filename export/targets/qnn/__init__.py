@@ -149,5 +149,6 @@ TARGET = Target(
     memory=Memory(floats=2.0, converting=0, together=0, whole_context=True),
     report=_report,
     simulator="hexagon",
+    chips=tuple(f"Hexagon of {chip}" for chip in CHIPS),
     packages=("onnx", "onnxscript", "onnxruntime"),
 )
