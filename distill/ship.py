@@ -9,7 +9,18 @@ from distill.speaker import Speaker
 from distill.student import Student
 from edge_runtime.inference import Inference
 from pulse.checkpoint.store import save_checkpoint
-from pulse.instruct.questions import IS_ECG, NO, NOTICE, REPORT, WAY_UP, WAYS_UP, WHOLE, YES, finding_specs
+from pulse.instruct.questions import (
+    IS_ECG,
+    NO,
+    NOTICE,
+    REPORT,
+    WAY_UP,
+    WAYS_UP,
+    WHOLE,
+    YES,
+    finding_specs,
+    taught_specs,
+)
 from pulse.model.config import Config, parse_inference
 from pulse.model.towers._conv_net import GridTower, fold_norms
 
@@ -22,6 +33,7 @@ def inference_of(student: Student) -> Inference:
         "generation": {"max_new_tokens": 160, "temperature": 0.0, "top_p": 1.0, "top_k": 0},
         "default_question": REPORT[0],
         "findings": finding_specs(),
+        "taught": taught_specs(),
         "is_ecg": {"question": IS_ECG, "yes": YES, "no": NO, "threshold": 0.5},
         "way_up": {"question": WAY_UP, "answers": list(WAYS_UP)},
         "whole": {"question": WHOLE, "yes": YES, "no": NO},

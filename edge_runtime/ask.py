@@ -17,7 +17,7 @@ from edge_runtime.engines import simulator_of
 from edge_runtime.errors import UserError
 from edge_runtime.fhir import transaction
 from edge_runtime.observation import Observation
-from edge_runtime.questions import Because, needs_measuring
+from edge_runtime.questions import Because, asks_for_report, needs_measuring
 from edge_runtime.report import answered as report
 from edge_runtime.session import Session
 from edge_runtime.similar import Case
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
-    whole = args.question in (None, session.inference.default_question)
+    whole = asks_for_report(args.question, session.inference)
     measure = (
         args.measure if args.measure is not None else whole or args.signals or needs_measuring(args.question or "")
     )

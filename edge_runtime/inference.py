@@ -120,12 +120,22 @@ class WayUpSpec:
 
 
 @dataclass(frozen=True)
+class TaughtSpec:
+    """Questions that a model learnt and that ask the same; words: by which another question is taken for one of them,
+    in small letters."""
+
+    questions: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Inference:
     """model: the decoder's sizes. is_ecg: the question whether a picture is an ECG page, None for a model that cannot
     tell; is_ecg_threshold: the probability from which on it is taken for one. way_up, whole: the questions which way up
     the page is and whether all of its leads are there, None for a model that cannot tell. notice: what every user must
     read. flatten: photographs are flattened first (edge_runtime.page). further: findings that are asked for where a
-    question names them, and not listed."""
+    question names them, and not listed. taught: the questions in words that the model learnt, each of the page alone;
+    none for a model that takes any (questions.taught)."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
@@ -140,6 +150,7 @@ class Inference:
     way_up: WayUpSpec | None = None
     whole: FindingSpec | None = None
     further: tuple[FindingSpec, ...] = ()
+    taught: tuple[TaughtSpec, ...] = ()
 
     @classmethod
     def from_fields(cls, fields: Fields, model: ModelSpec) -> Inference:
@@ -163,6 +174,7 @@ class Inference:
             way_up=None if fields.is_null("way_up") else _way_up(fields.child("way_up")),
             whole=None if fields.is_null("whole") else _finding(fields.child("whole"), "whole", "whole page"),
             further=() if fields.is_null("further") else _further(fields),
+            taught=() if fields.is_null("taught") else _taught(fields),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,6 +201,8 @@ class Inference:
             data["whole"] = _asked(self.whole)
         if self.further:
             data["further"] = [_listed(finding) for finding in self.further]
+        if self.taught:
+            data["taught"] = [{key: list(value) for key, value in asdict(spec).items()} for spec in self.taught]
         return data
 
 
@@ -263,6 +277,13 @@ def _learnt(fields: Fields, model: ModelSpec) -> FindingSpec:
 
 def _further(fields: Fields) -> tuple[FindingSpec, ...]:
     return tuple(_finding(each, each.text("label"), each.text("name")) for each in fields.children("further"))
+
+
+def _taught(fields: Fields) -> tuple[TaughtSpec, ...]:
+    taught = tuple(TaughtSpec(each.texts("questions"), each.texts("words")) for each in fields.children("taught"))
+    if taught and not any(fields.text("default_question") in spec.questions for spec in taught):
+        raise UserError(f"{fields.where}: default_question is not among those taught; {fields.fix}")
+    return taught
 
 
 def _way_up(fields: Fields) -> WayUpSpec:

@@ -20,7 +20,7 @@ from edge_runtime.generate import Ending, check_fits, stream
 from edge_runtime.guard import Guard, decided
 from edge_runtime.inference import FindingSpec
 from edge_runtime.page.quality import hint
-from edge_runtime.questions import Because, decide
+from edge_runtime.questions import Because, as_taught, decide, not_taught
 from edge_runtime.sampling import Sampler
 from edge_runtime.similar import Case
 from edge_runtime.tokenizer import StreamDecoder
@@ -141,7 +141,8 @@ class Observation:
         known of the page, and the answer tells by what (questions.decide); any other answer names no finding that does
         not reach its own, the default report all that do, and nothing twice (guard.Guard). `unconstrained` switches all
         of it off. Where the page was measured, the numbers of any answer in words are the measured ones (replaced), and
-        the default report has them all; later turns go on from the model's own words.
+        the default report has them all; later turns go on from the model's own words. A model that learnt few questions
+        (`taught`) is asked those alone, each of the page alone, and says so of any other (questions.taught).
         Raises UserError at once, not while the answer is read, when something is out of range or does not fit.
         """
         session, defaults = self._session, self._session.inference.generation
@@ -155,6 +156,9 @@ class Observation:
         if limit < 1:
             raise UserError(f"max-new-tokens must be 1 or more, not {limit}")
         question = session.inference.default_question if question is None else question
+        alone = bool(session.inference.taught) and not unconstrained
+        if alone:
+            self._cache, self._pending = self._prefix, None
         ids = self._turn(question)
         if not self.looks_like_ecg and not allow_non_ecg:
             return Reply(self._refuse())
@@ -171,6 +175,11 @@ class Observation:
         decision = None if unconstrained else decide(question, listed, self, session.inference)
         if decision is not None and decision.text:
             return Reply(self._tell(ids, decision.text, findings, decision.because))
+        if alone and decision is None and listed is None:
+            taught = as_taught(question, session.inference)
+            if taught is None:
+                return Reply(self._tell(ids, not_taught(session.inference), findings))
+            question, ids = taught, self._turn(taught)
         if decision is not None and decision.choices is not None:
             constraint = Constraint(decision.choices, session.tokenizer, eos)
         elif listed is not None:
@@ -231,7 +240,7 @@ class Observation:
     ) -> Generator[str, None, Answer]:
         """An answer that does not come from the decoder, in words that the next turn reads as any other."""
         session = self._session
-        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
+        cost = self._spent()
         yield text
         token_ids = session.tokenizer.encode(text)
         self._pending = [*ids, *token_ids, session.inference.model.eos_token_ids[0]]
@@ -255,7 +264,7 @@ class Observation:
         because: tuple[Because, ...],
     ) -> Generator[str, None, Answer]:
         session, model = self._session, self._session.inference.model
-        cost = self._cost if self._pending is None else Cost(0.0, 0.0, 0.0, 0.0)
+        cost = self._spent()
         started = time.perf_counter()
         logits, cache = session.engine.decode(session.engine.embed(ids), self._cache)
         prefilled = time.perf_counter()
@@ -313,6 +322,11 @@ class Observation:
             left_out,
             because=because,
         )
+
+    def _spent(self) -> Cost:
+        """What look() took; of the first answer alone."""
+        cost, self._cost = self._cost, Cost(0.0, 0.0, 0.0, 0.0)
+        return cost
 
     def _refuse(self) -> Generator[str, None, Answer]:
         text = self.not_ecg_notice

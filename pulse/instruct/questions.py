@@ -34,6 +34,24 @@ IS_ECG = "Is this a picture of an ECG?"
 WHOLE = "Are all twelve leads in the picture?"
 WAY_UP = "Which way up is the page?"
 WAYS_UP = ("Upright", "On its left side", "Upside down", "On its right side")  # so many quarter turns to the left
+# By which words another question is taken for one of these, in English and German.
+TAUGHT = (
+    (
+        REPORT,
+        "report interpret interpretation describe description read reading analyse analyze analysis assess evaluate "
+        "show shows see diagnosis diagnose diagnoses diagnostic finding findings abnormal abnormality abnormalities "
+        "wrong clinical summary summarise summarize befund befunde befunden beschreibe beschreiben zeigt auswerten "
+        "auswertung auffällig auffälligkeiten",
+    ),
+    (
+        RATE,
+        "rate fast slow bpm beats beating many per minute pulse tachycardic bradycardic frequenz herzfrequenz puls "
+        "schnell langsam schläge schlägt pro",
+    ),
+    (AXIS, "axis achse lagetyp herzachse"),
+    (RHYTHM, "rhythm rhythmus herzrhythmus"),
+    (SUPERCLASS[::-1], "class classes superclass superclasses klasse klassen"),
+)
 YES, NO = "Yes", "No"
 NOTICE = "For research use only. Not a medical device: never decide on a patient by its answers."
 
@@ -66,6 +84,11 @@ def finding_spec(label: str) -> dict[str, Any]:
 def finding_specs() -> list[dict[str, Any]]:
     """The findings of a bundle's manifest: the same for every model that reads ECGs."""
     return [finding_spec(label) for label in (*SUPERCLASSES, *STATEMENTS)]
+
+
+def taught_specs() -> list[dict[str, list[str]]]:
+    """The questions in words that training_turns asks, as a bundle's manifest lists them."""
+    return [{"questions": list(questions), "words": words.split()} for questions, words in TAUGHT]
 
 
 @dataclass(frozen=True)

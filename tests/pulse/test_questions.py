@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge_runtime.questions import as_taught
+from pulse.checkpoint.checkpoint import Checkpoint
 from pulse.checkpoint.published import questions
 from pulse.instruct.facts import NOT_AN_ECG, Facts
 from pulse.instruct.questions import (
@@ -15,10 +17,13 @@ from pulse.instruct.questions import (
     NOTICE,
     REPORT,
     STATEMENTS,
+    WAY_UP,
+    WHOLE,
     YES,
     finding_question,
     finding_specs,
     superclass_turns,
+    taught_specs,
     training_turns,
     yes_no,
 )
@@ -69,3 +74,13 @@ def test_every_superclass_is_asked_of_every_ecg_and_none_of_other_pictures() -> 
 
 def test_what_is_asked_of_published_checkpoints_is_what_is_taught() -> None:
     assert questions() == {"default_question": REPORT[0], "findings": finding_specs(), "notice": NOTICE}
+
+
+def test_the_student_lists_what_it_learns() -> None:
+    inference = Checkpoint.open("pulse-nano").config.inference
+    assert inference.to_dict()["taught"] == taught_specs()
+    for seed in range(20):
+        for dialogue in training_turns(INFARCT, np.random.default_rng(seed)):
+            for turn in dialogue:
+                known = as_taught(turn.question, inference) is not None
+                assert known or turn.question in (WAY_UP, WHOLE), turn.question  # the shipped weights are older
