@@ -14,7 +14,7 @@ pytest.importorskip("uvicorn")
 
 
 def test_many_clients_lose_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_serve, "_ALONE", 2)
+    monkeypatch.setattr(_serve, "_TURNS", 2)
     argv = ["serve", "pulse-nano", "--clients", "4", "--requests", "31", "--threads", "1", "--json"]
     assert main(argv) == 0
     found = json.loads(capsys.readouterr().out)
@@ -24,7 +24,7 @@ def test_many_clients_lose_nothing(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_a_wrong_answer_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_serve, "_ALONE", 1)
+    monkeypatch.setattr(_serve, "_TURNS", 1)
     monkeypatch.setattr(_serve, "_probabilities", lambda session, picture: [0.5])
     assert main(["serve", "--clients", "2", "--requests", "4", "--threads", "1"]) == 1
     assert "4 answered wrongly" in capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_a_wrong_answer_is_counted(capsys: pytest.CaptureFixture[str], monkeypat
 def test_a_server_that_does_not_begin_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_serve, "_ALONE", 1)
+    monkeypatch.setattr(_serve, "_TURNS", 1)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert main(["serve", "--requests", "1"]) == 2
     assert "the server did not begin: without a word" in capsys.readouterr().err

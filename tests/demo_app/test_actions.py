@@ -93,7 +93,7 @@ def test_question_that_was_cancelled_leaves_the_conversation_where_it_was(app, b
     assert (case.stage, case.asked, case.draft, len(case.turns)) == ("idle", None, "What is the rhythm?", 1)
     app.follow_up("What is the axis?")
     app.until(lambda: len(case.turns) == 2 and not case.busy)
-    page = Session.open(bundle).look(clean)
+    page = Session.open(bundle).look(clean, measure=True)
     page.ask().finish()
     assert case.turns[1].answer == page.ask("What is the axis?").finish().text
 
