@@ -11,6 +11,7 @@ import time
 from functools import partial
 
 import pytest
+from PIL import Image
 from reading import ROOT, many_pages, rows
 
 from edge_runtime.bundle import Bundle
@@ -128,6 +129,7 @@ def test_a_machine_with_another_bundle_is_refused(cluster, archive):
 )
 def test_no_cluster_is_one_line(address, said, tmp_path, capsys):
     (tmp_path / "a").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "a" / "page.png")
     assert main([str(tmp_path / "a"), "--out", str(tmp_path / "out"), "--ray", address]) == 2
     error = capsys.readouterr().err
     assert said in error
