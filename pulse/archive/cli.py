@@ -22,6 +22,7 @@ from pulse.archive.places import Folder, is_url
 from pulse.files.folder import alone
 
 if TYPE_CHECKING:
+    from pulse.archive.parts import Parts
     from pulse.archive.reading import Row
     from pulse.archive.sources import Input
 
@@ -47,6 +48,8 @@ def _main(argv: Sequence[str] | None) -> int:
         raise UserError("--processes and --part must be 1 or more")
     if args.ray and args.processes:
         raise UserError("--processes is of this machine, and a Ray cluster has cores of its own; give one of them")
+    # These bring what the extra installs: one that is missing is told before anything else.
+    from pulse.archive.parts import Parts
     from pulse.archive.sources import inputs
 
     # Both before there is anything at --out.
@@ -59,20 +62,19 @@ def _main(argv: Sequence[str] | None) -> int:
     with contextlib.ExitStack() as stack:
         if not is_url(args.out):
             stack.enter_context(alone(args.out))
-        return _read(args, served, chain([first], rest))
+        settings = {"bundle": served.name, "manifest": served.digest, "question": args.question}
+        about = {**settings, "question": args.question or "", "notice": served.notice}
+        if args.measure:
+            settings["measure"] = True
+        parts = Parts(Folder(args.out), settings, about)
+        return _read(args, served, parts, chain([first], rest))
 
 
-def _read(args: argparse.Namespace, served: Provenance, found_there: Iterator[Input]) -> int:
+def _read(args: argparse.Namespace, served: Provenance, parts: Parts, found_there: Iterator[Input]) -> int:
     from tqdm import tqdm
 
-    from pulse.archive.parts import Parts
     from pulse.archive.reading import Row
 
-    settings = {"bundle": served.name, "manifest": served.digest, "question": args.question}
-    about = {**settings, "question": args.question or "", "notice": served.notice}
-    if args.measure:
-        settings["measure"] = True
-    parts = Parts(Folder(args.out), settings, about)
     already = len(parts.done)
     pending = (one for one in found_there if one.name not in parts.done)
     counts, rows, started = _Counts(), list[Row](), time.perf_counter()
