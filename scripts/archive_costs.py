@@ -7,9 +7,9 @@ from __future__ import annotations
 
 SCANS = 10_000_000
 # Measured on two cores of Zen 4 (docs/archive.md says how).
-PAGES_PER_CORE_S = 2.35  # one process, drawn pages and photographs 4 to 1
+PAGES_PER_CORE_S = 3.05  # both cores busy, drawn pages and photographs 4 to 1
 BYTES_IN = 703_000  # of an input of that archive, mean
-BYTES_OUT = 1_414  # of a row in Parquet, zstd
+BYTES_OUT = 296  # of a row in Parquet, zstd
 DRIVER_PAGES_S = 1_950  # that one driver hands out and takes back through Ray, with work that takes no time
 # Taken for the reckoning.
 CORES = 16  # of a machine
