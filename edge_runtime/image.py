@@ -6,8 +6,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ from edge_runtime.deep import narrowed
 from edge_runtime.dicom import picture_of
 from edge_runtime.errors import UserError, shorten
 from edge_runtime.pdf import render_page
+from edge_runtime.quiet import stderr_apart
 
 MIN_SIDE = 32
 MAX_PIXELS = 40_000_000
@@ -193,7 +194,7 @@ def _decode(
             picture.draft(None, draft or side)
     _check_size(picture, name)
     tiles = list(picture.tile)
-    with _quiet_libtiff(picture):
+    with stderr_apart() if picture.format == "TIFF" else nullcontext():  # libtiff writes there
         picture.load()
         try:
             decoded = narrowed(picture, tiles, lambda: _at_page(opened(), name, page), drop_alpha)
@@ -220,31 +221,6 @@ def _at_page(picture: ImageFile.ImageFile, name: str, page: int) -> ImageFile.Im
     if page > 1:
         picture.seek(page - 1)
     return picture
-
-
-@contextmanager
-def _quiet_libtiff(picture: ImageFile.ImageFile) -> Iterator[None]:
-    """libtiff writes its complaints to the process's stderr by itself; the one line that counts is ours."""
-    if picture.format != "TIFF" or not _is_open(2):
-        yield
-        return
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
-
-def _is_open(descriptor: int) -> bool:
-    """A windowed program may have no stderr at all."""
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def _check_size(picture: Image.Image, name: str) -> Image.Image:

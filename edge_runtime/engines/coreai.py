@@ -7,13 +7,11 @@ the process on an asset whose bytes are not a program's; Bundle.load has held ev
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache
 from edge_runtime.errors import CannotRunHere, UserError, shorten
+from edge_runtime.quiet import stderr_apart
 
 # Attention scores grow with the square of what is decoded at once.
 CHUNK = 512
@@ -116,7 +115,7 @@ class _Runner:
             return model.load_function("main")
 
         try:
-            with _stderr_apart():
+            with stderr_apart():
                 return self._wait(load())
         except Exception as error:  # the runtime's exceptions share no base class but Exception
             reason = shorten(str(error), 120)
@@ -147,20 +146,3 @@ def _close(loop: asyncio.AbstractEventLoop, opened: AsyncExitStack) -> None:
 def open_engine(bundle: Bundle, threads: int | None = None) -> CoreAIEngine:
     """What the registry calls. Core AI chooses its own threads: `threads` has no effect."""
     return CoreAIEngine(bundle)
-
-
-@contextmanager
-def _stderr_apart() -> Iterator[None]:
-    """The runtime notes each function that it loads, by itself, on stderr."""
-    if os.name != "posix":
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

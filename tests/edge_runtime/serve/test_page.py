@@ -3,92 +3,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import json
 import re
-from pathlib import Path
 
-import numpy as np
 import pytest
+from pages_in_browser import DESKTOP, EXTENSION, PHONE, PHOTO, ROOT, TEXTS, done, give, looks_well, stream
 from PIL import Image
+from serving import TOKEN
 
-from edge_runtime.bundle import NANO
-from edge_runtime.session import Session
 from edge_runtime.waves.normal import NORMAL, judged
-
-pytest.importorskip("uvicorn")
-from serving import TOKEN, started
-
-ROOT = Path(__file__).parents[3]
-PHOTO = ROOT / "demo_app" / "examples" / "d-bundle-branch-block-photo.jpg"
-TEXTS = {
-    code: json.loads((ROOT / f"edge_runtime/serve/web/languages/{code}.json").read_text(encoding="utf-8"))["texts"]
-    for code in ("en", "de")
-}
-PHONE = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
-DESKTOP = {"viewport": {"width": 1280, "height": 800}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    running = started(NANO, tmp_path_factory.mktemp("page"), "--max-mb", "1")
-    yield running
-    running.process.terminate()
-    assert running.process.wait(30) == 0
-
-
-@pytest.fixture(scope="module")
-def want():
-    """The session's own answers: the page as seen, the report, an answer to a further question."""
-    page = Session.open(NANO, threads=1).look(PHOTO, measure=True)
-    return page.seen, page.ask().finish(), page.ask("What is the rhythm?").finish().text
-
-
-@pytest.fixture
-def visit(browser, server):
-    """visit(language, token=..., **context) opens the page; nothing that it does may fail or leave the server."""
-    with contextlib.ExitStack() as stack:
-
-        def go(language="en", token=TOKEN, **context):
-            opened = browser.new_context(locale=language, **context)
-            stack.callback(opened.close)
-            page = opened.new_page()
-            page.set_default_timeout(30_000)
-            page.faults, page.hosts = [], set()
-            page.on("pageerror", lambda error: page.faults.append(str(error)))
-            page.on("console", lambda said: page.faults.append(said.text) if "Policy" in said.text else None)
-            page.on("request", lambda asked: page.hosts.add(asked.url.split("/")[2] if "//" in asked.url else "here"))
-            page.goto(f"http://127.0.0.1:{server.port}/")
-            if token:
-                page.fill("#token", token)
-                page.keyboard.press("Enter")
-                page.wait_for_selector("#choose:visible, #error:visible")
-            stack.callback(lambda: check(page))
-            return page
-
-        def check(page):
-            assert page.faults == []
-            assert page.hosts <= {f"127.0.0.1:{server.port}", "here"}
-
-        yield go
-
-
-def give(page, picture, kind="image/jpeg"):
-    page.set_input_files("#file", {"name": "ecg", "mimeType": kind, "buffer": picture})
-
-
-def done(page):
-    page.wait_for_selector("#result", state="visible")
-    page.wait_for_selector("body:not(.busy)")
-
-
-def noise(side, kind="JPEG"):
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    Image.fromarray(pixels).save(buffer, kind, quality=95)
-    return buffer.getvalue()
-
 
 BROKEN = """() => [...document.querySelectorAll("#finding-rows th")].flatMap(cell => {
     const [node, range] = [cell.firstChild, document.createRange()];
@@ -99,14 +22,6 @@ BROKEN = """() => [...document.querySelectorAll("#finding-rows th")].flatMap(cel
     }).map(([word]) => word);
 })"""
 """The words of the findings' names that stand on two lines."""
-
-
-def looks_well(page, width):
-    """Nothing is wider than the screen, and every control is large enough for a finger."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for control in page.query_selector_all("button, .button, select, input:not(.unseen)"):
-        if control.is_visible():
-            assert control.bounding_box()["height"] >= 44
 
 
 @pytest.mark.parametrize(
@@ -231,75 +146,6 @@ def test_a_picture_is_dropped_or_pasted(visit, want):
         page.click("#another")
 
 
-def test_what_is_no_ecg_and_what_is_damaged_are_told_with_what_helps(visit):
-    page = visit("de")
-    give(page, noise(600))
-    done(page)
-    assert TEXTS["de"]["page.help"] in page.inner_text("#conversation")
-    assert not page.is_visible("#follow")
-    page.click("#another")
-    give(page, noise(100)[:300])
-    page.wait_for_selector("#error", state="visible")
-    assert page.inner_text("#error-what") == TEXTS["de"]["error.picture"]
-    assert "damaged or cut off" in page.inner_text("#error-detail")
-    assert page.is_visible("#choose")
-    give(page, b"")
-    page.wait_for_selector("#error:visible:has(#error-detail:empty)")
-    assert page.inner_text("#error-what") == TEXTS["de"]["error.picture"]
-
-
-def test_what_is_taken_for_no_ecg_is_answered_anyway(visit):
-    page, said = visit("de", **PHONE), TEXTS["de"]
-    give(page, noise(600))
-    done(page)
-    page.get_by_role("button", name=said["result.anyway"]).click()
-    page.locator("#findings").wait_for()
-    done(page)
-    want = Session.open(NANO, threads=1).look(noise(600), measure=True).ask(allow_non_ecg=True).finish()
-    assert [part.inner_text() for part in page.query_selector_all("#conversation .said")] == [want.text]
-    assert page.inner_text("#conversation .help") == said["page.doubtful"]
-    assert page.locator("#finding-rows tr").count() == len(want.findings) > 0
-    assert page.locator("#picture").is_visible()
-    looks_well(page, 360)
-    page.fill("#question", "What is the rhythm?")  # allowed once, further questions are answered too
-    page.keyboard.press("Enter")
-    page.locator(".said").nth(1).wait_for()
-    done(page)
-    assert page.get_by_role("button", name=said["result.anyway"]).count() == 0
-
-
-def test_a_picture_above_the_servers_limit_is_made_smaller(visit):
-    page, sent = visit(), []
-    page.on("request", lambda asked: sent.append(len(asked.post_data or "")) if "chat" in asked.url else None)
-    give(page, PHOTO.read_bytes())
-    done(page)
-    assert sent.pop() > len(PHOTO.read_bytes()) * 4 / 3  # as it is
-    page.click("#another")
-    large = io.BytesIO()
-    Image.open(PHOTO).resize((2100, 1575)).save(large, "PNG", compress_level=1)
-    assert len(large.getvalue()) > 2 << 20
-    give(page, large.getvalue(), "image/png")
-    page.wait_for_selector("#findings:visible, #error:visible")
-    assert not page.is_visible("#error")
-    assert sent.pop() < 1 << 20
-    page.click("#another")
-    give(page, b"%PDF-1.4" + bytes(2 << 20), "application/pdf")
-    page.wait_for_selector("#error", state="visible")
-    assert page.inner_text("#error-what") == TEXTS["en"]["page.failed.large"]
-    assert sent == []
-
-
-def stream(*pieces):
-    """The body of a streamed answer: words, and the field "pulse" of the last piece."""
-    *words, extension = pieces
-    said = [{"model": "m", "choices": [{"delta": {"content": word}}]} for word in words]
-    last = {"model": "m", "choices": [{"delta": {}}], "pulse": extension}
-    return "".join(f"data: {json.dumps(piece)}\n\n" for piece in [*said, last]) + "data: [DONE]\n\n"
-
-
-EXTENSION = {"findings": [], "is_ecg": 0.9, "refused": False, "whole": None, "left_out": [], "target": "onnx"}
-
-
 def test_measurements_and_a_part_of_a_page_are_shown(visit):
     page = visit()
     measured = {"rate_bpm": 71.6, "pr_ms": None, "qrs_ms": 111, "qt_ms": 390}
@@ -356,55 +202,3 @@ def test_each_page_of_a_file_is_read_by_keyboard(visit):
     assert [(asked["page_number"], asked["allow_non_ecg"]) for asked in sent] == [
         (1, False), (1, True), (2, False), (3, False),
     ]  # fmt: skip
-
-
-FAILURES = [
-    ({"status": 429, "headers": {"Retry-After": "7"}}, "page.failed.busy"),
-    ({"status": 413}, "page.failed.large"),
-    ({"status": 504}, "page.failed.late"),
-    ({"status": 500, "json": {"error": {"message": "the model failed"}}}, "page.failed.server"),
-    ({"status": 200, "body": stream("Half", EXTENSION).replace("data: [DONE]", "")}, "page.failed.network"),
-    (None, "page.failed.network"),
-]
-
-
-def test_what_fails_is_told_and_can_be_asked_again(visit, want):
-    page, failures = visit(), iter(FAILURES)
-
-    def fail(route):
-        response, _ = next(failures)
-        if response is None:
-            route.abort()
-        else:
-            route.fulfill(**response)
-
-    page.route("**/chat/completions", fail, times=len(FAILURES))
-    page.set_input_files("#file", PHOTO)
-    for _, key in FAILURES:
-        page.wait_for_selector("#again", state="visible")
-        assert page.inner_text("#error-what") == TEXTS["en"][key].format(seconds=7)
-        page.click("#again")
-    page.wait_for_selector("#findings", state="visible")
-    assert not page.is_visible("#error")
-    assert want[1].text in page.inner_text("#conversation").replace("\n", " ")
-
-
-def test_an_answer_is_stopped(visit):
-    page, held = visit(), []
-    page.route("**/chat/completions", lambda route: held.append(route))
-    page.set_input_files("#file", PHOTO)
-    page.wait_for_selector("#stop", state="visible")
-    assert page.inner_text("#status").startswith(TEXTS["en"]["result.waiting"])
-    page.click("#stop")
-    page.wait_for_selector("#again", state="visible")
-    assert page.inner_text("#status") == TEXTS["en"]["result.stopped"]
-    assert len(held) == 1
-
-
-def test_a_token_that_is_no_longer_right_is_asked_for_again(visit):
-    page = visit()
-    page.evaluate("sessionStorage.token = 'old'")
-    page.set_input_files("#file", PHOTO)
-    page.wait_for_selector("#token-form", state="visible")
-    assert page.inner_text("#error-what") == TEXTS["en"]["page.token.wrong"]
-    assert page.evaluate("Object.keys(sessionStorage)") == []
