@@ -49,8 +49,9 @@ class ExecutorchEngine:
             self._program = runtime._load_program(str(self._path))
             self._vision, self._embed = (self._program.load_method(name) for name in (VISION, EMBED))
             parts = [bundle.path(name) for name in decoder_artifacts(bundle.manifest.artifacts)]
-            # A method needs its program: both are kept.
-            self._parts = [runtime._load_program(str(path)) for path in parts] or [self._program]
+            # Loaded anew even where it is the same file: all methods of a loaded program get the same memory, and
+            # token_embedding would write over the decoder's keys. A method needs its program, so both are kept.
+            self._parts = [runtime._load_program(str(path)) for path in parts or [self._path]]
             self._decoders = [part.load_method(DECODER) for part in self._parts]
             (self._most,) = self._program.load_method("get_max_seq_len").call([])
             (context,) = self._program.load_method("get_max_context_len").call([])

@@ -127,12 +127,13 @@ def short_texts(vocab_size: int, seed: int = 0) -> list[list[int]]:
 
 
 def read_texts(engine: Engine, texts: Sequence[Sequence[int]]) -> list[np.ndarray]:
-    """Logits [V] after each text, read in two steps, so that the second sees the cache of the first."""
+    """Logits [V] after each text, read in two steps as a conversation is: the second sees the cache of the first, and
+    the token table was asked in between."""
     found = []
     for text in texts:
-        embeds = engine.embed(text)
-        _, cache = engine.decode(embeds[: len(text) // 2], engine.empty_cache())
-        found.append(engine.decode(embeds[len(text) // 2 :], cache)[0])
+        half = len(text) // 2
+        _, cache = engine.decode(engine.embed(text[:half]), engine.empty_cache())
+        found.append(engine.decode(engine.embed(text[half:]), cache)[0])
     return found
 
 

@@ -133,6 +133,32 @@ def test_branches_and_returns_equal_torch(float32: Path, checkpoint: Checkpoint)
         histories.append((ours, theirs))
 
 
+def test_methods_that_share_their_memory_leave_the_cache_alone(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """ExecuTorch's Python runtime gives all methods of one loaded program the same arenas. A long context, since the
+    planner lays the largest tensor where every arena begins."""
+    from executorch.extension.pybindings import portable_lib
+
+    inference, eye = checkpoint.config.inference, checkpoint.config.vision
+    text = dataclasses.replace(checkpoint.config.text, max_position_embeddings=8192)
+    long = dataclasses.replace(inference, model=dataclasses.replace(inference.model, context_length=8192))
+    config = dataclasses.replace(checkpoint.config, text=text, inference=long)
+    write_graphs(load_model(checkpoint, "float32"), config, "float32", tmp_path)
+    embeds = torch.randn(6, 64, generator=torch.Generator().manual_seed(0))
+
+    def logits(between: str, *inputs: torch.Tensor) -> np.ndarray:
+        program = portable_lib._load_program(str(tmp_path / "model.pte"))
+        decoder = program.load_method("text_decoder")
+        for position, x in enumerate(embeds):
+            program.load_method(between).call(list(inputs))
+            found = decoder.call([x[None, None], torch.tensor([position])])[0]
+        return found.numpy()
+
+    alone = logits("get_max_seq_len")
+    np.testing.assert_array_equal(logits("token_embedding", torch.arange(200)[None]), alone)
+    pixels = torch.ones(1, eye.in_channels, eye.height, eye.width)
+    np.testing.assert_array_equal(logits("vision_encoder", pixels), alone)
+
+
 def recertify(folder: Path, checkpoint: Checkpoint, pages: list[Path]) -> tuple[str, str | None]:
     write_manifest(folder, json.loads((folder / "manifest.json").read_text()))
     certificate = certificate_of(Bundle.load(folder), checkpoint, pages)

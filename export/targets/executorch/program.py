@@ -168,8 +168,9 @@ def _lower(programs: Programs, constants: dict[str, Any], chosen: Delegate, name
             f"delegate {name} cannot lower this model ({type(error).__name__}: {reason}); use --delegate xnnpack"
         ) from error
     shares = {method: share(edge.exported_program(method)) for method in programs}
-    # Inputs are the caller's own memory; outputs are planned, since the C++ runner hands in none.
-    planning = MemoryPlanningPass(alloc_graph_input=False)
+    # Inputs are the caller's own memory; outputs are planned, since the C++ runner hands in none. Caches lie in an
+    # arena of their own: loaders that give all methods one memory let the others write over the first.
+    planning = MemoryPlanningPass(alloc_graph_input=False, share_mutable_buffers=True)
     # In place: without it every call copies each layer's whole cache twice.
     config = ExecutorchBackendConfig(memory_planning_pass=planning, run_reinplace_pass=True)
     return edge.to_executorch(config), shares
