@@ -119,14 +119,27 @@ def evidence(picture: Picture, page: int | None = None, reading: Reading | None 
         return Evidence(None, Measurements(), "nothing, no grid was found", size=shown.size)
     signals = of_photo(shown, flat)
     if signals is None:
-        return Evidence(None, Measurements(), "nothing, the leads could not be told", flat=flat, size=shown.size)
+        return untold(flat, shown.size)
     return of_signals(signals, flat, shown.size)
+
+
+def untold(flat: FlatPage | None, size: tuple[int, int]) -> Evidence:
+    """Of a page whose leads could not be told, which lies so in a picture of that size."""
+    return Evidence(None, Measurements(), "nothing, the leads could not be told", flat=flat, size=size)
 
 
 def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, int] = (0, 0)) -> Evidence:
     """What is measured of signals that were read of a page that lies so in a picture of that size."""
     marks = delineate(signals.mv, FS)
     return Evidence(signals, measured(signals.mv, FS, marks), marks=marks, flat=flat, size=size)
+
+
+def turned(picture: Image.Image, reading: Reading) -> int:
+    """Quarter turns to the right that bring an RGB picture's page upright, as its leads tell: which one stands where is
+    known by what limb leads have in common. 0 where they do not tell. reading: what was found in that picture."""
+    flat = _flat(picture, reading)
+    signals = None if flat is None else of_photo(picture, flat)
+    return 0 if signals is None else -signals.turns % 4
 
 
 def _flat(picture: Image.Image, reading: Reading | None) -> FlatPage | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
-from edge_runtime.evidence import evidence
+from edge_runtime.evidence import evidence, turned, untold
 from edge_runtime.findings import FindingScorer
 from edge_runtime.generate import check_fits
 from edge_runtime.inference import Inference
@@ -89,19 +89,22 @@ class Session:
         """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 
         page: of a PDF or multi-page TIFF, from 1. measure: rate, intervals and axes on the page itself, for answers to
-        have these numbers. Raises UserError.
+        have these numbers. A page that lies on its side or upside down is turned first, where the model can tell that
+        it does, or the bundle's `flatten` has the page's leads read. Raises UserError.
         """
-        seen = self._look(picture, page, 0, measure)
-        if turns := self._lies_turned(seen._prefix):
-            again = self._look(picture, page, turns)
-            # A page that was turned for nothing would be misread: it has to be upright now.
-            if self._lies_turned(again._prefix) == 0:
+        seen, by_leads = self._look(picture, page, 0, measure)
+        if turns := self._lies_turned(seen._prefix) or by_leads:
+            again, _ = self._look(picture, page, turns)
+            # A page that was turned for nothing would be misread: it has to be an upright ECG now.
+            if again.looks_like_ecg and self._lies_turned(again._prefix) == 0:
                 again._cost = Cost(*(a + b for a, b in zip(seen._cost, again._cost, strict=True)))
                 again.evidence = seen.evidence
                 seen = again
         return seen
 
-    def _look(self, picture: Picture, page: int | None, turns: int, measure: bool = False) -> Observation:
+    def _look(self, picture: Picture, page: int | None, turns: int, measure: bool = False) -> tuple[Observation, int]:
+        """The page after so many quarter turns to the right, and how many more its leads want: 0 for a page that was
+        turned already, and where a model is asked which way up it is."""
         before = page_prefix(picture, self.engine, self.inference, self.prompt, page, turns)
         started = time.perf_counter()
         check_fits(len(before.embeds), self.inference.model.context_length)
@@ -110,16 +113,26 @@ class Session:
         if self.inference.is_ecg is not None:
             is_ecg = self.scorer.score(prefix, self.inference.is_ecg).probability
         ended = time.perf_counter()
-        measured = evidence(picture, page, before.reading) if measure else None
-        cost = Cost(
-            before.preprocess_ms, before.vision_ms, 1e3 * (ended - started), 1e3 * (time.perf_counter() - ended)
-        )
+        measured, by_leads = evidence(picture, page, before.reading) if measure else None, 0
+        done = time.perf_counter()
+        if turns == 0 and before.reading is not None and self.inference.way_up is None:
+            if measured is None:
+                by_leads = turned(before.picture, before.reading)
+            elif measured.signals is not None:
+                by_leads = -measured.signals.turns % 4
+        turning_ms = 1e3 * (time.perf_counter() - done)
+        cost = Cost(before.preprocess_ms + turning_ms, before.vision_ms, 1e3 * (ended - started), 1e3 * (done - ended))
         seen = Observation(self, prefix, before.seen, turns, is_ecg, cost, before.features)
         seen.evidence = measured
         seen.pooled = before.pooled
         if not seen.looks_like_ecg:
             seen.problem = worst(before.picture)  # the picture itself is not kept
-        return seen
+        elif by_leads % 2:
+            # Students take no page on its side for an ECG: leads that were read across this one are not its leads.
+            by_leads = 0
+            if measured is not None:
+                seen.evidence = untold(measured.flat, measured.size)
+        return seen, by_leads
 
     def _lies_turned(self, prefix: Cache) -> int:
         """Quarter turns to the left by which the page likely lies turned; 0 for a model that cannot tell."""
