@@ -11,7 +11,7 @@ from edge_runtime.page.together import together
 Array = np.ndarray[Any, Any]
 _LEVEL = 80  # percentile of a cell that counts as bare paper
 _SAMPLES = 10  # of a cell, down and across, that its level is taken of
-_AT_ONCE = 32  # rows of pixels
+_AT_ONCE = 64  # rows of pixels
 _LENGTH = 4.0  # squares: dark lines that go on for longer are the grid's
 
 
