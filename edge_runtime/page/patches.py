@@ -39,7 +39,8 @@ def contrast(picture: Array) -> Array:
     dark = (darkest & green) + ((darkest ^ green) >> 1)  # their mean, without more bits
     # Ink neither counts nor darkens the paper around it.
     paper = dark > _INK * _mean_around(dark)
-    around = _mean_around(dark * paper) / np.maximum(_mean_around(paper.astype(np.uint8) * 255) / 255, 0.05)
+    inked, counted = together(_mean_around, (dark * paper, paper.astype(np.uint8) * 255))
+    around = inked / np.maximum(counted / 255, 0.05)
     lines = np.where(paper, dark / np.maximum(around, 8) - 1, 0)
     # Thin traces are still darker than a grid and must not drown it: most of a page is paper, which sets the scale.
     usual = 1.5 * np.median(np.abs(lines[::3, ::3])) + 2e-3
