@@ -122,8 +122,9 @@ def read(ratios: Array, across: Array, down: Array) -> Array:
     """Each patch's own frequencies [a, b, h, w] of either sign: the spectrum of real samples mirrors itself."""
     mirrored = across < 0
     row, column = np.where(mirrored, -down, down) % PATCH, np.minimum(np.abs(across), PATCH // 2)
-    a, b = np.indices(ratios.shape[:2])
-    return ratios[a[..., None, None], b[..., None, None], row, column]
+    each = np.arange(0, ratios.size, ratios[0, 0].size).reshape(*ratios.shape[:2], 1, 1)
+    found: Array = ratios.reshape(-1)[each + row * ratios.shape[3] + column]
+    return found
 
 
 def phases_of(samples: Array, waves: Array) -> Array:
