@@ -113,7 +113,9 @@ def evidence(picture: Picture, page: int | None = None, reading: Reading | None 
     if isinstance(picture, str | os.PathLike | bytes):
         picture = image.load(picture, page)
     shown = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    shown = shown.convert("RGB")
+    if shown.mode != "RGB":  # what is RGB already would be copied
+        shown = shown.convert("RGB")
+    shown.load()  # before two threads look at it
     flat = _flat(shown, reading)
     if flat is None:
         return Evidence(None, Measurements(), "nothing, no grid was found", size=shown.size)

@@ -97,7 +97,7 @@ def flatten(picture: Image.Image, grid: Grid) -> FlatPage:
     low = np.floor(np.percentile(lattice.squares, 2, axis=0) - _MARGIN)
     high = np.ceil(np.percentile(lattice.squares, 98, axis=0) + _MARGIN)
     mesh = Mesh.of(Surface.fit(lattice), scale, low, *(high - low).astype(int).tolist())
-    page = light.even(mesh.draw(picture, CELL, _STEP), CELL)
+    page = Image.fromarray(light.even(mesh.draw(picture, CELL, _STEP), CELL))
     grey = np.asarray(page.convert("L"))
     lines = light.straight_lines(grey, CELL)
     paper = area.paper(lines, CELL, lattice.squares[lattice.clear] - low)

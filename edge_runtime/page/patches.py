@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from edge_runtime.page.together import halves, together
+from edge_runtime.page.together import together
 
 PATCH, STEP = 160, 80
 _INK = 0.55  # of the brightness around it
@@ -39,7 +39,8 @@ def contrast(picture: Array) -> Array:
     dark = (darkest & green) + ((darkest ^ green) >> 1)  # their mean, without more bits
     # Ink neither counts nor darkens the paper around it.
     paper = dark > _INK * _mean_around(dark)
-    around = _mean_around(dark * paper) / np.maximum(_mean_around(paper.astype(np.uint8) * 255) / 255, 0.05)
+    inked, counted = together(_mean_around, (dark * paper, paper.astype(np.uint8) * 255))
+    around = inked / np.maximum(counted / 255, 0.05)
     lines = np.where(paper, dark / np.maximum(around, 8) - 1, 0)
     # Thin traces are still darker than a grid and must not drown it: most of a page is paper, which sets the scale.
     usual = 1.5 * np.median(np.abs(lines[::3, ::3])) + 2e-3
@@ -59,17 +60,21 @@ def cut(lines: Array) -> Patches:
     if (height, width) != lines.shape:
         lines = np.pad(lines, ((0, height - lines.shape[0]), (0, width - lines.shape[1])))
     ys, xs = (np.linspace(0, side - PATCH, -(-(side - PATCH) // STEP) + 1).astype(int) for side in (height, width))
-    views = np.lib.stride_tricks.sliding_window_view(lines, (PATCH, PATCH))
+    shape = len(ys), len(xs)
+    samples = np.empty((*shape, PATCH, PATCH), np.float32)
+    spectra = np.empty((*shape, PATCH, PATCH // 2 + 1), np.float32)
+    usual = np.empty((*shape, 1, 1), np.float32)
 
-    def some(rows: range) -> tuple[Array, Array, Array]:
-        """Samples, magnitudes and their medians of some rows of patches."""
-        samples = views[np.ix_(ys[rows], xs)]
-        samples = (samples - samples.mean((2, 3), keepdims=True)) * _WINDOW
-        spectra = np.abs(np.fft.rfft2(samples)).astype(np.float32)
-        return samples, spectra, np.median(spectra[:, :, ::3, 1::3], axis=(2, 3), keepdims=True)
+    def some(row: int) -> None:
+        for column, x in enumerate(xs):  # one at a time, so that it stays in a processor's cache
+            own = samples[row, column]
+            own[...] = lines[ys[row] : ys[row] + PATCH, x : x + PATCH]
+            own -= own.mean()
+            own *= _WINDOW
+            spectrum = np.abs(np.fft.rfft2(own), out=spectra[row, column])
+            usual[row, column] = np.median(spectrum[::3, 1::3])
 
-    parts = together(some, halves(len(ys)))
-    samples, spectra, usual = (np.concatenate(part) for part in zip(*parts, strict=True))
+    together(some, range(len(ys)))
     # A patch of one colour has nothing but rounding in it.
     ratios = spectra / np.maximum(usual, 0.05 * np.median(usual) + 1e-3)
     return Patches(ys + PATCH / 2, xs + PATCH / 2, samples, ratios)
@@ -117,8 +122,9 @@ def read(ratios: Array, across: Array, down: Array) -> Array:
     """Each patch's own frequencies [a, b, h, w] of either sign: the spectrum of real samples mirrors itself."""
     mirrored = across < 0
     row, column = np.where(mirrored, -down, down) % PATCH, np.minimum(np.abs(across), PATCH // 2)
-    a, b = np.indices(ratios.shape[:2])
-    return ratios[a[..., None, None], b[..., None, None], row, column]
+    each = np.arange(0, ratios.size, ratios[0, 0].size).reshape(*ratios.shape[:2], 1, 1)
+    found: Array = ratios.reshape(-1)[each + row * ratios.shape[3] + column]
+    return found
 
 
 def phases_of(samples: Array, waves: Array) -> Array:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime.page.together import together
+
 Array = np.ndarray[Any, Any]
 _MOST = 0.3  # squares that a piece may be carried
 _ALIKE = 0.75  # of the grid's likeness to itself: a shift with more could be taken for none
@@ -29,7 +31,7 @@ def slips(bright: Array, cell: int) -> tuple[Array, Array]:
     dark = 255 - bright[: rows * cell, : columns * cell]
     dark = np.minimum(dark, _percentile(dark, _INK)).reshape(rows, cell, columns, cell)
     pieces = dark.mean(1), dark.mean(3).transpose(0, 2, 1)  # of lines that go down, and of those that go across
-    carried = [_carried(piece, cell) for piece in pieces]
+    carried = together(lambda piece: _carried(piece, cell), pieces)
     return np.stack([shift for shift, _ in carried], -1), np.minimum(*(sure for _, sure in carried))
 
 

@@ -33,7 +33,7 @@ def fine_page(picture: Image.Image, flat: FlatPage) -> tuple[Array, Array]:
     """
     mesh, sure = fine_mesh(flat)
     page = light.even(mesh.draw(picture, CELL), CELL)
-    return np.asarray(page), np.where(mesh.inside(picture.width, picture.height), sure, 0.0)
+    return page, np.where(mesh.inside(picture.width, picture.height), sure, 0.0)
 
 
 def fine_mesh(flat: FlatPage) -> tuple[Mesh, Array]:

@@ -47,65 +47,81 @@ def follow(runs: Runs, rows: Array) -> Path:
     at = (rows / PX_PER_MM).astype(np.float32)
     dear, place = _dear(top, bottom, at), _places(top, bottom, at)
     last = (runs.there * np.arange(1, most + 1)).max(1).tolist()  # places that are looked at
-    both, half = top + bottom, np.float32(_BACK / 2)
-    shape = len(rows), _PLACES
-    cost = np.full(shape, 1e6, np.float32)
-    cost[:, _PLACES // 2] = 0
-    upper = np.repeat(at[:, None], _PLACES, 1)
-    lower = upper.copy()
-    before = np.tile(np.arange(_PLACES, dtype=np.int16), (columns, len(rows), 1))
-    through = np.full((columns, *shape), -1, np.int8)
-    each = np.arange(len(rows))[:, None]
-    flat = [values.reshape(-1) for values in (cost, upper, lower)]
+    # The places of all rows lie in one line, and so does what a step costs: numpy takes a few long lines in less time
+    # than many short ones, and arrays of limits in less than numbers.
+    size = len(rows) * _PLACES
+    ends = np.stack([top, -bottom, top + bottom], 1)  # of each run
+    held = np.stack([at, -at, at + at]).repeat(_PLACES, 1)[:, None]  # of each place: lower end, -upper, and both
+    cost = np.full(size, 1e6, np.float32)
+    cost[_PLACES // 2 :: _PLACES] = 0
+    none, far = np.zeros((most, size), np.float32), np.full((most, size), 20, np.float32)
+    half = np.float32(_BACK / 2)
+    before = np.tile(np.arange(size, dtype=np.int32), (columns, 1))
+    through = np.full((columns, size), -1, np.int8)
+    firsts = np.arange(most * len(rows)) * _PLACES
     for x in range(columns):
         count = last[x]
-        high, low = top[x, :count, None], bottom[x, :count, None]
-        steps = np.maximum(high - lower[:, None], upper[:, None] - low)
-        np.maximum(steps, 0, out=steps)
-        away = np.abs(both[x, :count, None] - (upper + lower)[:, None])
-        steps += np.minimum(away, 20, out=away) * half
-        steps += cost[:, None]
-        best = steps.argmin(2)
-        own = steps[each, np.arange(count), best] + dear[x, :, :count]
+        if count == 0:
+            cost += _NONE
+            continue
+        steps, above, away = ends[x, :, :count, None] - held
+        np.maximum(steps, above, out=steps)
+        np.maximum(steps, none[:count], out=steps)
+        np.minimum(np.abs(away, out=away), far[:count], out=away)
+        away *= half
+        steps += away
+        steps += cost
+        # Of each run and row, the runs first, as in dear and place.
+        best = steps.reshape(-1, _PLACES).argmin(1)
+        best += firsts[: len(best)]
+        own = steps.reshape(-1)[best]
+        own += dear[x, :count].reshape(-1)
         cost += _NONE
-        where = place[x, :, :count]
+        where = place[x, :count].reshape(-1)
         # A run near where a path waits takes it up, though waiting on is cheaper by the step to it.
-        row, run = np.nonzero(own < flat[0][where] + _JUMP * _STEP_MM)
+        near = (own < cost[where] + _JUMP * _STEP_MM).nonzero()[0]
         # The cheapest of those at one place is put there last, and stays.
-        order = (-own[row, run]).argsort(kind="stable")
-        row, run = row[order], run[order]
-        there = where[row, run]
-        for values, new in zip(flat, (own[row, run], top[x, run], bottom[x, run]), strict=True):
-            values[there] = new
-        before[x].reshape(-1)[there], through[x].reshape(-1)[there] = best[row, run], run
-    return Path(_traced(before, through, cost))
+        near = near[(-own[near]).argsort(kind="stable")]
+        there, run = where[near], near // len(rows)
+        cost[there] = own[near]
+        held[0, 0][there], held[1, 0][there], held[2, 0][there] = bottom[x][run], -top[x][run], ends[x, 2][run]
+        before[x][there], through[x][there] = best[near] % size, run
+    return Path(_traced(before, through, cost.reshape(-1, _PLACES)))
 
 
 def _dear(top: Array, bottom: Array, at: Array) -> Array:
-    """What being in each run costs each of the rows, float32 [w, r, MOST]: by how far it lies away, and whose it is.
+    """What being in each run costs each of the rows, float32 [w, MOST, r]: by how far it lies away, and whose it is.
 
     top, bottom [w, MOST] and at [r]: mm.
     """
-    away = np.maximum(np.maximum(top[:, None] - at[:, None], at[:, None] - bottom[:, None]) - _FREE_MM, 0)
+    at = at[:, None, None]
+    away = np.maximum(np.maximum(top - at, at - bottom) - _FREE_MM, 0)
     between = (at[1:] + at[:-1]) / 2
-    first, end = np.append(-np.inf, between), np.append(between, np.inf)
-    middle = ((top + bottom) / 2)[:, None]
-    others = (middle < first[:, None]) | (middle > end[:, None])
-    dear: Array = _AWAY * away + np.float32(_OTHERS) * (others & (bottom - top < _FLAT_MM)[:, None])
-    return dear
+    most = np.full((1, 1, 1), np.inf, np.float32)
+    first, end = np.concatenate([-most, between]), np.concatenate([between, most])
+    middle = (top + bottom) / 2
+    others = ((middle < first) | (middle > end)) & (bottom - top < _FLAT_MM)
+    return _rows_last(_AWAY * away + np.float32(_OTHERS) * others)
 
 
 def _places(top: Array, bottom: Array, at: Array) -> Array:
-    """Of each run the place that it lies at for each of the rows, int [w, r, MOST], counted through all rows."""
-    steps = np.round(((top + bottom) / 2)[:, None] / _STEP_MM - at[:, None] / _STEP_MM) + _PLACES // 2
-    return np.clip(steps, 0, _PLACES - 1).astype(np.int64) + _PLACES * np.arange(len(at))[:, None]
+    """Of each run the place that it lies at for each of the rows, int [w, MOST, r], counted through all rows."""
+    at = at[:, None, None]
+    steps = np.round((top + bottom) / 2 / _STEP_MM - at / _STEP_MM) + _PLACES // 2
+    return _rows_last(np.clip(steps, 0, _PLACES - 1).astype(np.int64) + _PLACES * np.arange(len(at))[:, None, None])
+
+
+def _rows_last(values: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(values, 0, 2))
 
 
 def _traced(before: Array, through: Array, cost: Array) -> Array:
-    columns, count, _ = before.shape
-    run = np.empty((count, columns), np.int64)
-    here, rows = cost.argmin(1), np.arange(count)
+    """The runs int [r, w] of the cheapest path of each row, from its end back. cost [r, places]; before, through: of
+    each column and place of all rows [w, r * places]."""
+    columns, count = len(before), len(cost)
+    on = np.empty((columns, count), np.int64)
+    here = cost.argmin(1) + np.arange(count) * _PLACES
     for x in range(columns - 1, -1, -1):
-        run[:, x] = through[x, rows, here]
-        here = before[x, rows, here]
-    return run
+        on[x] = here
+        here = before[x][here]
+    return np.take_along_axis(through, on, 1).T.astype(np.int64)

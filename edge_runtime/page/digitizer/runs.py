@@ -35,10 +35,12 @@ class Runs:
 
 def runs(sheet: Sheet) -> Runs:
     """The runs of a sheet's ink, the longest where a column has more than MOST."""
-    ink = np.ascontiguousarray(sheet.ink.T)
-    mask = np.zeros((ink.shape[0], ink.shape[1] + 2), np.uint8)
-    mask[:, 1:-1] = light.closed((ink >= INK).view(np.uint8), _BRIDGE, 1)
-    column, edge = np.nonzero(mask[:, 1:] != mask[:, :-1])  # where runs begin and end in turn
+    mask = np.zeros((sheet.ink.shape[0] + 2, sheet.ink.shape[1]), bool)
+    mask[1:-1] = light.closed(sheet.mask, _BRIDGE, 0)
+    edge, column = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), mask.shape[1])
+    order = column.argsort(kind="stable")
+    column, edge = column[order], edge[order]  # where runs begin and end in turn
+    ink = sheet.ink.T
     column, first, last = column[::2], edge[::2], edge[1::2] - 1
     column, first, last = _strokes(column, first, last)
     keep = _longest(column, last - first, ink.shape[0])

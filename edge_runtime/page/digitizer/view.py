@@ -45,9 +45,8 @@ class View:
 
 def views(page: Sheet) -> list[View]:
     """The curves of a page, its rows lying across it; upside down too where no mark says which way up it is."""
-    turned = Sheet(np.ascontiguousarray(np.rot90(page.ink)))
-    across, down = together(rows, (page, turned))
-    ink, lines, turns = (turned, down[0], 1) if down[1] > across[1] else (page, across[0], 0)
+    across, down = together(lambda turns: _rows(page, turns), (0, 1))
+    ink, (lines, _), turns = down if down[1][1] > across[1][1] else across
     if len(lines) == 0:
         return []
     high, wide = ink.ink.shape
@@ -75,6 +74,12 @@ def views(page: Sheet) -> list[View]:
         upside = high - 1 - found[::-1, ::-1]
         both.append(_view(upside, high - 1 - lines[::-1], over, wide - bars[::-1], [], turns + 2))
     return [view for view in both if view is not None]
+
+
+def _rows(page: Sheet, turns: int) -> tuple[Sheet, tuple[Array, float], int]:
+    """The page after quarter turns to the left, what `rows` finds on it, and the turns."""
+    turned = Sheet(np.ascontiguousarray(np.rot90(page.ink, turns)))
+    return turned, rows(turned), turns
 
 
 def _darkness(sheet: Sheet, middle: Array) -> Array:
