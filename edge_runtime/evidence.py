@@ -12,7 +12,8 @@ from PIL import Image
 
 from edge_runtime import image
 from edge_runtime.leads import LEADS
-from edge_runtime.page.digitizer.digitize import of_photo
+from edge_runtime.page.digitizer.beats import beats_per_second
+from edge_runtime.page.digitizer.digitize import fine_page, named, of_photo, seen
 from edge_runtime.page.digitizer.signals import FS, Signals
 from edge_runtime.page.flatten import FlatPage, find_grid, flatten
 from edge_runtime.page.lattice import WORK
@@ -136,12 +137,26 @@ def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, 
     return Evidence(signals, measured(signals.mv, FS, marks), marks=marks, flat=flat, size=size)
 
 
-def turned(picture: Image.Image, reading: Reading) -> int:
-    """Quarter turns to the right that bring an RGB picture's page upright, as its leads tell: which one stands where is
-    known by what limb leads have in common. 0 where they do not tell. reading: what was found in that picture."""
+@dataclass(frozen=True)
+class ByLeads:
+    """What the curves of a page tell of it. turns: quarter turns to the right that bring it upright, which is where the
+    laws of limb leads place its leads; 0 where they place none. beats: QRS complexes a second where no lead was named,
+    None where one was, or where no curves lie across the page as it is."""
+
+    turns: int = 0
+    beats: float | None = None
+
+
+def by_leads(picture: Image.Image, reading: Reading) -> ByLeads:
+    """Of an RGB picture's page. reading: what was found in that picture."""
     flat = _flat(picture, reading)
-    signals = None if flat is None else of_photo(picture, flat)
-    return 0 if signals is None else -signals.turns % 4
+    if flat is None:
+        return ByLeads()
+    views = seen(*fine_page(picture, flat))
+    signals = named(views)
+    if signals is not None:
+        return ByLeads(-signals.turns % 4)
+    return ByLeads(beats=max((beats_per_second(view) for view in views if view.turns % 2 == 0), default=None))
 
 
 def _flat(picture: Image.Image, reading: Reading | None) -> FlatPage | None:

@@ -21,7 +21,9 @@ LEAST_BRIGHTNESS = 70
 LEAST_WIDTH = 500
 
 
+BEATS = "beats"
 HINTS = {
+    BEATS: "Its curves show no heartbeats; the papers of other machines may look like an ECG's.",
     "small": "The picture is very small: go closer, or choose a larger one.",
     "dark": "The picture is very dark: take it again with more light.",
     "blur": "The picture is blurred: hold the camera still and take it again.",

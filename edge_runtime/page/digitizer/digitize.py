@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,28 +45,38 @@ def fine_mesh(flat: FlatPage) -> tuple[Mesh, Array]:
     return flat.mesh.carried(carried).straightened(sure), sure
 
 
-def digitize(
-    page: Array,
-    sure: Array,
+def digitize(page: Array, sure: Array, **known: Any) -> Signals | None:
+    """The signals on an evenly lit flat page uint8 [h, w, 3], PX_PER_MM pixels a mm, whichever way up it lies.
+
+    sure [rows, columns]: how surely each of its squares has a grid. known: as `named` takes it. None where no curves
+    are seen, or no layout explains them.
+    """
+    return named(seen(page, sure), **known)
+
+
+def seen(page: Array, sure: Array) -> list[View]:
+    """The curves of such a page, the one and the other way up; none of a strip too narrow for leads."""
+    return views(sheet(page, sure)) if min(page.shape[:2]) >= _LEAST_MM * PX_PER_MM else []
+
+
+def named(
+    found: Sequence[View],
     *,
     layout: str | None = None,
     mm_per_s: float | None = None,
     mm_per_mv: float | None = None,
 ) -> Signals | None:
-    """The signals on an evenly lit flat page uint8 [h, w, 3], PX_PER_MM pixels a mm, whichever way up it lies.
+    """The leads that the curves of a page are, in the view that the laws of limb leads fit best.
 
-    sure [rows, columns]: how surely each of its squares has a grid.
     layout: the name of one where it is known; mm_per_s, mm_per_mv: speed and gain where they are known. None where no
-    curves are seen, or no layout explains them.
+    layout explains them.
     """
-    if min(page.shape[:2]) < _LEAST_MM * PX_PER_MM:
-        return None
     layouts = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     best: tuple[Arrangement, View] | None = None
-    for view in views(sheet(page, sure)):
-        found = arrange(view.curves, view.lines, view.left, view.right, layouts)
-        if found is not None and (best is None or found.cost < best[0].cost):
-            best = found, view
+    for view in found:
+        arranged = arrange(view.curves, view.lines, view.left, view.right, layouts)
+        if arranged is not None and (best is None or arranged.cost < best[0].cost):
+            best = arranged, view
     if best is None or (layout is None and best[0].remainder > MOST_LEFT):
         return None
     return signals(*best, mm_per_s, mm_per_mv)
