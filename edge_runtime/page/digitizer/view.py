@@ -69,10 +69,10 @@ def views(page: Sheet) -> list[View]:
             found[row, : ends[0]], found[row, ends[1] + 1 :] = np.nan, np.nan
     found, lines = found[alive], lines[alive]
     both = [_view(found, lines, reach, bars, before, turns)]
-    if not before:
+    if len(before) == len(after):
         over = [(wide - 1 - last, wide - 1 - first) for first, last in reach[::-1]]
         upside = high - 1 - found[::-1, ::-1]
-        both.append(_view(upside, high - 1 - lines[::-1], over, wide - bars[::-1], [], turns + 2))
+        both.append(_view(upside, high - 1 - lines[::-1], over, wide - bars[::-1], after, turns + 2))
     return [view for view in both if view is not None]
 
 
