@@ -44,7 +44,7 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     }
     if kind is not None:
         state = _insert_quantized(model, state, folder)
-    load_state(model, state, str(folder))
+    load_state(model, state, folder)
     if weights == "int4" and kind is None:
         quantize_model(model)
     if weights in ("float16", "float32"):
