@@ -89,3 +89,26 @@ def test_tables_that_differ_from_each_other_are_no_padding(tmp_path: Path) -> No
     said = refused(folder)
     assert "language_model.model.embed_tokens.weight [2064, 64] where config.json says [2000, 64]" in said
     assert "set vocab_size" not in said
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("weights", ["float32", "float16"])
+def test_a_weight_that_is_no_number_is_named(tmp_path: Path, value: float, weights: str) -> None:
+    folder = golden_copy(tmp_path)
+    tensors = stored(folder)
+    tensors["model.layers.1.mlp.up_proj.weight"][5, 7] = value
+    rewrite(folder, tensors)
+    with pytest.raises(UserError) as caught:
+        load_model(Checkpoint.open(folder), weights)
+    said = str(caught.value)
+    assert "language_model.model.layers.1.mlp.up_proj.weight holds NaN or infinity (1 of 8192 numbers); train" in said
+
+
+def test_the_largest_numbers_of_float32_are_numbers(tmp_path: Path) -> None:
+    folder = golden_copy(tmp_path)
+    tensors = stored(folder)
+    tensors["model.norm.weight"][:] = torch.finfo(torch.float32).max
+    rewrite(folder, tensors)
+    load_model(Checkpoint.open(folder))
+    with pytest.raises(UserError, match="holds values beyond float16; use --weights float32"):
+        load_model(Checkpoint.open(folder), "float16")
