@@ -29,8 +29,8 @@ def mismatch(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], folder: 
         return None
     if any(name.startswith(_PEFT) for name in unknown):
         return UserError(
-            f"{folder}: its weights are called {_PEFT}..., as PEFT's wrapper saves them; save the model after "
-            "merge_and_unload(), or give the adapter's folder"
+            f"{folder}: names of its weights begin with {_PEFT[:-1]}, as PEFT's wrapper saves them; save the model "
+            "after merge_and_unload(), or give the adapter's folder"
         )
     if missing and (folder / SINGLE).is_file() and (folder / INDEX).is_file():
         return UserError(

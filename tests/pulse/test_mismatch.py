@@ -66,6 +66,20 @@ def test_weights_of_pefts_wrapper_are_named(tmp_path: Path) -> None:
     assert "as PEFT's wrapper saves them; save the model after merge_and_unload(), or give the adapter's folder" in said
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_shards_without_their_index_are_named(tmp_path: Path, suffix: str) -> None:
+    folder = golden_copy(tmp_path)
+    (folder / "model.safetensors.index.json").unlink()
+    index = "model.safetensors.index.json"
+    first = "model-00001-of-00002.safetensors"
+    if suffix == ".bin":
+        for path in folder.glob("model-*"):
+            path.unlink()
+        index, first = "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"
+        (folder / first).write_bytes(b"")
+    assert f"holds {first} but no {index}, which says what is where; copy it too" in refused(folder)
+
+
 @pytest.mark.parametrize("model", ["a", "unpad"])
 def test_a_padded_vocabulary_that_the_config_does_not_know(tmp_path: Path, model: str) -> None:
     folder = golden_copy(tmp_path, model)
