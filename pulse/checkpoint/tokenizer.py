@@ -81,7 +81,9 @@ def added_tokens(source: Path, size: int | None = None) -> dict[int, AddedToken]
             sides = {side: bool(token.get(side)) for side in ("lstrip", "rstrip", "single_word", "special")}
             # Not normalized whatever they say: the slow tokenizer looks for them in the text as it was typed.
             found[int(i)] = AddedToken(token["content"], normalized=False, **sides)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        if not all(i >= 0 and token.content for i, token in found.items()):
+            raise ValueError("an id below 0, or a token without text")
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"{source}: its added tokens cannot be read ({error!r}); copy the checkpoint again") from None
     return {i: found[i] for i in sorted(found) if size is None or i < size}
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
 
 from edge_runtime.errors import UserError
 from edge_runtime.tokenizer import Tokenizer
 from pulse.checkpoint.checkpoint import Checkpoint
+from pulse.checkpoint.tokenizer import added_tokens
+from tests.fuzz import changed, often, read_or_refuse
+from tests.golden import GOLDEN
 from tests.published import change, golden_copy, rewrite, stored
 
 transformers = pytest.importorskip("transformers")
@@ -98,6 +104,8 @@ def test_padding_has_no_tokens(tmp_path: Path, rows: int) -> None:
         (1990, "{}", "its tokenizer has 2000 tokens, but vocab_size in its config.json is 1990; copy the tokenizer"),
         (2048, '{"<pad>": 2010}', "adds '<pad>' as token 2010, but its vocabulary has 2001 tokens with it; copy"),
         (2048, '{"<pad>": "x"}', r"its added tokens cannot be read \(ValueError.*; copy the checkpoint again"),
+        (2048, '{"<pad>": -1}', "its added tokens cannot be read .*an id below 0"),
+        (2048, '{"": 2000}', "its added tokens cannot be read .*a token without text"),
         (2048, '{"<pad>": null}', r"its added tokens cannot be read \(TypeError.*; copy the checkpoint again"),
     ],
 )
@@ -106,6 +114,25 @@ def test_tokens_that_do_not_fit_are_one_line(tmp_path: Path, rows: int, content:
     (folder / "added_tokens.json").write_text(content)
     with pytest.raises(UserError, match=said):
         written(folder)
+
+
+SETTINGS = json.loads((GOLDEN / "a" / "checkpoint" / "tokenizer_config.json").read_text())
+
+
+@often
+@given(changed({**SETTINGS, "added_tokens_decoder": {"2000": {"content": "<ecg>", "special": True}}}))
+def test_odd_settings_are_read_or_refused(data: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tokenizer_config.json").write_text(json.dumps(data))
+        read_or_refuse(lambda: added_tokens(Path(folder), 2002))
+
+
+@often
+@given(changed({"<ecg>": 2000, "<wave>": 2001}))
+def test_odd_tables_of_added_tokens_are_read_or_refused(data: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "added_tokens.json").write_text(json.dumps(data))
+        read_or_refuse(lambda: added_tokens(Path(folder), 2002))
 
 
 def test_a_copied_tokenizer_is_checked_too(tmp_path: Path) -> None:
