@@ -30,7 +30,7 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
     integers that pulse-quantize writes by default. "float16" dequantizes, and rounds every weight to a value that
     float16 has. "float32" dequantizes. Integers, and what is float32 in the file, stay in the mapped file, which must
     not change; those of GPTQ's and AWQ's layouts are laid out anew. Raises UserError for a checkpoint whose tensors do
-    not match its config, or that does not have the weights that were asked for.
+    not match its config or hold NaN or infinity, or that does not have the weights that were asked for.
     """
     kind, folder = kind_of(checkpoint), checkpoint.folder
     check_weights(kind, weights, folder)
@@ -38,13 +38,15 @@ def load_model(checkpoint: Checkpoint, weights: str | None = None, halves: bool 
         model = Llava(checkpoint.config)
     # Scales stay what they are on disk; everything else that is float computes in float32.
     halves = halves and kind is not None and weights in (None, kind)
-    state = {
-        name: tensor if halves or not tensor.is_floating_point() or name.endswith(f".{SCALE}") else tensor.float()
-        for name, tensor in own_layout(checkpoint)
-    }
+    state = {}
+    for name, tensor in own_layout(checkpoint):
+        if tensor.is_floating_point():
+            tensor = tensor if halves or name.endswith(f".{SCALE}") else tensor.float()
+            _check_finite(tensor, name, folder)
+        state[name] = tensor
     if kind is not None:
         state = _insert_quantized(model, state, folder)
-    load_state(model, state, str(folder))
+    load_state(model, state, folder)
     if weights == "int4" and kind is None:
         quantize_model(model)
     if weights in ("float16", "float32"):
@@ -141,6 +143,20 @@ def _scheme_of(name: str, tensors: dict[str, Tensor]) -> Scheme:
     )
 
 
+def _check_finite(tensor: Tensor, name: str, folder: Path) -> None:
+    """Raises UserError for NaN and infinity, which an answer shows only where it meets them."""
+    if tensor.numel() == 0:
+        return
+    # One pass at the speed of memory, thirty times as fast as isfinite; NaN goes through to both ends.
+    least, most = tensor.aminmax()
+    if not torch.isfinite(torch.stack((least, most))).all():
+        count = int((~torch.isfinite(tensor)).sum())
+        raise UserError(
+            f"{folder}: {name} holds NaN or infinity ({count} of {tensor.numel()} numbers); train or convert the "
+            "checkpoint again"
+        )
+
+
 @torch.no_grad()
 def _round_to_half(model: nn.Module, folder: Path) -> None:
     for module_name, module in model.named_modules():
@@ -156,5 +172,5 @@ def _round_to_half(model: nn.Module, folder: Path) -> None:
 def _rounded(tensor: Tensor, name: str, folder: Path) -> Tensor:
     half = tensor.half()
     if not torch.isfinite(half).all():
-        raise UserError(f"{folder}: {name} holds NaN, infinity or values beyond float16; use --weights float32")
+        raise UserError(f"{folder}: {name} holds values beyond float16; use --weights float32")
     return half.to(tensor.dtype)

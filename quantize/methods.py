@@ -59,7 +59,7 @@ def calibrate(
     check_method(calibration.method, precision)
     with torch.device("meta"):
         model = Llava(source.config)
-    load_state(model, dict(source.tensors()), str(source.folder))
+    load_state(model, dict(source.tensors()), source.folder)
     steps = Steps(work)
     _Calibration(model.eval().requires_grad_(False), precision, calibration.method, progress).run(
         steps, Tokenizer(tokenizer), calibration.pages

@@ -42,7 +42,7 @@ def load_in_bits(checkpoint: Checkpoint, bits: int, device: torch.device) -> Lla
             layers[name.removesuffix(".weight")] = _made(make, tensor, device)
         else:
             state[name] = tensor.float().to(device) if tensor.is_floating_point() else tensor.to(device)
-    load_state(model, state, str(folder))
+    load_state(model, state, folder)
     for name, layer in layers.items():
         model.set_submodule(name, layer)
     return model.eval().requires_grad_(False)

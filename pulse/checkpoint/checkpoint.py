@@ -108,7 +108,7 @@ class Checkpoint:
         """Write the checkpoint's tokenizer.json to `out`. Raises UserError as pulse.checkpoint.tokenizer does."""
         from pulse.checkpoint.tokenizer import write_tokenizer
 
-        write_tokenizer(self.folder, out)
+        write_tokenizer(self.folder, out, self.config.text.vocab_size)
 
 
 def _base_of(adapter: Adapter, base: str | os.PathLike[str] | None) -> Path:

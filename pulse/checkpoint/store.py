@@ -10,28 +10,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edge_runtime.errors import UserError
 from edge_runtime.files import replacing_folder
 from pulse.checkpoint.checkpoint import CONFIG
+from pulse.checkpoint.mismatch import mismatch
 from pulse.checkpoint.tokenizer import TOKENIZER
 from pulse.checkpoint.weights import SINGLE
 from pulse.model.config import Config
 from pulse.model.llava import Llava
 
 
-def load_state(model: Llava, state: dict[str, Tensor], where: str) -> None:
-    """Give the model the tensors of `state` themselves, without a copy.
+def load_state(model: Llava, state: dict[str, Tensor], folder: Path) -> None:
+    """Give the model the tensors of `state`, which were read from `folder`, themselves, without a copy.
 
-    Raises UserError that lists missing, unknown and misshapen tensors in one message.
+    Raises UserError that names missing, unknown and misshapen tensors, or the mistake behind them.
     """
-    wanted = model.state_dict()
-    missing = sorted(wanted.keys() - state.keys())
-    unknown = sorted(state.keys() - wanted.keys())
-    shapes = sorted(k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape)
-    faults = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    if any(faults.values()):
-        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
-        raise UserError(f"{where}: the tensors are not those of its config.json ({listed}); copy the checkpoint again")
+    if (error := mismatch(model.state_dict(), state, folder)) is not None:
+        raise error
     model.load_state_dict(state, assign=True)
 
 

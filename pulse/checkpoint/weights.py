@@ -139,6 +139,9 @@ def _shards(folder: Path) -> dict[str, list[str]]:
             return _indexed(folder / index)
     if len(found := sorted(folder.glob(_AUTOGPTQ))) == 1:
         return {found[0].name: []}
+    for single, index in _FILES:
+        if shards := sorted(folder.glob(single.replace(".", "-*-of-*."))):
+            raise UserError(f"{folder}: holds {shards[0].name} but no {index}, which says what is where; copy it too")
     raise UserError(f"{folder}: no {SINGLE} and no {INDEX}; give a checkpoint folder with safetensors weights")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,21 @@ def test_words_of_the_file_are_the_checkpoints(bundle: tuple[Certificate, Bundle
     assert [kinds[i] for i in (0, 1, 2)] == [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     assert kinds[words.index("<0x0A>")] == gguf.TokenType.BYTE
     assert fields["tokenizer.ggml.eos_token_id"].contents() == 2
+
+
+def test_added_tokens_are_in_the_file_and_rows_without_one_are_unused(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "a" / "checkpoint", tmp_path / "a")
+    (tmp_path / "a" / "added_tokens.json").write_text('{"<ecg>": 2000, "<wave>": 2001}')
+    (tmp_path / "a" / "special_tokens_map.json").write_text('{"additional_special_tokens": ["<ecg>"]}')
+    golden = Checkpoint.open(GOLDEN / "a" / "checkpoint").config
+    text, spec = (dataclasses.replace(of, vocab_size=2003) for of in (golden.text, golden.inference.model))
+    config = dataclasses.replace(golden, text=text, inference=dataclasses.replace(golden.inference, model=spec))
+    write_decoder(Llava(config), config, tmp_path / "d.gguf", tmp_path / "a" / "tokenizer.model")
+    fields = gguf.GGUFReader(tmp_path / "d.gguf").fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    assert tokens[2000:] == ["<ecg>", "<wave>", "<unused 2>"]
+    assert kinds[2000:] == [gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED, gguf.TokenType.UNUSED]
 
 
 def test_the_chat_template_gives_the_originals_conversation(bundle: tuple[Certificate, Bundle]) -> None:

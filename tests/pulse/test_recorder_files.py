@@ -47,8 +47,8 @@ def muse(counts: np.ndarray) -> str:
     )
 
 
-def dicom(counts: np.ndarray, path: Path) -> None:
-    """A 12-Lead ECG Waveform Storage object (DICOM PS3.3 A.34.3)."""
+def dicom(counts: np.ndarray, path: Path, padding: int | None = None) -> None:
+    """A 12-Lead ECG Waveform Storage object (DICOM PS3.3 A.34.3); padding: the code of lost samples."""
     sequence, dataset = pydicom.sequence.Sequence, pydicom.dataset.Dataset
     channels = []
     for lead in LEADS:
@@ -66,6 +66,8 @@ def dicom(counts: np.ndarray, path: Path) -> None:
     group.ChannelDefinitionSequence = sequence(channels)
     group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
     group.add_new("WaveformData", "OW", np.ascontiguousarray(counts.T, "<i2").tobytes())
+    if padding is not None:
+        group.add_new("WaveformPaddingValue", "OW", np.array(padding, "<i2").tobytes())
     whole = dataset()
     whole.SOPClassUID, whole.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.9.1.1", pydicom.uid.generate_uid()
     whole.Modality, whole.PatientSex, whole.PatientAge = "ECG", "F", "064Y"
@@ -93,6 +95,23 @@ def test_dicom(counts: np.ndarray, tmp_path: Path, capfd: pytest.CaptureFixture[
     np.testing.assert_allclose(record.signal, counts * STEP, atol=1e-5)
     assert (record.fs, record.age, record.sex, record.repairs) == (100, 64, "female", ())
     assert capfd.readouterr() == ("", "")
+
+
+def test_dicom_that_pads_with_zero_has_no_gaps_where_a_lead_crosses_it(counts: np.ndarray, tmp_path: Path) -> None:
+    assert (counts == 0).any(axis=1).all()
+    dicom(counts, tmp_path / "a.dcm", padding=0)
+    record = read_record(tmp_path / "a.dcm")
+    np.testing.assert_allclose(record.signal, counts * STEP, atol=1e-5)
+    assert record.repairs == ()
+
+
+def test_dicom_that_pads_with_another_code_has_gaps_there(counts: np.ndarray, tmp_path: Path) -> None:
+    lost = counts.copy()
+    lost[0, 500:504] = -32768
+    dicom(lost, tmp_path / "a.dcm", padding=-32768)
+    record = read_record(tmp_path / "a.dcm")
+    assert record.repairs == ("lead I: 1 gap(s) of at most 0.04 s were interpolated",)
+    assert abs(record.lead("I")[500:504]).max() < 5
 
 
 @pytest.mark.parametrize("name", ["a.xml", "a.dcm", "a.scp", "a.edf"])

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from gguf import GGUFWriter, TokenType
+from tokenizers import AddedToken
 
 from edge_runtime.errors import UserError
 from edge_runtime.inference import IMAGE, QUESTION, PromptSpec
+from pulse.checkpoint.tokenizer import added_tokens
 from pulse.model.config import Config
 
 
 def add_vocabulary(writer: GGUFWriter, config: Config, path: Path) -> None:
-    """Add the tokens of the tokenizer.model at `path`, and the chat template. Raises UserError when it is no
-    SentencePiece model, its library is missing, or it has more tokens than the decoder."""
+    """Add the tokens of the tokenizer.model at `path`, those added to it by the files beside it, and the chat template.
+    Raises UserError when it is no SentencePiece model, its library is missing, or it has more tokens than the
+    decoder."""
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
@@ -25,11 +28,15 @@ def add_vocabulary(writer: GGUFWriter, config: Config, path: Path) -> None:
     count, size, inference = pieces.vocab_size(), config.text.vocab_size, config.inference
     if count > size:
         raise UserError(f"{path}: has {count} tokens but the decoder {size}; give the checkpoint's own tokenizer.model")
-    padding = size - count  # rows of the table that no token has
+    more = range(count, size)  # rows of the table that no piece has
+    added = added_tokens(path.parent, size)
     writer.add_tokenizer_model("llama")
-    writer.add_token_list([pieces.id_to_piece(i) for i in range(count)] + [f"<unused {i}>" for i in range(padding)])
-    writer.add_token_scores([pieces.get_score(i) for i in range(count)] + [0.0] * padding)
-    writer.add_token_types([_type(pieces, i) for i in range(count)] + [TokenType.UNUSED] * padding)
+    writer.add_token_list(
+        [pieces.id_to_piece(i) for i in range(count)]
+        + [added[i].content if i in added else f"<unused {i - count}>" for i in more]
+    )
+    writer.add_token_scores([pieces.get_score(i) for i in range(count)] + [0.0] * len(more))
+    writer.add_token_types([_type(pieces, i) for i in range(count)] + [_type_added(added.get(i)) for i in more])
     writer.add_unk_token_id(pieces.unk_id())
     end = inference.model.eos_token_ids[0]
     if inference.model.bos_token_id is not None:
@@ -49,6 +56,12 @@ def chat_template(prompt: PromptSpec, end: str) -> str:
         f"{{% if message['role'] == 'user' %}}{before}{{{{ message['content'] }}}}{after}"
         f"{{% elif message['role'] == 'assistant' %}}{{{{ message['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
     )
+
+
+def _type_added(token: AddedToken | None) -> TokenType:
+    if token is None:
+        return TokenType.UNUSED
+    return TokenType.CONTROL if token.special else TokenType.USER_DEFINED
 
 
 def _type(pieces: object, i: int) -> TokenType:

@@ -57,6 +57,9 @@ def read_recorder(path: str | Path, *, allow_missing: bool = False) -> Record:
         raise RecordError(f"{path}: its leads have different rates or lengths; export it again with one rate")
     if others := [lead.label for lead in found.leads if lead not in leads]:
         notes.append(f"not among the twelve leads and dropped: {', '.join(others)}")
+    if found.source_format.startswith("dicom") and _pads_with_zero(path):
+        for lead in leads:
+            lead.samples = np.nan_to_num(lead.samples)  # the parser has made gaps of them
     lost = _ISHNE_LOST if found.source_format == "ishne_holter" else None
     signal = np.stack([_millivolts(lead, path, lost, found.source_format == "mfer") for lead in leads])
     names = [lead.label for lead in leads]
@@ -80,6 +83,19 @@ def _parsed(path: Path) -> tuple[ECGRecord, list[str]]:
             ) from error
     # Each parser's own begin with its format; others are pydicom's, about fields that are not needed here.
     return found, [words for one in told if (words := str(one.message)).startswith(_TOLD)]
+
+
+def _pads_with_zero(path: Path) -> bool:
+    """Whether a DICOM file names 0 as the code of lost samples. It is a code of the signal too (each lead crosses it
+    hundreds of times), so it cannot mean that; real padding is a run of zeros, which the check finds."""
+    from pydicom import dcmread
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        groups = dcmread(path, specific_tags=["WaveformSequence"]).get("WaveformSequence") or []
+    linear = [group for group in groups if group.get("WaveformSampleInterpretation") not in ("MB", "AB")]
+    codes = [bytes(code) for group in linear if (code := group.get("WaveformPaddingValue"))]
+    return bool(codes) and not any(map(any, codes))
 
 
 def _check_whole(found: ECGRecord, path: Path) -> None:
