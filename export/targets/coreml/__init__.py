@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PACKAGE_BYTES = 500_000_000
 # float16 at work, measured with the interpreter on pulse-nano and on small random models: features are off by up to
 # 4e-4, logits by 2e-3 (each relative to its norm), probabilities by 6e-4. The thresholds leave a factor of five for
-# other models; a wrong scale, position or layout is off by 0.03 and more. A near tie is one that logits off by the
-# threshold can decide.
+# other models; a wrong scale, position or layout is off by 0.03 and more. A near tie is one that two logits, each
+# off by the threshold, can decide: a LLaVA of random weights has one of 1.2e-2 after 2,900 positions.
 HALF = Tolerance(
     {
         "vision_features": 2e-3,
@@ -32,7 +32,7 @@ HALF = Tolerance(
         "first_logits": 1e-2,
         "label_probabilities": 5e-3,
     },
-    near_tie=1e-2,
+    near_tie=2e-2,
 )
 _OLDEST_MACOS = 15  # the first that keeps states
 
