@@ -94,3 +94,28 @@ def test_pulse_ask_says_that_it_turned_a_page(
     upright.transpose(TURNS[2]).save(tmp_path / "page.png")
     assert main(["pulse-nano", str(tmp_path / "page.png"), "--allow-non-ecg", "--max-new-tokens", "4"]) == 0
     assert "it was read 180 degrees further to the right" in capsys.readouterr().err
+
+
+def nameless(signal: np.ndarray) -> Image.Image:
+    """A page of twelve curves that no law of limb leads ties together."""
+    return Image.fromarray(render(Record(signal.astype(np.float32), 500.0), "3x4", dpi=150).image)
+
+
+def test_paper_whose_curves_show_no_heartbeats_is_no_ecg(session: Session) -> None:
+    seconds, draw = np.arange(5000) / 500, np.random.default_rng(0)
+    slow = [sum(np.sin(2 * np.pi * (f * seconds + draw.random())) for f in (0.3, 0.7, 1.1)) / 4 for _ in range(12)]
+    page = accepting(session, [True]).look(nameless(np.array(slow)))
+    assert (page.looks_like_ecg, page.is_ecg, page.problem) == (False, 0.0, "beats")
+    assert (
+        page.ask()
+        .finish()
+        .text.endswith("Its curves show no heartbeats; the papers of other machines may look like an ECG's.")
+    )
+
+
+def test_heartbeats_that_no_layout_explains_are_an_ecg(session: Session) -> None:
+    hearts = [Heart(qrs_axis=axis, t_axis=60.0).record(regular(70 + axis / 5))[1] for axis in range(-30, 90, 10)]
+    page = accepting(session, [True]).look(nameless(np.array([each[:5000] for each in hearts])), measure=True)
+    assert page.evidence is not None
+    assert page.evidence.signals is None
+    assert page.looks_like_ecg
