@@ -131,12 +131,14 @@ class Session:
         seen.pooled = before.pooled
         if not seen.looks_like_ecg:
             seen.problem = BEATS if beatless else worst(before.picture)  # the picture itself is not kept
-        elif told.turns % 2:
-            # Students take no page on its side for an ECG: leads that were read across this one are not its leads.
+        if self.inference.way_up is not None:
+            return seen, 0
+        if seen.looks_like_ecg and told.turns % 2:
+            # Such a model takes no page on its side for an ECG: leads that were read across this one are not its leads.
             if measured is not None:
                 seen.evidence = untold(measured.flat, measured.size)
             return seen, 0
-        return seen, told.turns if self.inference.way_up is None else 0
+        return seen, told.turns
 
     def _by_leads(self, before: Prefix, measured: Evidence | None) -> ByLeads:
         if before.reading is None:
