@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_runtime import image
 from edge_runtime.leads import LEADS
-from edge_runtime.page.digitizer.beats import beats_per_second
+from edge_runtime.page.digitizer.beats import has_beats
 from edge_runtime.page.digitizer.digitize import fine_page, named, of_photo, seen
 from edge_runtime.page.digitizer.signals import FS, Signals
 from edge_runtime.page.flatten import FlatPage, find_grid, flatten
@@ -140,11 +140,11 @@ def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, 
 @dataclass(frozen=True)
 class ByLeads:
     """What the curves of a page tell of it. turns: quarter turns to the right that bring it upright, which is where the
-    laws of limb leads place its leads; 0 where they place none. beats: QRS complexes a second where no lead was named,
-    None where one was, or where no curves lie across the page as it is."""
+    laws of limb leads place its leads; 0 where they place none. beatless: no lead was named, and the curves that lie
+    across the page as it is show no heartbeats."""
 
     turns: int = 0
-    beats: float | None = None
+    beatless: bool = False
 
 
 def by_leads(picture: Image.Image, reading: Reading) -> ByLeads:
@@ -156,7 +156,8 @@ def by_leads(picture: Image.Image, reading: Reading) -> ByLeads:
     signals = named(views)
     if signals is not None:
         return ByLeads(-signals.turns % 4)
-    return ByLeads(beats=max((beats_per_second(view) for view in views if view.turns % 2 == 0), default=None))
+    across = [view for view in views if view.turns % 2 == 0]
+    return ByLeads(beatless=bool(across) and not any(map(has_beats, across)))
 
 
 def _flat(picture: Image.Image, reading: Reading | None) -> FlatPage | None:

@@ -27,10 +27,6 @@ from edge_runtime.prompt import Prompt
 from edge_runtime.similar import ARTIFACT, CaseIndex
 from edge_runtime.tokenizer import Tokenizer
 
-# QRS complexes a second on the median row of a page whose leads have no name. Of 64 real pages none had fewer than 0.6,
-# of pictures that are no ECG and were taken for one 15 of 16 fewer than 0.3.
-_FEWEST_BEATS = 0.35
-
 
 class Session:
     """An engine at work, of a bundle or of a torch checkpoint. Not for several threads at once."""
@@ -121,8 +117,7 @@ class Session:
         measured = evidence(picture, page, before.reading) if measure else None
         done = time.perf_counter()
         told = ByLeads() if turns else self._by_leads(before, measured)
-        beatless = told.beats is not None and told.beats < _FEWEST_BEATS
-        if beatless and is_ecg is not None:
+        if told.beatless and is_ecg is not None:
             is_ecg = 0.0
         reading_ms = before.preprocess_ms + 1e3 * (time.perf_counter() - done)
         cost = Cost(reading_ms, before.vision_ms, 1e3 * (ended - started), 1e3 * (done - ended))
@@ -130,7 +125,7 @@ class Session:
         seen.evidence = measured
         seen.pooled = before.pooled
         if not seen.looks_like_ecg:
-            seen.problem = BEATS if beatless else worst(before.picture)  # the picture itself is not kept
+            seen.problem = BEATS if told.beatless else worst(before.picture)  # the picture itself is not kept
         if self.inference.way_up is not None:
             return seen, 0
         if seen.looks_like_ecg and told.turns % 2:

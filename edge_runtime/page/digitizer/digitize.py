@@ -10,6 +10,7 @@ from PIL import Image
 
 from edge_runtime.page import flatten, light
 from edge_runtime.page.digitizer.arrangement import Arrangement, arrange
+from edge_runtime.page.digitizer.beats import has_beats
 from edge_runtime.page.digitizer.sheet import CELL, PX_PER_MM, sheet
 from edge_runtime.page.digitizer.signals import MOST_LEFT, Signals, signals
 from edge_runtime.page.digitizer.view import View, views
@@ -69,7 +70,7 @@ def named(
     """The leads that the curves of a page are, in the view that the laws of limb leads fit best.
 
     layout: the name of one where it is known; mm_per_s, mm_per_mv: speed and gain where they are known. None where no
-    layout explains them.
+    layout explains them, and where the page would lie on its side without a heartbeat on it.
     """
     layouts = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     best: tuple[Arrangement, View] | None = None
@@ -78,5 +79,8 @@ def named(
         if arranged is not None and (best is None or arranged.cost < best[0].cost):
             best = arranged, view
     if best is None or (layout is None and best[0].remainder > MOST_LEFT):
+        return None
+    # Grid and print make curves across an upright page too, and curves without waves obey any law.
+    if best[1].turns % 2 and not has_beats(best[1]):
         return None
     return signals(*best, mm_per_s, mm_per_mv)

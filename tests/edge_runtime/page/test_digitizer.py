@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from edge_runtime.leads import LEADS
-from edge_runtime.page.digitizer.digitize import of_photo
+from edge_runtime.page.digitizer.digitize import named, of_photo
+from edge_runtime.page.digitizer.sheet import PX_PER_MM
 from edge_runtime.page.digitizer.signals import FS, Signals
+from edge_runtime.page.digitizer.view import View
 from edge_runtime.page.flatten import find_grid, flatten
 from pulse.ecg.paper.render import STYLES, render
 from pulse.ecg.photo.scene.shoot import shoot
@@ -126,3 +128,17 @@ def test_paper_without_curves_has_no_signals() -> None:
     grid = find_grid(picture)
     assert grid is not None
     assert of_photo(picture, flatten(picture, grid)) is None
+
+
+@pytest.mark.parametrize(("turns", "beats"), [(0, False), (1, False), (1, True)])
+def test_a_page_read_on_its_side_shows_heartbeats(record: Record, turns: int, beats: bool) -> None:
+    """Twelve rows that obey the laws of the limb leads, with or without a heart in them."""
+    slow = np.sin(2 * np.pi * np.arange(4000) / np.array([[900.0], [1500.0]]))
+    one, two = (record.signal[:2, :4000] * 10 if beats else slow) * (PX_PER_MM if beats else 3 * PX_PER_MM)
+    limbs = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+    rows = 120.0 * np.arange(1, 13)[:, None] * PX_PER_MM / 8
+    chest = [two * by for by in (-1.0, -0.5, 0.3, 0.8, 1.1, 0.9)]
+    columns = np.linspace(0, 3999, 2000)
+    curves = rows - np.array([np.interp(columns, np.arange(4000), each) for each in (*limbs, *chest)])
+    found = named([View(curves, rows[:, 0], (), 0.0, 2000.0, turns)])
+    assert (found is None) == (turns == 1 and not beats)
