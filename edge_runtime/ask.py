@@ -107,6 +107,8 @@ def _run(args: argparse.Namespace) -> int:
             f"pulse-ask: the page lay turned; it was read {90 * page.turns} degrees further to the right",
             file=sys.stderr,
         )
+    if page.redrawn:
+        print("pulse-ask: the model read the page as it is drawn anew from the signals read of it", file=sys.stderr)
     if page.looks_like_ecg and page.is_part:
         print("pulse-ask: only part of the page seems to be in the picture; photograph all of it", file=sys.stderr)
     _print(args, reply, page, bundle, whole, simulator_of(session.engine), cases)
@@ -160,6 +162,7 @@ def _as_json(answer: Answer, page: Observation, bundle: Bundle, samples: bool) -
         "is_ecg": answer.is_ecg,
         "whole": page.whole,
         "turns": page.turns,
+        "redrawn": page.redrawn,
         "likelihood": answer.likelihood,
         "left_out": list(answer.left_out),
         "because": [dataclasses.asdict(each) for each in answer.because],

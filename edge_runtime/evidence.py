@@ -139,12 +139,16 @@ def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, 
 
 @dataclass(frozen=True)
 class ByLeads:
-    """What the curves of a page tell of it. turns: quarter turns to the right that bring it upright, which is where the
-    laws of limb leads place its leads; 0 where they place none. beatless: no lead was named, and the curves that lie
-    across the page as it is show no heartbeats."""
+    """What the curves of a page tell of it. signals: its leads, None where the laws of limb leads name none. beatless:
+    none was named, and the curves that lie across the page as it is show no heartbeats."""
 
-    turns: int = 0
+    signals: Signals | None = None
     beatless: bool = False
+
+    @property
+    def turns(self) -> int:
+        """Quarter turns to the right that bring the page upright; 0 where its leads do not tell."""
+        return 0 if self.signals is None else -self.signals.turns % 4
 
 
 def by_leads(picture: Image.Image, reading: Reading) -> ByLeads:
@@ -155,7 +159,7 @@ def by_leads(picture: Image.Image, reading: Reading) -> ByLeads:
     views = seen(*fine_page(picture, flat))
     signals = named(views)
     if signals is not None:
-        return ByLeads(-signals.turns % 4)
+        return ByLeads(signals)
     across = [view for view in views if view.turns % 2 == 0]
     return ByLeads(beatless=bool(across) and not any(map(has_beats, across)))
 

@@ -42,10 +42,11 @@ class Observation:
     """One page, already read, and the conversation about it.
 
     is_ecg: probability that it is an ECG page, None if the model cannot tell. seen: the page as the model looked at it,
-    RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. problem: what
-    may be wrong with a picture that does not look like one, a key of page.quality.HINTS, None where that is unknown.
-    evidence: what was measured on the page, None where that was not asked for. features, pooled: float32 [D] and [2 D]
-    of the tower's tokens, learnt.page_features and similar.pooled.
+    RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. redrawn: whether
+    it was drawn anew from the signals that were read of the picture. problem: what may be wrong with a picture that
+    does not look like one, a key of page.quality.HINTS, None where that is unknown. evidence: what was measured on the
+    page, None where that was not asked for. features, pooled: float32 [D] and [2 D] of the tower's tokens,
+    learnt.page_features and similar.pooled.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Observation:
         self.is_ecg = is_ecg
         self.seen = seen
         self.turns = turns
+        self.redrawn = False
         self.features = features
         self.problem: str | None = None
         self.evidence: Evidence | None = None
@@ -72,6 +74,12 @@ class Observation:
         # Where the next turn starts: a cache, and the ids it lacks. None pending: no turn is finished yet.
         self._cache = prefix
         self._pending: list[int] | None = None
+
+    def instead_of(self, before: Observation) -> Observation:
+        """This second look at a picture, with what the first measured and took."""
+        self._cost = Cost(*(a + b for a, b in zip(before._cost, self._cost, strict=True)))
+        self.evidence = before.evidence
+        return self
 
     @property
     def conversation(self) -> tuple[Cache, list[int] | None]:

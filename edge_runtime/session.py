@@ -22,6 +22,7 @@ from edge_runtime.generate import check_fits
 from edge_runtime.inference import Inference
 from edge_runtime.observation import Cost, Observation
 from edge_runtime.page.quality import BEATS, worst
+from edge_runtime.page.redraw import redrawn
 from edge_runtime.prefix import Picture, Prefix, page_prefix
 from edge_runtime.prompt import Prompt
 from edge_runtime.similar import ARTIFACT, CaseIndex
@@ -91,21 +92,31 @@ class Session:
         page: of a PDF or multi-page TIFF, from 1. measure: rate, intervals and axes on the page itself, for answers to
         have these numbers. A page that lies on its side or upside down is turned first, where the model can tell that
         it does, or the bundle's `flatten` has the page's leads read; with that, a page whose curves show no heartbeats
-        is no ECG. Raises UserError.
+        is no ECG, and one that the model takes for none although its leads are known is drawn anew for it. Raises
+        UserError.
         """
-        seen, wanted = self._look(picture, page, 0, measure)
-        if turns := self._lies_turned(seen._prefix) or wanted:
-            again, _ = self._look(picture, page, turns)
+        seen, told = self._look(picture, page, measure=measure)
+        if turns := self._lies_turned(seen._prefix) if self.inference.way_up else told.turns:
+            again, _ = self._look(picture, page, turns, read_leads=False)
             # A page that was turned for nothing would be misread: it has to be an upright ECG now.
             if again.looks_like_ecg and self._lies_turned(again._prefix) == 0:
-                again._cost = Cost(*(a + b for a, b in zip(seen._cost, again._cost, strict=True)))
-                again.evidence = seen.evidence
-                seen = again
+                seen = again.instead_of(seen)
+        if not seen.looks_like_ecg and told.signals is not None:
+            again, _ = self._look(redrawn(told.signals), read_leads=False)
+            if again.looks_like_ecg:
+                again.turns, again.redrawn = told.turns, True
+                seen = again.instead_of(seen)
         return seen
 
-    def _look(self, picture: Picture, page: int | None, turns: int, measure: bool = False) -> tuple[Observation, int]:
-        """The page after so many quarter turns to the right, and how many more its leads want: 0 for a page that was
-        turned already, and where a model is asked which way up it is."""
+    def _look(
+        self,
+        picture: Picture,
+        page: int | None = None,
+        turns: int = 0,
+        measure: bool = False,
+        read_leads: bool = True,
+    ) -> tuple[Observation, ByLeads]:
+        """The page after so many quarter turns to the right, and what its leads tell where they are to be read."""
         before = page_prefix(picture, self.engine, self.inference, self.prompt, page, turns)
         started = time.perf_counter()
         check_fits(len(before.embeds), self.inference.model.context_length)
@@ -116,7 +127,7 @@ class Session:
         ended = time.perf_counter()
         measured = evidence(picture, page, before.reading) if measure else None
         done = time.perf_counter()
-        told = ByLeads() if turns else self._by_leads(before, measured)
+        told = self._by_leads(before, measured) if read_leads else ByLeads()
         if told.beatless and is_ecg is not None:
             is_ecg = 0.0
         reading_ms = before.preprocess_ms + 1e3 * (time.perf_counter() - done)
@@ -126,20 +137,18 @@ class Session:
         seen.pooled = before.pooled
         if not seen.looks_like_ecg:
             seen.problem = BEATS if told.beatless else worst(before.picture)  # the picture itself is not kept
-        if self.inference.way_up is not None:
-            return seen, 0
-        if seen.looks_like_ecg and told.turns % 2:
+        elif told.turns % 2 and self.inference.way_up is None:
             # Such a model takes no page on its side for an ECG: leads that were read across this one are not its leads.
             if measured is not None:
                 seen.evidence = untold(measured.flat, measured.size)
-            return seen, 0
-        return seen, told.turns
+            told = ByLeads()
+        return seen, told
 
     def _by_leads(self, before: Prefix, measured: Evidence | None) -> ByLeads:
         if before.reading is None:
             return ByLeads()
         if measured is not None and measured.signals is not None:
-            return ByLeads(-measured.signals.turns % 4)
+            return ByLeads(measured.signals)
         return by_leads(before.picture, before.reading)
 
     def _lies_turned(self, prefix: Cache) -> int:

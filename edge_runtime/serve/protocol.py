@@ -203,6 +203,7 @@ def extension(created: int, served: Provenance, question: Question, result: Resu
         "problem": page.problem,
         "whole": result.whole,
         "turns": page.turns,
+        "redrawn": page.redrawn,
         "left_out": list(answer.left_out),
         "because": [asdict(each) for each in answer.because],
         "timing": {key: round(value, 3) for key, value in asdict(answer.timing).items()},

@@ -69,7 +69,7 @@ def test_answers_do_not_depend_on_which_way_up_a_page_lies(session: Session, upr
 
 def test_what_is_no_page_when_turned_either_is_refused_as_it_came(session: Session, upright: Image.Image) -> None:
     lying = upright.transpose(TURNS[1])
-    page = accepting(session, [False, False]).look(lying)
+    page = accepting(session, [False, False, False]).look(lying)  # as it lies, turned, drawn anew
     assert (page.turns, page.looks_like_ecg) == (0, False)
 
 
