@@ -21,6 +21,7 @@ from edge_runtime.questions import Because, asks_for_report, needs_measuring
 from edge_runtime.report import answered as report
 from edge_runtime.session import Session
 from edge_runtime.similar import Case
+from edge_runtime.wfdb_file import read_recording
 
 _BAR = 24
 _FEW = 3  # reasons shown where none of many attributes holds
@@ -35,7 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pulse-ask", description="Ask a PULSE bundle about a picture of an ECG page.")
     parser.add_argument("bundle", metavar="BUNDLE", help="pulse-nano, or a folder that pulse-export wrote")
-    parser.add_argument("image", metavar="IMAGE", help="a picture, a PDF or DICOM of either (file.pdf#2 is page 2)")
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a picture, a PDF or DICOM of either (file.pdf#2 is page 2), or a WFDB header, RECORD.hea, of a digital "
+        "recording",
+    )
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="default: the bundle's own question")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the bundle's)")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest word")
@@ -79,13 +85,17 @@ def _run(args: argparse.Namespace) -> int:
         report.check(args.report)
     if args.signals and (args.measure is False or not args.json):
         raise UserError("--signals are measured, and printed with --json; add --json, and leave --no-measure out")
+    recorded = args.image.lower().endswith(".hea")
+    if recorded and args.flatten:
+        raise UserError("--flatten is for photographs of a page, and a .hea is a digital recording; leave it out")
+    ecg = read_recording(args.image) if recorded else args.image
     bundle = Bundle.load(args.bundle, args.require_signature)
     session = Session.of(bundle, args.threads, args.provider, args.flatten)
     whole = asks_for_report(args.question, session.inference)
     measure = (
         args.measure if args.measure is not None else whole or args.signals or needs_measuring(args.question or "")
     )
-    page = session.look(args.image, measure=measure)
+    page = session.look(ecg, measure=measure)
     cases = page.similar(args.similar) if args.similar is not None else None
     reply = page.ask(
         args.question,
@@ -98,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
         unconstrained=args.unconstrained,
     )
     print(session.inference.notice, file=sys.stderr)
-    if more := pages.note(args.image):
+    if not recorded and (more := pages.note(args.image)):
         print(f"pulse-ask: {more}", file=sys.stderr)
     if args.allow_non_ecg and not page.looks_like_ecg:
         print(f"pulse-ask: {page.not_ecg_notice}", file=sys.stderr)

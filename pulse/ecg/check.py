@@ -6,13 +6,13 @@ Every reader ends here, so an ECG is repaired alike whatever file it came from, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edge_runtime.errors import UserError
+from edge_runtime.leads import lead_name as lead_name
 from pulse.ecg.record import LEADS, Record, RecordError
 from pulse.files.side_file import check_not_lfs
 
@@ -25,22 +25,11 @@ MAX_MILLIVOLTS, MIN_MILLIVOLTS = 50.0, 0.02
 _LOST_NUMBERS, _MAX_HEART = (-32768, -9999, -99999, -999999, -2147483648), 5.0
 _FLAT = 0.0005  # mV from lowest to highest: below any recorder's step
 
-_BY_KEY = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
-_BY_KEY |= {f"{c}{k}": f"V{k}" for k in range(1, 7) for c in ("c", "v0", "c0")}  # C1: in German, and in older books
 _UNITS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6, "volt": 1e3, "volts": 1e3}
 _UNITS |= {f"{size}volt{s}": _UNITS[key] for size, key in (("milli", "mv"), ("micro", "uv")) for s in ("", "s")}
 
 # Einthoven (III = II - I) and Goldberger (the augmented leads), as weights of I and II.
 _FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
-
-
-def lead_name(text: str) -> str | None:
-    """The name in `LEADS` that `text` writes ('AVR', 'lead ii', 'ECG I', 'C1', 'MDC_ECG_LEAD_V1'), None for any other.
-
-    Only names of the very same lead count: MLII, V3R or -aVR are other leads.
-    """
-    key = re.sub(r"^(mdc[ _])?(ecg[ _]+)?(lead[ _]*)?", "", text.strip().lower())
-    return _BY_KEY.get(re.sub(r"[ ._]", "", key))
 
 
 def millivolts(unit: str) -> float:
