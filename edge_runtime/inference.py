@@ -304,10 +304,11 @@ def _way_up(fields: Fields) -> WayUpSpec:
 
 
 def _calibration(fields: Fields) -> Calibration:
-    # A slope of 0 or less would turn the model's own order round.
-    slope, offset, point = fields.number("slope", 1e-3), fields.number("offset"), fields.number("point", 0, 1)
+    signal_slope = 0.0 if fields.is_null("signal_slope") else fields.number("signal_slope", 0)
+    # A slope below 0 would turn the model's own order round, and without signals one of 0 would undo it.
+    slope, offset = fields.number("slope", 0 if signal_slope else 1e-3), fields.number("offset")
+    point = fields.number("point", 0, 1)
     sensitivity, precision = (
         None if fields.is_null(k) else fields.number(k, 0, 1) for k in ("sensitivity", "precision")
     )
-    signal_slope = 0.0 if fields.is_null("signal_slope") else fields.number("signal_slope", 0)
     return Calibration(slope, offset, point, sensitivity, precision, fields.integer("positives", 0), signal_slope)

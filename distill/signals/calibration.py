@@ -74,12 +74,16 @@ def page_odds(session: Session, cache: DatasetCache, rows: np.ndarray, specs: Se
 
 def fit_both(truth: np.ndarray, page: np.ndarray, signals: np.ndarray) -> Calibration | None:
     """Of one finding: 0/1 [n], and both log odds [n]. A line of both (as Platt 1999 has it of one), and a point as
-    distill.calibration chooses it. None where too few have the finding, or the page has nothing to add."""
+    distill.calibration chooses it. A page that has nothing to add does not count; None where too few have the finding,
+    or the signals have nothing to add."""
     if min(truth.sum(), len(truth) - truth.sum()) < 20:
         return None
     line = LogisticRegression(C=1e4, max_iter=1000).fit(np.stack([page, signals], axis=1), truth)
     (of_page, of_signals), offset = line.coef_[0], float(line.intercept_[0])
-    if of_page < 1e-3 or of_signals <= 0:
+    if of_page <= 0:
+        line.fit(signals[:, None], truth)
+        of_page, of_signals, offset = 0.0, line.coef_[0, 0], float(line.intercept_[0])
+    if of_signals <= 0:
         return None
     joint = of_page * page + of_signals * signals + offset
     chosen = fit(truth, 1 / (1 + np.exp(-joint)))
