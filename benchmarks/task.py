@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from edge_runtime.recording import Recording
+
 if TYPE_CHECKING:
     from pulse.ecg.ptbxl import PtbXl
     from pulse.instruct.questions import Turn
@@ -24,7 +26,8 @@ class Drawn:
     """A record of the PTB-XL folder `data`, to be drawn as a page.
 
     family: of which it is to be, its look, and layout unless given, drawn from the record's number; None: the plain
-    page. photo: the seed of its effects, scene: of the desk, the paper and the camera; None: none.
+    page. photo: the seed of its effects, scene: of the desk, the paper and the camera; None: none. recorded: a model is given
+    the record itself instead.
     """
 
     data: Path
@@ -34,6 +37,14 @@ class Drawn:
     family: str | None = None
     scene: int | None = None
     dpi: float = PLAIN_DPI
+    recorded: bool = False
+
+    def given(self) -> np.ndarray | Recording:
+        """What a model is asked about: the page or the recording."""
+        if not self.recorded:
+            return self.page()
+        record = _database(self.data)[self.ecg_id]
+        return Recording(record.signal, record.fs)
 
     def page(self) -> np.ndarray:
         """uint8 RGB [H, W, 3]."""

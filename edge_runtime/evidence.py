@@ -20,6 +20,7 @@ from edge_runtime.page.lattice import WORK
 from edge_runtime.page.mesh import Mesh
 from edge_runtime.page.reading import Reading
 from edge_runtime.prefix import Picture
+from edge_runtime.recording import Recording
 from edge_runtime.waves.delineate import Marks, delineate
 from edge_runtime.waves.intervals import Measurements, measured
 
@@ -135,6 +136,12 @@ def of_signals(signals: Signals, flat: FlatPage | None = None, size: tuple[int, 
     """What is measured of signals that were read of a page that lies so in a picture of that size."""
     marks = delineate(signals.mv, FS)
     return Evidence(signals, measured(signals.mv, FS, marks), marks=marks, flat=flat, size=size)
+
+
+def of_recording(recording: Recording) -> Evidence:
+    """What is measured of a digital recording."""
+    marks = delineate(recording.mv, recording.fs)
+    return Evidence(None, measured(recording.mv, recording.fs, marks), "the leads are a recording's own", marks=marks)
 
 
 @dataclass(frozen=True)

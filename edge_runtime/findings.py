@@ -56,17 +56,20 @@ class FindingScorer:
         self._engine, self._prompt, self._tokenizer = engine, prompt, tokenizer
         self._context_length = context_length
 
-    def score(self, prefix: Cache, finding: FindingSpec) -> Finding:
-        """The finding's probability for the image in `prefix`."""
+    def score(self, prefix: Cache, finding: FindingSpec, by_signals: float | None = None) -> Finding:
+        """The finding's probability for the image in `prefix`; by_signals: log odds of the recording that the image
+        shows, for a finding that has a calibration of both."""
         ids, yes, no = self.words(prefix.length, finding)
         logits, cache = self._engine.decode(self._engine.embed(ids), prefix)
         log_odds = self._log_probability(yes, logits, cache) - self._log_probability(no, logits, cache)
         if math.isnan(log_odds):
             raise UserError(f"{finding.label}: the decoder's logits are not numbers; export the bundle again")
         true = finding.calibration
+        if by_signals is not None and finding.recorded is not None:
+            true = finding.recorded
         if true is None:
             return Finding(finding.label, finding.name, sigmoid(log_odds))
-        probability = sigmoid(true.slope * log_odds + true.offset)
+        probability = sigmoid(true.slope * log_odds + true.signal_slope * (by_signals or 0.0) + true.offset)
         return Finding(finding.label, finding.name, probability, true.point, true.sensitivity, true.precision)
 
     def choose(self, prefix: Cache, question: str, answers: Sequence[str]) -> list[float]:

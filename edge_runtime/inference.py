@@ -72,7 +72,8 @@ class GenerationSpec:
 class Calibration:
     """What a finding's probability is worth, measured on validation records: `positives` of them have the finding.
 
-    slope, offset: of the log odds (Platt 1999), which make probabilities true. point: the probability from which on the
+    slope, offset: of the log odds (Platt 1999), which make probabilities true; signal_slope: of those that the network
+    of signals gives beside them, 0 where none are read. point: the probability from which on the
     finding is named; sensitivity, precision: of naming it from there, None where too few had it to be measured.
     """
 
@@ -82,9 +83,13 @@ class Calibration:
     sensitivity: float | None = None
     precision: float | None = None
     positives: int = 0
+    signal_slope: float = 0.0
 
     def to_dict(self) -> dict[str, float | None]:
-        return asdict(self)
+        data = asdict(self)
+        if self.signal_slope == 0:
+            del data["signal_slope"]
+        return data
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class FindingSpec:
     """A yes-or-no question whose answer is read as a probability. yes and no are text, tokenized as they are.
 
     words: phrases by which a text names the finding; against: phrases that deny it. calibration: None where nothing was
-    measured. learnt: the head that gives the probability in the decoder's place, None where the decoder is asked.
+    measured. recorded: the same of digital recordings, whose signals are read beside their page; None where they are
+    not. learnt: the head that gives the probability in the decoder's place, None where the decoder is asked.
     """
 
     label: str
@@ -104,6 +110,7 @@ class FindingSpec:
     against: tuple[str, ...] = ()
     calibration: Calibration | None = None
     learnt: Learnt | None = None
+    recorded: Calibration | None = None
 
     @property
     def told(self) -> str:
@@ -212,6 +219,8 @@ def _listed(spec: FindingSpec) -> dict[str, Any]:
         data["against"] = list(spec.against)
     if spec.calibration is not None:
         data["calibration"] = spec.calibration.to_dict()
+    if spec.recorded is not None:
+        data["recorded"] = spec.recorded.to_dict()
     return data
 
 
@@ -263,8 +272,9 @@ def _finding(fields: Fields, label: str, name: str) -> FindingSpec:
     words = (name,) if fields.is_null("words") else fields.texts("words")
     against = () if fields.is_null("against") else fields.texts("against")
     calibration = None if fields.is_null("calibration") else _calibration(fields.child("calibration"))
+    recorded = None if fields.is_null("recorded") else _calibration(fields.child("recorded"))
     question, yes, no = (fields.text(key) for key in ("question", "yes", "no"))
-    spec = FindingSpec(label, name, question, yes, no, words, against, calibration)
+    spec = FindingSpec(label, name, question, yes, no, words, against, calibration, recorded=recorded)
     if spec.yes == spec.no:
         raise UserError(f"{fields.where}: yes and no are both {shorten(spec.yes)}; {fields.fix}")
     return spec
@@ -299,4 +309,5 @@ def _calibration(fields: Fields) -> Calibration:
     sensitivity, precision = (
         None if fields.is_null(k) else fields.number(k, 0, 1) for k in ("sensitivity", "precision")
     )
-    return Calibration(slope, offset, point, sensitivity, precision, fields.integer("positives", 0))
+    signal_slope = 0.0 if fields.is_null("signal_slope") else fields.number("signal_slope", 0)
+    return Calibration(slope, offset, point, sensitivity, precision, fields.integer("positives", 0), signal_slope)

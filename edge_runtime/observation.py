@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -45,7 +45,8 @@ class Observation:
     RGB, flat and upright. turns: quarter turns to the right that the picture was given to lie upright. redrawn: whether
     it was drawn anew from the signals that were read of the picture. problem: what may be wrong with a picture that
     does not look like one, a key of page.quality.HINTS, None where that is unknown. evidence: what was measured on the
-    page, None where that was not asked for. features, pooled: float32 [D] and [2 D] of the tower's tokens,
+    page, None where that was not asked for. by_signals: log odds by label that the recording gives which the page
+    shows, none where there is no recording. features, pooled: float32 [D] and [2 D] of the tower's tokens,
     learnt.page_features and similar.pooled.
     """
 
@@ -67,6 +68,7 @@ class Observation:
         self.features = features
         self.problem: str | None = None
         self.evidence: Evidence | None = None
+        self.by_signals: Mapping[str, float] = {}
         self.pooled = np.zeros(0, np.float32)
         self._prefix = prefix
         self._cost = cost
@@ -226,7 +228,9 @@ class Observation:
         if spec not in self._findings:
             head = spec.learnt
             self._findings[spec] = (
-                self._session.scorer.score(self._prefix, spec) if head is None else by_head(spec, head, self.features)
+                self._session.scorer.score(self._prefix, spec, self.by_signals.get(spec.label))
+                if head is None
+                else by_head(spec, head, self.features)
             )
         return self._findings[spec]
 

@@ -16,15 +16,19 @@ from pathlib import Path
 from edge_runtime.bundle import Bundle
 from edge_runtime.engines import Cache, Engine, open_engine
 from edge_runtime.errors import UserError
-from edge_runtime.evidence import ByLeads, Evidence, by_leads, evidence, untold
+from edge_runtime.evidence import ByLeads, Evidence, by_leads, evidence, of_recording, untold
 from edge_runtime.findings import FindingScorer
 from edge_runtime.generate import check_fits
 from edge_runtime.inference import Inference
 from edge_runtime.observation import Cost, Observation
+from edge_runtime.page.digitizer.signals import FS
 from edge_runtime.page.quality import BEATS, worst
 from edge_runtime.page.redraw import redrawn
 from edge_runtime.prefix import Picture, Prefix, page_prefix
 from edge_runtime.prompt import Prompt
+from edge_runtime.recording import Recording
+from edge_runtime.signal_net import ARTIFACT as SIGNALS
+from edge_runtime.signal_net import SignalNet
 from edge_runtime.similar import ARTIFACT, CaseIndex
 from edge_runtime.tokenizer import Tokenizer
 
@@ -32,8 +36,16 @@ from edge_runtime.tokenizer import Tokenizer
 class Session:
     """An engine at work, of a bundle or of a torch checkpoint. Not for several threads at once."""
 
-    def __init__(self, engine: Engine, inference: Inference, tokenizer: Tokenizer, cases: Path | None = None) -> None:
-        """cases: the bundle's index of similar cases, read when it is first asked; None where it has none."""
+    def __init__(
+        self,
+        engine: Engine,
+        inference: Inference,
+        tokenizer: Tokenizer,
+        cases: Path | None = None,
+        signals: Path | None = None,
+    ) -> None:
+        """cases, signals: the bundle's index of similar cases and its network of signals, read when they are first
+        asked; None where it has none."""
         model = inference.model
         if tokenizer.vocab_size > model.vocab_size:
             raise UserError(
@@ -42,7 +54,7 @@ class Session:
             )
         self.inference = inference
         self.engine = engine
-        self._cases_file = cases
+        self._cases_file, self._signals_file = cases, signals
         self.tokenizer = tokenizer
         self.prompt = Prompt.of(inference, tokenizer)
         self.scorer = FindingScorer(engine, self.prompt, tokenizer, model.context_length)
@@ -77,7 +89,7 @@ class Session:
         engine, inference = open_engine(bundle, threads, provider), bundle.manifest.inference
         if flatten is not None:
             inference = replace(inference, flatten=flatten)
-        return cls(engine, inference, Tokenizer(bundle.path("tokenizer")), cases_of(bundle))
+        return cls(engine, inference, Tokenizer(bundle.path("tokenizer")), cases_of(bundle), signals_of(bundle))
 
     @cached_property
     def cases(self) -> CaseIndex:
@@ -86,8 +98,14 @@ class Session:
             raise UserError("this bundle has no similar cases; export a checkpoint that has them, such as pulse-nano")
         return CaseIndex(self._cases_file)
 
-    def look(self, picture: Picture, page: int | None = None, measure: bool = False) -> Observation:
-        """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
+    @cached_property
+    def signal_net(self) -> SignalNet | None:
+        """What reads signals, None where the bundle has nothing that does."""
+        return None if self._signals_file is None else SignalNet(self._signals_file)
+
+    def look(self, picture: Picture | Recording, page: int | None = None, measure: bool = False) -> Observation:
+        """Read a picture: a path, a file's bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3]; or a recording,
+        whose page is drawn and whose signals are read beside it.
 
         page: of a PDF or multi-page TIFF, from 1. measure: rate, intervals and axes on the page itself, for answers to
         have these numbers. A page that lies on its side or upside down is turned first, where the model can tell that
@@ -95,6 +113,8 @@ class Session:
         is no ECG, and one that the model takes for none although its leads are known is drawn anew for it. Raises
         UserError.
         """
+        if isinstance(picture, Recording):
+            return self._look_at_recording(picture, measure)
         seen, told = self._look(picture, page, measure=measure)
         if turns := self._lies_turned(seen._prefix) if self.inference.way_up else told.turns:
             again, _ = self._look(picture, page, turns, read_leads=False)
@@ -102,10 +122,18 @@ class Session:
             if again.looks_like_ecg and self._lies_turned(again._prefix) == 0:
                 seen = again.instead_of(seen)
         if not seen.looks_like_ecg and told.signals is not None:
-            again, _ = self._look(redrawn(told.signals), read_leads=False)
+            again, _ = self._look(redrawn(Recording(told.signals.mv, FS)), read_leads=False)
             if again.looks_like_ecg:
                 again.turns, again.redrawn = told.turns, True
                 seen = again.instead_of(seen)
+        return seen
+
+    def _look_at_recording(self, recording: Recording, measure: bool) -> Observation:
+        seen, _ = self._look(redrawn(recording), read_leads=False)
+        if self.signal_net is not None:
+            seen.by_signals = self.signal_net.read(recording)
+        if measure:
+            seen.evidence = of_recording(recording)
         return seen
 
     def _look(
@@ -163,3 +191,8 @@ class Session:
 def cases_of(bundle: Bundle) -> Path | None:
     """The file of a bundle's similar cases, None where it has none."""
     return bundle.path(ARTIFACT) if ARTIFACT in bundle.manifest.artifacts else None
+
+
+def signals_of(bundle: Bundle) -> Path | None:
+    """The file of a bundle's network of signals, None where it has none."""
+    return bundle.path(SIGNALS) if SIGNALS in bundle.manifest.artifacts else None

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from edge_runtime import signal_net, similar
 from edge_runtime.bundle import Bundle, write_manifest
 from edge_runtime.errors import UserError
 from edge_runtime.sign import signer
-from edge_runtime.similar import ARTIFACT, FILE, CaseIndex
 from edge_runtime.tokenizer import Tokenizer
 from export.certificate.bundle import certificate_of
 from export.certificate.certify import Certificate
@@ -95,7 +95,7 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
         with meter.stage("graphs"):
             # Nothing here keeps the model: its target uses it up.
             artifacts = target.write(job, load_model(job.checkpoint, weights, halves=True), part)
-        artifacts = {**artifacts, "tokenizer": TOKENIZER, **_cases(source, part)}
+        artifacts = {**artifacts, "tokenizer": TOKENIZER, **_side_files(source, part)}
         manifest = manifest_of(job.config, source, target, weights, artifacts, options)
         write_manifest(part, manifest)
         bundle = Bundle.read(part)  # its digests were taken a moment ago
@@ -110,13 +110,19 @@ def build_bundle(source: Checkpoint, wanted: Export, out: Path, meter: Meter | N
     return certificate
 
 
-def _cases(source: Checkpoint, part: Path) -> dict[str, str]:
-    """The checkpoint's index of similar cases beside the graphs, where it has one; an adapter's has none, as its tower
-    may be another. Raises UserError for an index of other weights."""
-    path = source.folder / FILE
-    if source.adapter is not None or not path.is_file():
-        return {}
-    if CaseIndex(path).model != source.digest():
-        raise UserError(f"{path}: holds cases of other weights; make it anew with python -m distill.retrieval")
-    shutil.copyfile(path, part / FILE)
-    return {ARTIFACT: FILE}
+def _side_files(source: Checkpoint, part: Path) -> dict[str, str]:
+    """The checkpoint's index of similar cases and its network of signals beside the graphs, where it has them; an
+    adapter's has none, as its tower may be another. Raises UserError for what was made beside other weights."""
+    found: dict[str, str] = {}
+    for kind, file, made_for, maker in (
+        (similar.ARTIFACT, similar.FILE, lambda path: similar.CaseIndex(path).model, "distill.retrieval"),
+        (signal_net.ARTIFACT, signal_net.FILE, lambda path: signal_net.SignalNet(path).model, "distill.signals"),
+    ):
+        path = source.folder / file
+        if source.adapter is not None or not path.is_file():
+            continue
+        if made_for(path) != source.digest():
+            raise UserError(f"{path}: was made beside other weights; make it anew with python -m {maker}")
+        shutil.copyfile(path, part / file)
+        found[kind] = file
+    return found

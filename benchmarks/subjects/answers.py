@@ -51,7 +51,7 @@ def _begin(subject: Subject, unconstrained: bool) -> Callable[[tuple[int, Asked]
 
 def _answer(session: Session, unconstrained: bool, asked: Asked) -> Answered:
     try:
-        picture = asked.picture.page() if isinstance(asked.picture, Drawn) else asked.picture
+        picture = asked.picture.given() if isinstance(asked.picture, Drawn) else asked.picture
         seen = session.look(picture, measure=any(needs_measuring(turn.question) for turn in asked.turns))
     except UserError as error:
         raise UserError(f"{asked.id}: {error}") from None

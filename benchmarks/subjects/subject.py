@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.subjects.environment import bundle_digest
 from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import MANIFEST
-from edge_runtime.session import Session
+from edge_runtime.session import Session, signals_of
+from edge_runtime.signal_net import FILE as SIGNALS
 from edge_runtime.tokenizer import Tokenizer
 from export.target import find
 
@@ -77,7 +78,8 @@ class Subject:
             return Session.of(self.opened, threads)
         manifest = self.opened.manifest
         engine = find(manifest.target).runner().open(self.opened)
-        return Session(engine, manifest.inference, Tokenizer(self.opened.path("tokenizer")))
+        tokenizer = Tokenizer(self.opened.path("tokenizer"))
+        return Session(engine, manifest.inference, tokenizer, signals=signals_of(self.opened))
 
     def about(self) -> dict[str, Any]:
         """Name, target ("torch" for a checkpoint), weights, bytes and digest."""
@@ -120,4 +122,6 @@ def torch_session(checkpoint: Checkpoint, weights: str | None = "float32") -> Se
         path = Path(folder) / TOKENIZER
         checkpoint.write_tokenizer(path)
         engine = TorchEngine(load_model(checkpoint, weights), checkpoint.config)
-        return Session(engine, checkpoint.config.inference, Tokenizer(path))
+        signals = checkpoint.folder / SIGNALS
+        tokenizer = Tokenizer(path)
+        return Session(engine, checkpoint.config.inference, tokenizer, signals=signals if signals.is_file() else None)

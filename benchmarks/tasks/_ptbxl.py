@@ -20,6 +20,7 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--layout", choices=LAYOUTS, help=f"of the pages ({PLAIN}, or the family's)")
     parser.add_argument("--family", choices=FAMILIES.names(), help="of pages, each with its own look")
     parser.add_argument("--photo", type=int, metavar="SEED", help="photograph the pages, effects drawn from this seed")
+    parser.add_argument("--recordings", action="store_true", help="give the model the records themselves, no pages")
     parser.add_argument("--scene", type=int, metavar="SEED", help="photograph them on a desk, drawn from this seed")
 
 
@@ -28,8 +29,9 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
 
     layout = options.layout or (PLAIN if options.family is None else None)  # None: drawn for each page
     seeds = {"photo_seed": options.photo, "scene_seed": options.scene}
-    return {"fold": options.fold, "layout": layout, "family": options.family, **seeds}
+    recordings = {"recordings": True} if options.recordings else {}
+    return {"fold": options.fold, "layout": layout, "family": options.family, **seeds, **recordings}
 
 
 def drawn(data: Path, ecg_id: int, options: argparse.Namespace, dpi: float = PLAIN_DPI) -> Drawn:
-    return Drawn(data, ecg_id, options.layout, options.photo, options.family, options.scene, dpi)
+    return Drawn(data, ecg_id, options.layout, options.photo, options.family, options.scene, dpi, options.recordings)

@@ -19,9 +19,9 @@ class ConvNorm(nn.Module):
         self,
         c_in: int,
         c_out: int,
-        kernel: int,
-        stride: int,
-        padding: int,
+        kernel: int | tuple[int, int],
+        stride: int | tuple[int, int],
+        padding: int | tuple[int, int],
         norm: bool,
         groups: int = 1,
         eps: float = 1e-5,
@@ -77,7 +77,7 @@ class ConvTower(GridTower):
 
 
 @torch.no_grad()
-def fold_norms(tower: GridTower) -> dict[str, Tensor]:
+def fold_norms(tower: nn.Module) -> dict[str, Tensor]:
     """Weights of the same tower with batch_norm=False: each norm's scale and shift moved into its convolution."""
     state: dict[str, Tensor] = {}
     for name, module in tower.named_modules():

@@ -14,6 +14,7 @@ from edge_runtime.page.digitizer.digitize import of_photo
 from edge_runtime.page.digitizer.signals import FS, Signals
 from edge_runtime.page.flatten import find_grid, flatten
 from edge_runtime.page.redraw import redrawn
+from edge_runtime.recording import Recording
 from edge_runtime.session import Session
 from pulse.ecg.paper.render import render
 from pulse.ecg.record import Record
@@ -33,13 +34,17 @@ def read(picture: Image.Image) -> Signals:
     return found
 
 
+def known(signals: Signals) -> Recording:
+    return Recording(signals.mv, FS)
+
+
 @pytest.fixture(scope="module")
 def six_rows(record: Record) -> Signals:
     return read(Image.fromarray(render(record, "6x2+rhythm", dpi=200).image))
 
 
 def test_the_page_shows_the_signals_in_the_plain_layout(record: Record, six_rows: Signals) -> None:
-    page = redrawn(six_rows)
+    page = redrawn(known(six_rows))
     assert (page.mode, page.size) == ("RGB", (544, 384))
     again = read(page.resize((2176, 1536), Image.Resampling.BICUBIC))
     assert (again.layout, again.turns, again.mm_per_s, again.mm_per_mv) == ("3x4+rhythm", 0, 25.0, 10.0)
@@ -53,7 +58,7 @@ def test_what_was_not_read_is_not_drawn(six_rows: Signals) -> None:
     mv = six_rows.mv.copy()
     mv[LEADS.index("V6")] = np.nan
     mv[LEADS.index("V5"), 200:260] = np.nan
-    whole, part = (np.asarray(redrawn(each).convert("L")) for each in (six_rows, replace(six_rows, mv=mv)))
+    whole, part = (np.asarray(redrawn(known(each)).convert("L")) for each in (six_rows, replace(six_rows, mv=mv)))
     row = slice(206, 294)  # of III, aVF, V3, V6
     assert (whole[row, 430:528] < 120).sum() > 60
     assert (part[row, 430:528] < 120).sum() == 0
@@ -63,7 +68,7 @@ def test_what_was_not_read_is_not_drawn(six_rows: Signals) -> None:
 def test_a_rhythm_strip_that_was_not_read_whole_stays_short(record: Record) -> None:
     signals = read(Image.fromarray(render(record, "3x4", dpi=200).image))
     assert np.isfinite(signals.mv[LEADS.index("II")]).sum() < 3 * FS
-    page = np.asarray(redrawn(signals).convert("L"))
+    page = np.asarray(redrawn(known(signals)).convert("L"))
     strip = page[300:376, :]
     assert (strip[:, 40:150] < 120).sum() > 60
     assert (strip[:, 200:] < 120).sum() == 0
