@@ -170,3 +170,18 @@ def test_the_command_refuses_to_flatten_a_recording(tiny, tmp_path, capsys):
     assert err == (
         "pulse-ask: --flatten is for photographs of a page, and a .hea is a digital recording; leave it out\n"
     )
+
+
+def test_an_answer_about_a_recording_and_its_report(tiny, tmp_path, capsys):
+    pydicom = pytest.importorskip("pydicom")
+    mv = np.tile(np.exp(-(((np.arange(5000) % 400 - 200) / 8) ** 2)), (12, 1))
+    for name, data in signal_files("rec", mv, 500.0).items():
+        (tmp_path / name).write_bytes(data)
+    path, out = tmp_path / "rec.hea", tmp_path / "a.dcm"
+    # A comment may look like the head of a file with pages.
+    path.write_text(path.read_text(encoding="utf-8") + "# %PDF-1.4\n", encoding="utf-8")
+    assert main([str(tiny.folder), str(path), "normal?", "--threads", "1", "--report", str(out)]) == 0
+    assert capsys.readouterr().out
+    written = pydicom.dcmread(out)
+    assert (written.PatientID, written.StudyDate) == ("", "")  # as of a picture that says neither
+    assert "SourceInstanceSequence" not in written
