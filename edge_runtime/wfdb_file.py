@@ -18,8 +18,7 @@ from edge_runtime.errors import UserError, shorten
 from edge_runtime.leads import LEADS, lead_name
 from edge_runtime.recording import Array, Recording
 
-_MOST_BYTES = 64 << 20  # of a signal file: 45 minutes of twelve leads at 1000 Hz
-_HEADER_BYTES = 1 << 20
+_MOST_BYTES, _HEADER_BYTES = 64 << 20, 1 << 20  # of a signal file: 45 minutes of twelve leads at 1000 Hz
 _RATE, _GAIN = 250.0, 200.0  # where the header says none
 _MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 _FORMAT = re.compile(r"(?P<form>\d+)(?:x(?P<frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<start>\d+))?")
@@ -49,11 +48,9 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
     path = Path(path)
     try:
         fs, count, signals = _header(path)
-        groups: dict[str, list[_Signal]] = {}
-        for signal in signals:
-            groups.setdefault(signal.file, []).append(signal)
-        needed = [group for group in groups.values() if any(one.row is not None for one in group)]
-        parts = [(group, _samples(path.parent, group, count)) for group in needed]
+        files = dict.fromkeys(signal.file for signal in signals if signal.row is not None)
+        groups = [[signal for signal in signals if signal.file == file] for file in files]
+        parts = [(group, _samples(path.parent, group, count)) for group in groups]
         count = min(len(samples) for _, samples in parts)
         mv = np.full((len(LEADS), count), np.nan)
         for group, samples in parts:
@@ -101,17 +98,15 @@ def _signal(words: list[str]) -> _Signal:
     forms = [k for k in range(1, len(words)) if _FORMAT.fullmatch(words[k])]
     at = next((k for k in forms if _SCALE.fullmatch(" ".join(words[k + 1 : k + 2]))), next(iter(forms), 0))
     layout, scale = _FORMAT.fullmatch(words[at]), _SCALE.fullmatch([*words[at + 1 :], "0"][0])
-    if at == 0 or layout is None or scale is None:
-        raise UserError(f"the line {shorten(' '.join(words))} describes no signal; export the record again")
     file, zero, name = " ".join(words[:at]), [*words[at + 3 :], "0"][0], " ".join(words[at + 7 :])
+    if at == 0 or layout is None or scale is None or not re.fullmatch(r"[-+]?\d+", zero):
+        raise UserError(f"the line {shorten(' '.join(words))} describes no signal; export the record again")
     if layout["form"] not in _FORMATS:
         raise UserError(f"{file} has samples of format {layout['form']}, not {', '.join(_FORMATS)}; {_TOOLKIT}")
     if int(layout["frame"] or 1) != 1:
         raise UserError(f"{file} has {layout['frame']} samples a frame, and 1 is read here; {_TOOLKIT}")
     if int(layout["skew"] or 0):
         raise UserError(f"{file} has signals that lie apart in time (skew {layout['skew']}); {_TOOLKIT}")
-    if not re.fullmatch(r"[-+]?\d+", zero):
-        raise UserError(f"the line {shorten(' '.join(words))} says no ADC zero; export the record again")
     lead, unit = lead_name(name), (scale["unit"] or "mV").lower().replace("µ", "u").replace("μ", "u")
     if lead is not None and unit not in _MILLIVOLTS:
         raise UserError(f"lead {lead} is in {shorten(scale['unit'])}, no voltage; write its gain as steps a mV or uV")
