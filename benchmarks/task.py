@@ -26,8 +26,8 @@ class Drawn:
     """A record of the PTB-XL folder `data`, to be drawn as a page.
 
     family: of which it is to be, its look, and layout unless given, drawn from the record's number; None: the plain
-    page. photo: the seed of its effects, scene: of the desk, the paper and the camera; None: none. recorded: a model is given
-    the record itself instead.
+    page. photo: the seed of its effects, scene: of the desk, the paper and the camera; None: none. recorded: a model is
+    given the record itself instead.
     """
 
     data: Path

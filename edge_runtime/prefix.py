@@ -68,6 +68,7 @@ def page_prefix(
         picture = pictures.load(picture, page, DRAFT if inference.flatten else draft_size(spec))
     else:
         picture = pictures.to_rgb(as_picture(picture))
+        picture.load()  # one that was only opened is not read by several threads at once
     reading = read(picture) if inference.flatten else None
     page_seen = picture if reading is None else reading.picture
     if turns:

@@ -42,7 +42,7 @@ class SignalNet:
             if self._weights["head.b"].shape != (len(self.labels),):
                 raise ValueError("as many log odds as labels are needed")
             self.log_odds(np.zeros((24, 1024), np.float32))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: is no network of signals ({error}); {_DAMAGED}") from None
 
     def read(self, recording: Recording) -> dict[str, float]:
@@ -74,9 +74,7 @@ def save(path: str | os.PathLike[str], weights: Weights, labels: tuple[str, ...]
             stored[name] = np.round(values / scales).astype(np.int8)
             stored[name.removesuffix(".w") + _SCALES] = scales
     with open(path, "wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, **stored, **{_LABELS: np.array(labels), _MODEL: np.array(model)}
-        )
+        np.savez_compressed(file, allow_pickle=False, **stored, **{_LABELS: np.array(labels), _MODEL: np.array(model)})
 
 
 def _block(x: Array, weights: Weights, name: str, halve: bool) -> Array:

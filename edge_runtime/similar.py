@@ -50,7 +50,7 @@ class CaseIndex:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 arrays = {name: kept[name] for name in _ARRAYS}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: is no index of cases ({error}); export the bundle again") from None
         self._net = {name: arrays[name].astype(np.float32) for name in _ARRAYS[:6]}
         self.vectors, self.ids, self.model = arrays["vectors"], arrays["ids"], str(arrays["model"])

@@ -58,7 +58,7 @@ def test_what_comes_after_ten_seconds_is_left_out_and_a_gap_spreads_no_further()
     assert np.flatnonzero(leads[14] == 0).tolist() == list(range(200, 220))
 
 
-@pytest.mark.parametrize("mv, fs, said", [
+@pytest.mark.parametrize(("mv", "fs", "said"), [
     (np.zeros((11, 9)), 100.0, "signals must be"), (np.zeros((12, 0)), 100.0, "signals must be"),
     (np.zeros((12, 9)), 0.0, "above 0"), (np.full((12, 9), np.nan), 100.0, "no sample"),
 ])  # fmt: skip
@@ -82,7 +82,20 @@ def test_a_file_that_is_no_network_is_refused_in_one_line(tmp_path):
 
 def test_the_shipped_network_reads_leads_and_not_their_absence(recording):
     net = SignalNet(bundle_folder("pulse-nano") / FILE)
-    assert set(net.labels) == {"NORM", "MI", "STTC", "CD", "HYP", "AFIB", "PACE", "CLBBB", "CRBBB", "1AVB", "LVH", "PVC"}
+    assert set(net.labels) == {
+        "NORM",
+        "MI",
+        "STTC",
+        "CD",
+        "HYP",
+        "AFIB",
+        "PACE",
+        "CLBBB",
+        "CRBBB",
+        "1AVB",
+        "LVH",
+        "PVC",
+    }
     some = replace(recording, mv=np.where(np.isin(LEADS, ("V1", "V2"))[:, None], np.nan, recording.mv))
     first, again, less = (net.read(each) for each in (recording, recording, some))
     assert first == again
@@ -96,10 +109,12 @@ def test_a_recordings_findings_are_those_of_its_page_and_its_signals(recording):
     page = session.look(recording, measure=True)
     alone = Session(open_engine(bundle, 1), session.inference, Tokenizer(bundle.path("tokenizer"))).look(recording)
     assert page.looks_like_ecg
-    assert page.by_signals and not alone.by_signals
+    assert page.by_signals
+    assert not alone.by_signals
     for spec in session.inference.findings:
         true, joint = spec.calibration, spec.recorded
-        assert true is not None and joint is not None
+        assert true is not None
+        assert joint is not None
         p = alone.finding(spec).probability
         odds = (math.log(p / (1 - p)) - true.offset) / true.slope
         both = joint.slope * odds + joint.signal_slope * page.by_signals[spec.label] + joint.offset
