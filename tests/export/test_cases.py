@@ -1,4 +1,5 @@
-"""A checkpoint's index of similar cases goes into its bundle, whatever the target, if it is of the same weights."""
+"""A checkpoint's index of similar cases and its network of signals go into its bundle, whatever the target, if they are
+of the same weights."""
 
 from __future__ import annotations
 
@@ -8,20 +9,28 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import UserError
-from export.build import _cases
+from export.build import _side_files
 from pulse.checkpoint.checkpoint import Checkpoint
 
+FILES = {"cases": "cases.npz", "signals": "signals.npz"}
 
-def test_the_index_is_copied_where_there_is_one_of_these_weights(tmp_path):
-    shipped, part = Checkpoint.open("pulse-nano"), tmp_path / "bundle"
+
+def test_both_are_copied_where_they_are(tmp_path):
+    shipped = Checkpoint.open("pulse-nano")
+    assert _side_files(shipped, tmp_path) == FILES
+    for file in FILES.values():
+        assert (tmp_path / file).read_bytes() == (shipped.folder / file).read_bytes()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_one_of_other_weights_is_refused_and_one_that_is_not_there_left_out(tmp_path, kind):
+    shipped, file = Checkpoint.open("pulse-nano"), FILES[kind]
+    copy, part = Checkpoint.open(shutil.copytree(shipped.folder, tmp_path / "copy")), tmp_path / "bundle"
     part.mkdir()
-    assert _cases(shipped, part) == {"cases": "cases.npz"}
-    assert (part / "cases.npz").read_bytes() == (shipped.folder / "cases.npz").read_bytes()
-    copy = Checkpoint.open(shutil.copytree(shipped.folder, tmp_path / "copy"))
-    with np.load(copy.folder / "cases.npz") as kept:
+    with np.load(copy.folder / file) as kept:
         arrays = {**kept, "model": np.array("another")}
-    np.savez(copy.folder / "cases.npz", **arrays)
-    with pytest.raises(UserError, match="cases of other weights; make it anew"):
-        _cases(copy, part)
-    (copy.folder / "cases.npz").unlink()
-    assert _cases(copy, part) == {}
+    np.savez(copy.folder / file, **arrays)
+    with pytest.raises(UserError, match=rf"{file}: was made beside other weights; make it anew with python -m distill"):
+        _side_files(copy, part)
+    (copy.folder / file).unlink()
+    assert _side_files(copy, part) == {name: path for name, path in FILES.items() if name != kind}
